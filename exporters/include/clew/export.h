@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * clew/export.h: one call sets everything up.
+ *
+ *     if (clew_start("order_service", "1.4.0") < 0) {
+ *         fprintf(stderr, "order_service: %s\n", clew_last_error());
+ *         return 1;
+ *     }
+ *
+ * What runs then is decided by CLEW_ and OTEL_ variables alone (README,
+ * "Configuration"). With none set: readable lines on a terminal, JSON lines on
+ * a pipe, metrics in memory, no network.
+ */
+#ifndef CLEW_EXPORT_H
+#define CLEW_EXPORT_H
+
+#include <clew/metrics.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Starts logging, tracing, metrics, the management server and the exporters.
+ *
+ * args     as clew_log_start()
+ * threads  MT-Unsafe: once, early in main()
+ * fork     call it after fork() in a pre-forking server; a child of a started
+ *          process goes on logging, but exports and serves nothing
+ * returns  0; 1 already started; -errno: nothing was started, clew_last_error()
+ *          says which variable is wrong or which port is taken */
+CLEW_PUBLIC int clew_start(const char *service, const char *version);
+
+/* Readiness off, flush everything within CLEW_SHUTDOWN_TIMEOUT_MS (5000), stop.
+ * Runs at exit by itself. MT-Safe, idempotent. */
+CLEW_PUBLIC void clew_stop(void);
+
+/* Hands over everything that was logged and ended so far and waits for the
+ * far side's answers. returns 0, -ETIMEDOUT */
+CLEW_PUBLIC int clew_flush(unsigned timeout_ms);
+
+/* A named check of /health: ready is the conjunction of all.
+ * args name copied, 1..64 bytes of [a-zA-Z0-9_.-]. MT-Safe.
+ * returns 0, -EINVAL, -ENOSPC (64 checks) */
+CLEW_PUBLIC int clew_health_set(const char *name, bool healthy);
+
+/* The port the management server listens on, 0 when it is off. */
+CLEW_PUBLIC uint16_t clew_management_port(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

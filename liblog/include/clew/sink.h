@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * clew/sink.h: where events go, and who may look at them on the way.
+ *
+ * A sink gets every line and span from the collector thread, in batches. An
+ * observer sees the values of chosen call sites in the caller's thread, before
+ * levels or a full ring can take the line away: metrics are derived there.
+ */
+#ifndef CLEW_SINK_H
+#define CLEW_SINK_H
+
+#include <clew/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One log line. Everything in it is borrowed for the call. */
+struct clew_line {
+    uint64_t time_ns; /* Unix time; stable for one record */
+    enum clew_level level;
+    const struct clew_site *site;
+    const char *json; /* the line as UTF-8 JSON, no newline, not NUL-terminated */
+    size_t json_len;
+    const char *request_id; /* "" when there is none; NUL-terminated */
+    const char *correlation_id;
+    const uint8_t *trace_id; /* 16 bytes, all zero for none */
+    uint64_t span_id;        /* 0 for none; bytes in network order as they lie */
+};
+
+/* One attribute of a span. */
+struct clew_field {
+    const char *key; /* NUL-terminated */
+    enum clew_type type;
+    struct clew_value value; /* strings always with their length, valid UTF-8 */
+};
+
+enum clew_span_kind { /* numbers of OTLP trace.proto, Span.SpanKind */
+    CLEW_SPAN_INTERNAL = 1,
+    CLEW_SPAN_SERVER = 2,
+    CLEW_SPAN_CLIENT = 3,
+    CLEW_SPAN_PRODUCER = 4,
+    CLEW_SPAN_CONSUMER = 5
+};
+
+enum clew_span_status { /* OTLP trace.proto, Status.StatusCode */
+    CLEW_SPAN_UNSET = 0,
+    CLEW_SPAN_OK = 1,
+    CLEW_SPAN_ERROR = 2
+};
+
+/* One ended, sampled span. Borrowed for the call. Strings are valid UTF-8. */
+struct clew_span_record {
+    uint8_t trace_id[16];
+    uint64_t span_id;
+    uint64_t parent_span_id; /* 0 for a root */
+    uint64_t start_ns;       /* Unix time */
+    uint64_t end_ns;         /* >= start_ns */
+    enum clew_span_kind kind;
+    enum clew_span_status status;
+    uint8_t trace_flags;
+    bool parent_is_remote;
+    const char *name;
+    const char *status_message; /* "" for none */
+    const char *trace_state;    /* "" for none */
+    size_t nattributes;
+    const struct clew_field *attributes;
+    uint32_t dropped_attributes;
+};
+
+/* All callbacks run in the collector thread, one at a time, and must not wait
+ * for the network: hand the data on. Any may be NULL. */
+struct clew_sink_ops {
+    const char *name; /* static */
+    void (*line)(void *self, const struct clew_line *line);
+    void (*span)(void *self, const struct clew_span_record *span);
+    /* The end of a batch: what is buffered goes out. */
+    void (*batch_end)(void *self);
+    /* The last call; deadline_ns is CLOCK_MONOTONIC: return by then. */
+    void (*close)(void *self, uint64_t deadline_ns);
+};
+
+/* Adds a sink; ops and self stay valid until close was called.
+ * threads MT-Safe. returns 0; -ENOSPC when there are 16 already; -EINVAL */
+CLEW_PUBLIC int clew_sink_add(const struct clew_sink_ops *ops, void *self);
+
+/* An observer is asked once per call site and then called for every event of
+ * the sites it chose. observe runs in the caller's thread: no lock, no wait,
+ * no log call. values are as the call gave them, string lengths may be
+ * CLEW_LENGTH_UNKNOWN, string pointers may be NULL. */
+struct clew_observer_ops {
+    const char *name; /* static */
+    /* Returns the state for this site, NULL when the site does not matter.
+     * Runs with the registry's lock held: no log call. State lives for ever. */
+    void *(*match)(void *self, const struct clew_site *site);
+    void (*observe)(void *state, const struct clew_site *site, const struct clew_value *values,
+                    const struct clew_scope *scope);
+};
+
+/* Adds an observer for all call sites, those registered already included.
+ * It cannot be removed. returns 0; -ENOSPC when there are 8 already; -EINVAL */
+CLEW_PUBLIC int clew_observer_add(const struct clew_observer_ops *ops, void *self);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

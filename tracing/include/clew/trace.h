@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * clew/trace.h: spans, and the headers that carry a request between services.
+ *
+ *     struct clew_span *span = clew_span_begin("load user", CLEW_SPAN_INTERNAL);
+ *     clew_span_set(span, clew_kv("user.id", id));
+ *     ...
+ *     clew_span_end(span);
+ *
+ * Formats: W3C Trace Context level 2, W3C Baggage, X-Request-ID and
+ * X-Correlation-ID (no standard; limits in <clew/context.h>).
+ */
+#ifndef CLEW_TRACE_H
+#define CLEW_TRACE_H
+
+#include <clew/sink.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CLEW_SPAN_ATTRIBUTES_MAX 128u  /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT's default */
+#define CLEW_SPAN_BYTES_MAX 4096u      /* name, attributes and status of one span */
+#define CLEW_TRACESTATE_MAX 512u       /* bytes carried; whole members are cut */
+#define CLEW_BAGGAGE_MAX 8192u
+
+/* Every span function accepts NULL and does nothing then, so a failed start
+ * needs no check. A span belongs to one thread at a time. */
+struct clew_span;
+
+/* Starts a span as the child of this thread's current scope. Without a current
+ * context it is the root of a new trace with a context of its own. The sampler
+ * decides here for a root; a child follows its parent.
+ *
+ * args     name copied, low cardinality ("GET /orders/{id}")
+ * owner    clew_span_end()
+ * signals  AS-Unsafe (heap)       blocks never
+ * returns  NULL when there is no memory */
+CLEW_PUBLIC struct clew_span *clew_span_start(const char *name, enum clew_span_kind kind);
+
+/* The same under a given scope. remote: scope came out of headers. */
+CLEW_PUBLIC struct clew_span *clew_span_start_in(struct clew_scope parent, bool remote,
+                                                 const char *name, enum clew_span_kind kind);
+
+/* clew_span_start(), and the span's scope is current in this thread until its
+ * end. Spans begun this way end in the opposite order; another order is
+ * survived: the scope is left as it is. */
+CLEW_PUBLIC struct clew_span *clew_span_begin(const char *name, enum clew_span_kind kind);
+
+/* The scope in which span is current; borrowed from the span. */
+CLEW_PUBLIC struct clew_scope clew_span_scope(const struct clew_span *span);
+
+/* Whether it will be exported (false for NULL). */
+CLEW_PUBLIC bool clew_span_is_recording(const struct clew_span *span);
+
+CLEW_PUBLIC void clew_span_set_name(struct clew_span *span, const char *name);
+
+/* Sets attributes; a key that is there is replaced.
+ *     clew_span_set(span, clew_kv("http.route", route), clew_kv("n", 3)); */
+#define clew_span_set(span, ...)                                               \
+    clew_span_set_fields((span), CLEW__COUNT(0, __VA_ARGS__),                  \
+                         CLEW__KEY_ARRAY(__VA_ARGS__),                         \
+                         CLEW__TYPE_ARRAY(__VA_ARGS__),                        \
+                         CLEW__VALUE_ARRAY(__VA_ARGS__))
+CLEW_PUBLIC void clew_span_set_fields(struct clew_span *span, size_t n, const char *const *keys,
+                                      const uint8_t *types, const struct clew_value *values);
+
+/* OK is final; ERROR replaces UNSET; message counts with ERROR only, may be
+ * NULL (OpenTelemetry trace API, "Set Status"). */
+CLEW_PUBLIC void clew_span_set_status(struct clew_span *span, enum clew_span_status status,
+                                      const char *message);
+
+/* Ends the span and, if it is sampled, puts its record into this thread's
+ * ring; frees it. Never blocks, no system call. */
+CLEW_PUBLIC void clew_span_end(struct clew_span *span);
+
+/* ---- propagation ----------------------------------------------------- */
+
+/* Collects the headers of one request; caller's storage, borrowed pointers:
+ * the header values stay valid until clew_extract_context(). */
+struct clew_extract {
+    struct clew_extract_piece {
+        const char *value;
+        size_t len;
+    } request_id, correlation_id, traceparent, tracestate[8], baggage[8];
+    unsigned char ntraceparent, ntracestate, nbaggage;
+    bool propagate_trace;
+};
+
+CLEW_PUBLIC void clew_extract_init(struct clew_extract *extract);
+/* Takes one header, whichever it is; names are case-insensitive, foreign ones
+ * are passed over. Call it for every header of the request. */
+CLEW_PUBLIC void clew_extract_header(struct clew_extract *extract, const char *name,
+                                     size_t name_len, const char *value, size_t value_len);
+
+/* Makes the context of the request: ids taken or made, the trace continued or
+ * started anew (malformed traceparent, W3C Trace Context section 4.3).
+ *
+ * owner    the caller: clew_scope_release()
+ * ret_remote  whether the trace came from the headers
+ * returns  scope.context NULL when there is no memory; scope.span_id is the
+ *          remote parent or 0 */
+CLEW_PUBLIC struct clew_scope clew_extract_context(const struct clew_extract *extract,
+                                                   bool *ret_remote);
+
+/* Calls set once per header that carries scope onwards: X-Request-ID,
+ * X-Correlation-ID, traceparent, tracestate, baggage; those without a value
+ * are left out. name and value are valid for the call. */
+CLEW_PUBLIC void clew_inject(struct clew_scope scope,
+                             void (*set)(void *arg, const char *name, const char *value),
+                             void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

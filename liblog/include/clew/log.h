@@ -126,7 +126,8 @@ CLEW_PUBLIC int clew_log_start(const char *service, const char *version);
 CLEW_PUBLIC int clew_log_flush(unsigned timeout_ms);
 
 /* Flushes, closes the sinks and ends the collector. Runs at exit by itself.
- * Lines logged afterwards are counted as dropped. MT-Safe, idempotent. */
+ * Calls made afterwards do nothing; what other threads wrote in the very last
+ * moment is recovered by the next start. MT-Safe, idempotent. */
 CLEW_PUBLIC void clew_log_stop(void);
 
 /* Sets the threshold of every call site at once, in all threads.
@@ -156,7 +157,7 @@ struct clew_stats {
     uint64_t lines;             /* lines handed to the sinks */
     uint64_t spans;             /* spans handed to the sinks */
     uint64_t dropped_ring_full; /* no room in the caller's ring */
-    uint64_t dropped_no_ring;   /* no memory or no file for a ring, or stopped */
+    uint64_t dropped_no_ring;   /* no memory or no file for a ring */
     uint64_t dropped_nested;    /* from a signal handler inside a log call */
     uint64_t dropped_output;    /* the output refused it (ENOSPC, EPIPE, …) */
     uint64_t truncated;         /* records with a string that was cut */

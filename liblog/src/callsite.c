@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The registry of call sites. A site registers when it is passed for the first
+ * time: that works in every shared object and in C++ inline functions and
+ * templates, where an ELF section does not. From then on its gate says what is
+ * to be done, and changing the level or adding an observer rewrites the gates.
+ *
+ * Threads: registration and changes under registry_lock; gates and the table
+ * are read without it. While a thread holds the lock its `busy` mark is up, so
+ * a signal handler cannot come back here.
+ */
+#include "core_priv.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define PAGE_SITES 1024u
+#define OBSERVERS_MAX 8
+
+/* The observers of one site. */
+struct observers {
+    size_t n;
+    struct {
+        const struct clew_observer_ops *ops;
+        void *state;
+    } at[OBSERVERS_MAX];
+};
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct clew_site **_Atomic pages[CLEW__SITES_MAX / PAGE_SITES];
+static uint32_t nsites;
+static _Atomic int threshold = CLEW_LEVEL_INFO;
+static struct {
+    const struct clew_observer_ops *ops;
+    void *self;
+} observers[OBSERVERS_MAX];
+static size_t nobservers;
+
+void clew__registry_lock(void)
+{
+    clew__self.busy++;
+    pthread_mutex_lock(&registry_lock);
+}
+
+void clew__registry_unlock(void)
+{
+    pthread_mutex_unlock(&registry_lock);
+    clew__self.busy--;
+}
+
+/* Ids begin at 1. */
+static int store_site(struct clew_site *site)
+{
+    uint32_t index = nsites;
+    struct clew_site **page;
+
+    if (index >= CLEW__SITES_MAX)
+        return -ENOSPC;
+    page = atomic_load(&pages[index / PAGE_SITES]);
+    if (!page) {
+        page = calloc(PAGE_SITES, sizeof(struct clew_site *));
+        if (!page)
+            return -ENOMEM;
+        atomic_store(&pages[index / PAGE_SITES], page);
+    }
+    page[index % PAGE_SITES] = site;
+    site->id = index + 1;
+    nsites++;
+    return 0;
+}
+
+static struct clew_site *site_at(uint32_t index)
+{
+    struct clew_site **page =
+        atomic_load_explicit(&pages[index / PAGE_SITES], memory_order_acquire);
+
+    return page ? page[index % PAGE_SITES] : NULL;
+}
+
+const struct clew_site *clew__site_by_id(uint32_t id)
+{
+    return id == 0 || id > CLEW__SITES_MAX ? NULL : site_at(id - 1);
+}
+
+static void set_gate(struct clew_site *site)
+{
+    uint32_t gate = 0;
+
+    if (site->id && site->level >= atomic_load(&threshold))
+        gate |= CLEW_GATE_LINE;
+    if (site->observers)
+        gate |= CLEW_GATE_OBSERVED;
+    __atomic_store_n(&site->gate, gate, __ATOMIC_RELEASE);
+}
+
+/* Asks observer i about site. Old lists are left to the readers they may have. */
+static void match(struct clew_site *site, size_t i)
+{
+    void *state = observers[i].ops->match(observers[i].self, site);
+    const struct observers *old = site->observers;
+    struct observers *list;
+
+    if (!state)
+        return;
+    list = calloc(1, sizeof(*list));
+    if (!list)
+        return;
+    if (old)
+        *list = *old;
+    list->at[list->n].ops = observers[i].ops;
+    list->at[list->n].state = state;
+    list->n++;
+    __atomic_store_n(&site->observers, list, __ATOMIC_RELEASE);
+}
+
+uint32_t clew__site_register(struct clew_site *site)
+{
+    int saved = errno;
+    uint32_t gate;
+
+    (void)clew__ensure_started(); /* the level is part of the configuration */
+    clew__registry_lock();
+    if (__atomic_load_n(&site->gate, __ATOMIC_RELAXED) & CLEW_GATE_NEW) {
+        if (store_site(site) == 0)
+            (void)clew__file_add_site(site); /* without: lines of it cannot be recovered */
+        for (size_t i = 0; i < nobservers; i++)
+            match(site, i);
+        set_gate(site);
+    }
+    gate = __atomic_load_n(&site->gate, __ATOMIC_RELAXED);
+    clew__registry_unlock();
+    errno = saved;
+    return gate;
+}
+
+void clew__site_observe(const struct clew_site *site, const struct clew_value *values)
+{
+    const struct observers *list = __atomic_load_n(&site->observers, __ATOMIC_ACQUIRE);
+    struct clew_scope scope = clew__self.scope;
+
+    for (size_t i = 0; i < list->n; i++)
+        list->at[i].ops->observe(list->at[i].state, site, values, &scope);
+}
+
+void clew__sites_save(void)
+{
+    clew__registry_lock();
+    for (uint32_t i = 0; i < nsites; i++)
+        (void)clew__file_add_site(site_at(i));
+    clew__registry_unlock();
+}
+
+int clew_observer_add(const struct clew_observer_ops *ops, void *self)
+{
+    int err = 0;
+
+    if (!ops || !ops->match || !ops->observe)
+        return clew_set_error(-EINVAL, "observer: match and observe are needed");
+    clew__registry_lock();
+    if (nobservers == OBSERVERS_MAX) {
+        err = clew_set_error(-ENOSPC, "observer: there are %d already", OBSERVERS_MAX);
+    } else {
+        observers[nobservers].ops = ops;
+        observers[nobservers].self = self;
+        nobservers++;
+        for (uint32_t i = 0; i < nsites; i++) {
+            match(site_at(i), nobservers - 1);
+            set_gate(site_at(i));
+        }
+    }
+    clew__registry_unlock();
+    return err;
+}
+
+int clew_log_set_level(enum clew_level level)
+{
+    if (level < CLEW_LEVEL_TRACE || level > CLEW_LEVEL_OFF)
+        return clew_set_error(-EINVAL, "level %d: not a level", (int)level);
+    clew__registry_lock();
+    atomic_store(&threshold, (int)level);
+    for (uint32_t i = 0; i < nsites; i++)
+        set_gate(site_at(i));
+    clew__registry_unlock();
+    return 0;
+}
+
+enum clew_level clew_log_level(void)
+{
+    return (enum clew_level)atomic_load(&threshold);
+}

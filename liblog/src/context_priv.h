@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The request context, shared by liblog (ids, bound fields) and tracing. */
+#ifndef CLEW_CONTEXT_PRIV_H
+#define CLEW_CONTEXT_PRIV_H
+
+#include "ringfile_priv.h"
+
+#include <clew/context.h>
+
+struct clew_context {
+    _Atomic unsigned refs;
+    uint64_t serial; /* changes with every change: a ring has this version or not */
+    uint8_t trace_id[16];
+    uint8_t trace_flags;
+    uint8_t request_len;
+    uint8_t correlation_len;
+    uint8_t nbound;
+    uint16_t bound_len;
+    char request_id[CLEW_ID_MAX + 1];
+    char correlation_id[CLEW_ID_MAX + 1];
+    char bound[CLEW_BOUND_MAX_BYTES]; /* see fields_priv.h */
+    char *trace_state; /* heap, "" as NULL; tracing's */
+    char *baggage;
+};
+
+/* Bytes a CONTEXT payload takes; context NULL: the empty context. */
+size_t clew__context_payload_len(const struct clew_context *context);
+void clew__context_payload(const struct clew_context *context, char *ret);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The text of the last failure, per thread; the level names; the counters. */
+#include "core_priv.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+struct clew__counters clew__counters;
+
+static __thread char last_error[512];
+
+const char *clew_last_error(void)
+{
+    return last_error;
+}
+
+int clew_set_error(int code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(last_error, sizeof(last_error), format, args);
+    va_end(args);
+    return code;
+}
+
+const char *clew_level_name(enum clew_level level)
+{
+    switch (level) {
+#define X(name, number, text)                                                  \
+    case CLEW_LEVEL_##name:                                                    \
+        return #name;
+        CLEW_LEVEL_MAP(X)
+#undef X
+    case CLEW_LEVEL_OFF:
+        break;
+    }
+    return "OFF";
+}
+
+int clew_level_parse(const char *text, enum clew_level *ret_level)
+{
+#define X(name, number, lower)                                                 \
+    if (strcasecmp(text, lower) == 0) {                                        \
+        *ret_level = CLEW_LEVEL_##name;                                        \
+        return 0;                                                              \
+    }
+    CLEW_LEVEL_MAP(X)
+#undef X
+    if (strcasecmp(text, "off") == 0) {
+        *ret_level = CLEW_LEVEL_OFF;
+        return 0;
+    }
+    return -EINVAL;
+}
+
+void clew_stats_read(struct clew_stats *ret)
+{
+#define READ(name) atomic_load_explicit(&clew__counters.name, memory_order_relaxed)
+    *ret = (struct clew_stats){
+        .lines = READ(lines),
+        .spans = READ(spans),
+        .dropped_ring_full = READ(ring_full),
+        .dropped_no_ring = READ(no_ring),
+        .dropped_nested = READ(nested),
+        .dropped_output = READ(output),
+        .truncated = READ(truncated),
+        .replaced_ids = READ(replaced_ids),
+        .recovered = READ(recovered),
+        .rings = READ(rings),
+    };
+#undef READ
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The ring file of this process. It is created under a name nobody scans,
+ * locked, and then renamed, so that another process which finds it unlocked
+ * knows its owner to be dead. Chunks are allocated before they are mapped: a
+ * full file system is an error here, not a SIGBUS later. Mappings are not
+ * inherited by fork (the child makes a file of its own).
+ *
+ * Threads: everything here runs under file_lock, and none of it after a
+ * thread's first record.
+ */
+#include "core_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static pthread_mutex_t file_lock = PTHREAD_MUTEX_INITIALIZER;
+static int fd = -1;
+static char name[1024];
+static uint64_t end; /* bytes of the file that are given out */
+static struct clew__file_header *header;
+static struct clew__dictionary *dictionary;
+
+/* The directory must be ours alone: others could plant files for us to
+ * recover, or read what was logged. */
+static int check_directory(const char *directory)
+{
+    struct stat st;
+
+    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+        return clew_set_error(-errno, "ring directory %s: %s", directory, strerror(errno));
+    if (lstat(directory, &st) < 0)
+        return clew_set_error(-errno, "ring directory %s: %s", directory, strerror(errno));
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+        return clew_set_error(-EPERM,
+                              "ring directory %s: must be a directory of user %u that "
+                              "nobody else can write",
+                              directory, (unsigned)geteuid());
+    return 0;
+}
+
+
+void clew__file_safe_name(char *out, size_t size, const char *service)
+{
+    size_t n = 0;
+
+    for (; service[n] && n + 1 < size; n++) {
+        unsigned char c = (unsigned char)service[n];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '_' || c == '-';
+
+        out[n] = plain ? (char)c : '_';
+    }
+    out[n] = '\0';
+}
+
+static int open_named(const char *directory, const char *service)
+{
+    char safe[128], hidden[sizeof(name)];
+    int err = check_directory(directory);
+
+    if (err < 0)
+        return err;
+    clew__file_safe_name(safe, sizeof(safe), service);
+    if (snprintf(name, sizeof(name), "%s/%s.%d-%016llx.rings", directory, safe, (int)getpid(),
+                 (unsigned long long)clew__realtime_ns()) >= (int)sizeof(name) ||
+        snprintf(hidden, sizeof(hidden), "%s/.new-%d-%016llx", directory, (int)getpid(),
+                 (unsigned long long)clew__realtime_ns()) >= (int)sizeof(hidden)) {
+        name[0] = '\0';
+        return clew_set_error(-ENAMETOOLONG, "ring directory %s: name too long", directory);
+    }
+    fd = open(hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        err = -errno;
+    else if (flock(fd, LOCK_EX | LOCK_NB) < 0 || rename(hidden, name) < 0) {
+        err = -errno;
+        unlink(hidden);
+        close(fd);
+        fd = -1;
+    }
+    if (err < 0) {
+        name[0] = '\0';
+        return clew_set_error(err, "ring file in %s: %s", directory, strerror(-err));
+    }
+    return 0;
+}
+
+static void *map(uint64_t offset, size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+
+    if (p == MAP_FAILED)
+        return NULL;
+    (void)madvise(p, bytes, MADV_DONTFORK);
+    return p;
+}
+
+/* Room at the end of the file, backed by storage. */
+static int allocate(size_t bytes, uint64_t *ret_offset)
+{
+    int err = posix_fallocate(fd, (off_t)end, (off_t)bytes);
+
+    if (err)
+        return clew_set_error(-err, "ring file: %s", strerror(err));
+    *ret_offset = end;
+    end += bytes;
+    return 0;
+}
+
+/* A chunk counts once nchunks says so: its bytes are valid before that. */
+static int publish_chunk(enum clew__chunk_kind kind, uint64_t offset, uint64_t size)
+{
+    uint32_t n = atomic_load(&header->nchunks);
+
+    if (n >= CLEW__CHUNKS_MAX)
+        return clew_set_error(-ENOSPC, "ring file: more than %u threads at once",
+                              CLEW__CHUNKS_MAX);
+    header->chunk[n].kind = kind;
+    header->chunk[n].offset = offset;
+    header->chunk[n].size = size;
+    atomic_store_explicit(&header->nchunks, n + 1, memory_order_release);
+    return 0;
+}
+
+static int add_dictionary(void)
+{
+    uint64_t offset;
+    struct clew__dictionary *next;
+    int err = allocate(CLEW__DICTIONARY_BYTES, &offset);
+
+    if (err < 0)
+        return err;
+    next = map(offset, CLEW__DICTIONARY_BYTES);
+    if (!next)
+        return clew_set_error(-ENOMEM, "ring file: mmap: %s", strerror(errno));
+    atomic_store(&next->used, 8);
+    err = publish_chunk(CLEW__CHUNK_DICTIONARY, offset, CLEW__DICTIONARY_BYTES);
+    if (err < 0) {
+        munmap(next, CLEW__DICTIONARY_BYTES);
+        return err;
+    }
+    if (dictionary)
+        munmap(dictionary, CLEW__DICTIONARY_BYTES);
+    dictionary = next;
+    return 0;
+}
+
+static void close_locked(bool remove_name)
+{
+    if (name[0] && remove_name)
+        unlink(name);
+    name[0] = '\0';
+    if (dictionary)
+        munmap(dictionary, CLEW__DICTIONARY_BYTES);
+    if (header)
+        munmap(header, CLEW__FILE_HEADER_BYTES);
+    if (fd >= 0)
+        close(fd);
+    dictionary = NULL;
+    header = NULL;
+    fd = -1;
+}
+
+static int set_up(const char *service, const char *version)
+{
+    uint64_t offset;
+    int err;
+
+    end = 0;
+    err = allocate(CLEW__FILE_HEADER_BYTES, &offset);
+    if (err < 0)
+        return err;
+    header = map(0, CLEW__FILE_HEADER_BYTES);
+    if (!header)
+        return clew_set_error(-ENOMEM, "ring file: mmap: %s", strerror(errno));
+    header->pid = (uint64_t)getpid();
+    (void)snprintf(header->service, sizeof(header->service), "%s", service);
+    (void)snprintf(header->version, sizeof(header->version), "%s", version);
+    err = add_dictionary();
+    if (err < 0)
+        return err;
+    memcpy(header->magic, CLEW__FILE_MAGIC, sizeof(header->magic));
+    return 0;
+}
+
+int clew__file_open(const char *directory, const char *service, const char *version)
+{
+    int err, fallback = 0;
+
+    pthread_mutex_lock(&file_lock);
+    err = open_named(directory, service);
+    if (err == 0)
+        err = set_up(service, version);
+    if (err < 0) {
+        close_locked(true);
+        fallback = 1;
+        fd = memfd_create("clew-rings", MFD_CLOEXEC);
+        err = fd < 0 ? -errno : set_up(service, version);
+        if (err < 0)
+            close_locked(true);
+    }
+    pthread_mutex_unlock(&file_lock);
+    return err < 0 ? err : fallback;
+}
+
+void clew__file_close(bool remove_name)
+{
+    pthread_mutex_lock(&file_lock);
+    close_locked(remove_name);
+    pthread_mutex_unlock(&file_lock);
+}
+
+void clew__file_forget(void)
+{
+    /* Other threads do not exist here; one may have held the lock. */
+    pthread_mutex_init(&file_lock, NULL);
+    name[0] = '\0';
+    header = NULL; /* neither mapping was inherited */
+    dictionary = NULL;
+    if (fd >= 0)
+        close(fd);
+    fd = -1;
+}
+
+bool clew__file_is_open(void)
+{
+    return header != NULL;
+}
+
+const char *clew__file_name(void)
+{
+    return name;
+}
+
+void clew__file_set_clock(const struct clew__clock *clock)
+{
+    uint32_t slot;
+
+    pthread_mutex_lock(&file_lock);
+    if (header) {
+        slot = 1 - atomic_load(&header->clock_slot);
+        header->clock[slot] = *clock;
+        atomic_store_explicit(&header->clock_slot, slot, memory_order_release);
+    }
+    pthread_mutex_unlock(&file_lock);
+}
+
+/* data and, behind it, the same pages once more. */
+static char *map_twice(uint64_t offset, size_t bytes)
+{
+    char *p = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        return NULL;
+    for (int i = 0; i < 2; i++) {
+        if (mmap(p + (size_t)i * bytes, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                 (off_t)offset) == MAP_FAILED) {
+            munmap(p, 2 * bytes);
+            return NULL;
+        }
+    }
+    (void)madvise(p, 2 * bytes, MADV_DONTFORK);
+    return p;
+}
+
+int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_control,
+                        char **ret_data)
+{
+    struct clew__ring_control *control = NULL;
+    char *data = NULL;
+    uint64_t offset;
+    int err = -ESRCH;
+
+    pthread_mutex_lock(&file_lock);
+    if (!header)
+        goto out;
+    err = allocate(CLEW__RING_CONTROL_BYTES + data_bytes, &offset);
+    if (err < 0)
+        goto out;
+    control = map(offset, CLEW__RING_CONTROL_BYTES);
+    data = map_twice(offset + CLEW__RING_CONTROL_BYTES, data_bytes);
+    err = control && data ? publish_chunk(CLEW__CHUNK_RING, offset,
+                                          CLEW__RING_CONTROL_BYTES + data_bytes)
+                          : clew_set_error(-ENOMEM, "ring: mmap: %s", strerror(errno));
+    if (err < 0) {
+        if (control)
+            munmap(control, CLEW__RING_CONTROL_BYTES);
+        if (data)
+            munmap(data, 2 * data_bytes);
+        goto out;
+    }
+    *ret_control = control;
+    *ret_data = data;
+out:
+    pthread_mutex_unlock(&file_lock);
+    return err;
+}
+
+static size_t entry_strings(char *at, const struct clew_site *site)
+{
+    const char *fixed[] = {site->message, site->file, site->function};
+    size_t used = 0;
+
+    for (size_t i = 0; i < 3u + site->nfields; i++) {
+        const char *s = i < 3 ? fixed[i] : site->keys[i - 3];
+        size_t n = strlen(s) + 1;
+
+        if (at)
+            memcpy(at + used, s, n);
+        used += n;
+    }
+    return used;
+}
+
+int clew__file_add_site(const struct clew_site *site)
+{
+    struct clew__dictionary_entry *entry;
+    size_t fixed = sizeof(*entry) + site->nfields;
+    size_t size = clew__align8(fixed + entry_strings(NULL, site));
+    uint64_t used;
+    int err = 0;
+
+    pthread_mutex_lock(&file_lock);
+    if (!header || size > CLEW__DICTIONARY_BYTES - 8) {
+        err = header ? -E2BIG : 0; /* no file yet: clew__sites_save() comes later */
+        goto out;
+    }
+    if (atomic_load(&dictionary->used) + size > CLEW__DICTIONARY_BYTES) {
+        err = add_dictionary();
+        if (err < 0)
+            goto out;
+    }
+    used = atomic_load(&dictionary->used);
+    entry = (struct clew__dictionary_entry *)((char *)dictionary + used);
+    *entry = (struct clew__dictionary_entry){.size = (uint32_t)size,
+                                             .id = site->id,
+                                             .line = site->line,
+                                             .level = site->level,
+                                             .nfields = site->nfields};
+    memcpy(entry + 1, site->types, site->nfields);
+    (void)entry_strings((char *)entry + fixed, site);
+    atomic_store_explicit(&dictionary->used, used + size, memory_order_release);
+out:
+    pthread_mutex_unlock(&file_lock);
+    return err;
+}

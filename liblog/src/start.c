@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Beginning, end and fork. The core starts once; the child of a fork starts it
+ * again for itself with its first record: own file, own rings, own collector,
+ * the same outputs.
+ */
+#include "core_priv.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define STOP_TIMEOUT_NS UINT64_C(5000000000)
+
+static pthread_mutex_t lifecycle_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic enum { NEVER, RUNNING, STOPPED, FORKED } state;
+
+static void lock(void)
+{
+    clew__self.busy++;
+    pthread_mutex_lock(&lifecycle_lock);
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&lifecycle_lock);
+    clew__self.busy--;
+}
+
+static void before_fork(void)
+{
+    lock();
+    clew__registry_lock();
+}
+
+static void in_parent(void)
+{
+    clew__registry_unlock();
+    unlock();
+}
+
+static void in_child(void)
+{
+    if (state == RUNNING) {
+        state = FORKED;
+        clew__self.ring = NULL;
+        atomic_store(&clew__rings, NULL);
+        atomic_store(&clew__counters.rings, 0);
+        clew__file_forget();
+        clew__output_after_fork();
+        clew__collector_after_fork();
+    }
+    atomic_fetch_add(&clew__epoch, 1);
+    clew__registry_unlock();
+    unlock();
+}
+
+/* Opens the file and starts the thread; lifecycle_lock held. */
+static int run(void)
+{
+    int fallback = clew__file_open(clew__config.ring_directory, clew__config.service,
+                                   clew__config.version);
+    int err;
+
+    if (fallback < 0)
+        return fallback;
+    clew__sites_save();
+    err = clew__collector_start();
+    if (err < 0) {
+        clew__file_close(true);
+        return err;
+    }
+    state = RUNNING;
+    return fallback;
+}
+
+static int first_start(const char *service, const char *version)
+{
+    static bool registered;
+    int err = clew__config_read(service, version);
+
+    if (err == 0)
+        err = clew__output_open();
+    if (err < 0)
+        return err;
+    (void)clew_log_set_level(clew__config.level);
+    err = run();
+    if (err < 0) {
+        clew__output_close();
+        return err;
+    }
+    if (!registered) {
+        registered = true;
+        (void)pthread_atfork(before_fork, in_parent, in_child);
+        (void)atexit(clew_log_stop);
+    }
+    return err;
+}
+
+static int start(const char *service, const char *version)
+{
+    int err = 0;
+
+    lock();
+    switch (state) {
+    case RUNNING:
+        err = 1;
+        break;
+    case NEVER:
+        err = first_start(service, version);
+        break;
+    case FORKED:
+        err = run();
+        break;
+    case STOPPED:
+        err = clew_set_error(-ESHUTDOWN, "logging was stopped and cannot start again");
+        break;
+    }
+    unlock();
+    return err;
+}
+
+int clew_log_start(const char *service, const char *version)
+{
+    bool first = state != RUNNING;
+    int err = start(service, version);
+
+    if (err < 0 || !first)
+        return err;
+    if (err > 0) /* fell back: reason in clew_last_error() */
+        clew_warn("rings have no file, a crash would lose what is not written yet",
+                  clew_kv("reason", clew_last_error()));
+    return 0;
+}
+
+bool clew__ensure_started(void)
+{
+    if (state == RUNNING)
+        return true;
+    return state != STOPPED && start(NULL, NULL) >= 0;
+}
+
+int clew_log_flush(unsigned timeout_ms)
+{
+    return clew__collector_flush(clew__monotonic_ns() + timeout_ms * UINT64_C(1000000));
+}
+
+void clew_log_stop(void)
+{
+    lock();
+    if (state == RUNNING) {
+        clew__collector_stop(clew__monotonic_ns() + STOP_TIMEOUT_NS);
+        (void)clew_log_set_level(CLEW_LEVEL_OFF);
+        state = STOPPED;
+    }
+    unlock();
+}

@@ -46,13 +46,11 @@ size_t clew__utf8_sequence(const char *text, size_t left)
 
 size_t clew__utf8_cut(const char *s, size_t len, size_t max)
 {
-    size_t end;
-
     if (len <= max)
         return len;
-    for (end = max; end > 0 && end + 4 > max; end--)
-        if (((unsigned char)s[end] & 0xC0) != 0x80)
-            return end;
+    for (size_t back = 0; back < 4 && back <= max; back++)
+        if (((unsigned char)s[max - back] & 0xC0) != 0x80)
+            return max - back;
     return max; /* not UTF-8 anyway */
 }
 

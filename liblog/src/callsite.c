@@ -114,11 +114,15 @@ static void match(struct clew_site *site, size_t i)
     __atomic_store_n(&site->observers, list, __ATOMIC_RELEASE);
 }
 
-uint32_t clew__site_register(struct clew_site *site)
+uint32_t clew_log_register(struct clew_site *site)
 {
     int saved = errno;
     uint32_t gate;
 
+    if (clew__self.busy) { /* a signal handler inside the library: not now */
+        CLEW__COUNT_ONE(nested);
+        return 0;
+    }
     (void)clew__ensure_started(); /* the level is part of the configuration */
     clew__registry_lock();
     if (__atomic_load_n(&site->gate, __ATOMIC_RELAXED) & CLEW_GATE_NEW) {

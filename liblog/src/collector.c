@@ -35,12 +35,13 @@ static pthread_t thread;
 static _Atomic bool running;
 static _Atomic bool stopping;
 static _Atomic uint32_t sleeping; /* the futex */
-static __thread bool in_collector __attribute__((tls_model("initial-exec")));
+static __thread bool in_collector CLEW__TLS_MODEL;
 
 static pthread_mutex_t flush_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t flush_cond;
 static _Atomic uint64_t flush_wanted;
-static uint64_t flush_done; /* under flush_lock */
+static uint64_t flush_done; /* under flush_lock, and so is: */
+static bool ended;
 
 static struct clew__clock clock_now;
 static struct clew__site_text *texts[CLEW__SITES_MAX + 1];
@@ -387,6 +388,10 @@ static void *collect(void *arg)
         ;
     report_drops(true);
     (void)pass();
+    pthread_mutex_lock(&flush_lock);
+    ended = true;
+    pthread_cond_broadcast(&flush_cond);
+    pthread_mutex_unlock(&flush_lock);
     return NULL;
 }
 
@@ -418,37 +423,38 @@ int clew__collector_start(void)
     return 0;
 }
 
-int clew__collector_flush(uint64_t deadline_ns)
+/* Waits until the flush of this ticket is done, or, for 0, the thread has ended;
+ * false when the deadline came first. */
+static bool wait_until(uint64_t deadline_ns, uint64_t ticket)
 {
     struct timespec until = {(time_t)(deadline_ns / 1000000000u),
                              (long)(deadline_ns % 1000000000u)};
-    uint64_t ticket;
-    int err = 0;
+    bool done;
 
-    if (!atomic_load(&running))
-        return -ESRCH;
-    ticket = atomic_fetch_add(&flush_wanted, 1) + 1;
     clew__collector_wake();
     pthread_mutex_lock(&flush_lock);
-    while (flush_done < ticket && err == 0)
-        err = -pthread_cond_timedwait(&flush_cond, &flush_lock, &until);
-    if (flush_done >= ticket)
-        err = 0;
+    while (!(done = ticket ? flush_done >= ticket : ended))
+        if (pthread_cond_timedwait(&flush_cond, &flush_lock, &until) != 0)
+            break;
     pthread_mutex_unlock(&flush_lock);
-    return err;
+    return done;
+}
+
+int clew__collector_flush(uint64_t deadline_ns)
+{
+    if (!atomic_load(&running))
+        return -ESRCH;
+    return wait_until(deadline_ns, atomic_fetch_add(&flush_wanted, 1) + 1) ? 0 : -ETIMEDOUT;
 }
 
 void clew__collector_stop(uint64_t deadline_ns)
 {
-    struct timespec until = {(time_t)(deadline_ns / 1000000000u),
-                             (long)(deadline_ns % 1000000000u)};
-
     if (!atomic_exchange(&running, false))
         return;
     atomic_store(&stopping, true);
-    clew__collector_wake();
-    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+    if (!wait_until(deadline_ns, 0))
         return; /* stuck in an output: what is left stays in the ring file */
+    pthread_join(thread, NULL);
     clew__sinks_close(deadline_ns);
     /* What other threads wrote meanwhile is left for the next start. */
     clew__file_close(look(active) == 0);
@@ -462,5 +468,6 @@ void clew__collector_after_fork(void)
     pthread_mutex_init(&flush_lock, NULL);
     atomic_store(&flush_wanted, 0);
     flush_done = 0;
+    ended = false;
     in_collector = false;
 }

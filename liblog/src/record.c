@@ -150,7 +150,7 @@ static void put_values(char *at, const struct clew_site *site, const struct clew
 
 void clew_log_emit(struct clew_site *site, const struct clew_value *values)
 {
-    uint32_t gate = __atomic_load_n(&site->gate, __ATOMIC_RELAXED);
+    uint32_t gate = __atomic_load_n(&site->gate, __ATOMIC_ACQUIRE);
     struct clew__thread *self = &clew__self;
     const struct clew_context *context;
     struct clew__ring *ring;
@@ -159,8 +159,6 @@ void clew_log_emit(struct clew_site *site, const struct clew_value *values)
     uint64_t serial, ticks;
     char *at;
 
-    if (__builtin_expect(gate & CLEW_GATE_NEW, 0))
-        gate = clew__site_register(site);
     if (gate & CLEW_GATE_OBSERVED)
         clew__site_observe(site, values);
     if (!(gate & CLEW_GATE_LINE) || !enter(self))

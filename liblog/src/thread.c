@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-__thread struct clew__thread clew__self __attribute__((tls_model("initial-exec")));
+__thread struct clew__thread clew__self CLEW__TLS_MODEL;
 _Atomic unsigned clew__epoch = 1;
 struct clew__ring *_Atomic clew__rings;
 

@@ -97,12 +97,14 @@ struct clew_site {
     void *observers;
 };
 
-#define CLEW_GATE_NEW 1u      /* not registered yet */
+#define CLEW_GATE_NEW 1u      /* not registered yet; then the only bit */
 #define CLEW_GATE_LINE 2u     /* its level is enabled */
 #define CLEW_GATE_OBSERVED 4u /* metrics are derived from it */
 
-/* The target of the macros: takes one event. values has site->nfields
- * elements. Not for direct use. */
+/* The targets of the macros, not for direct use. The first makes a site known
+ * and returns its gate; the second takes one event, values has site->nfields
+ * elements. */
+CLEW_PUBLIC uint32_t clew_log_register(struct clew_site *site);
 CLEW_PUBLIC void clew_log_emit(struct clew_site *site, const struct clew_value *values);
 
 /* Starts the collector with the settings in the environment (see README).
@@ -357,7 +359,10 @@ inline clew_value value_of(std::string_view v) { return clew_value_stringn(v.dat
             CLEW_GATE_NEW, 0, (uint8_t)(lvl), CLEW__COUNT(__VA_ARGS__),        \
             __LINE__, "" CLEW__FIRST(__VA_ARGS__) "", __FILE__, __func__,      \
             clew__keys, clew__types, NULL};                                    \
-        if (__atomic_load_n(&clew__site.gate, __ATOMIC_RELAXED) != 0) {        \
+        const uint32_t clew__gate =                                            \
+            __atomic_load_n(&clew__site.gate, __ATOMIC_RELAXED);               \
+        if (clew__gate != 0 &&                                                 \
+            (clew__gate != CLEW_GATE_NEW || clew_log_register(&clew__site))) { \
             const struct clew_value clew__values[] = {                         \
                 CLEW__EACH(CLEW__VAL, __VA_ARGS__) clew_value_bool(false)};    \
             clew_log_emit(&clew__site, clew__values);                          \

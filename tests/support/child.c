@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See child.h. Aborts where a test cannot go on. */
+#include "child.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void must(int ok, const char *what)
+{
+    if (!ok) {
+        perror(what);
+        abort();
+    }
+}
+
+void child_init(struct child *child)
+{
+    char rings[96];
+
+    memset(child, 0, sizeof(*child));
+    (void)snprintf(child->directory, sizeof(child->directory), "/tmp/clew-test-XXXXXX");
+    must(mkdtemp(child->directory) != NULL, "mkdtemp");
+    (void)snprintf(rings, sizeof(rings), "%s/rings", child->directory);
+    must(setenv("CLEW_RING_DIR", rings, 1) == 0, "setenv");
+}
+
+static void forget(struct child *child)
+{
+    free(child->output);
+    child->output = NULL;
+    child->output_len = 0;
+    json_decref(child->lines);
+    child->lines = NULL;
+}
+
+static void parse(struct child *child)
+{
+    child->lines = json_array();
+    child->whole = false;
+    for (char *p = child->output, *end; p < child->output + child->output_len; p = end + 1) {
+        json_t *line;
+
+        end = memchr(p, '\n', child->output_len - (size_t)(p - child->output));
+        line = end ? json_loadb(p, (size_t)(end - p), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)
+                   : NULL;
+        if (!line)
+            return;
+        json_array_append_new(child->lines, line);
+    }
+    child->whole = true;
+}
+
+void child_run(struct child *child, int (*scenario)(void *arg), void *arg)
+{
+    char path[96];
+    long size;
+    pid_t pid;
+    FILE *file;
+    int fd;
+
+    forget(child);
+    (void)snprintf(path, sizeof(path), "%s/stdout", child->directory);
+    fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    must(fd >= 0, path);
+    (void)fflush(NULL);
+    pid = fork();
+    must(pid >= 0, "fork");
+    if (pid == 0) {
+        must(dup2(fd, STDOUT_FILENO) >= 0, "dup2");
+        exit(scenario(arg));
+    }
+    must(waitpid(pid, &child->status, 0) == pid, "waitpid");
+    file = fdopen(fd, "r");
+    must(file && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0, path);
+    rewind(file);
+    child->output = calloc(1, (size_t)size + 1);
+    must(child->output != NULL, "calloc");
+    child->output_len = fread(child->output, 1, (size_t)size, file);
+    (void)fclose(file);
+    parse(child);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    (void)chmod(path, 0700);
+    return remove(path);
+}
+
+void child_done(struct child *child)
+{
+    forget(child);
+    (void)nftw(child->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    (void)unsetenv("CLEW_RING_DIR");
+}
+
+static const char *message_of(json_t *line)
+{
+    const char *text = json_string_value(json_object_get(line, "message"));
+
+    return text ? text : "";
+}
+
+size_t child_count(const struct child *child, const char *message)
+{
+    size_t i, n = 0;
+    json_t *line;
+
+    json_array_foreach(child->lines, i, line) n += strcmp(message_of(line), message) == 0;
+    return n;
+}
+
+json_t *child_line(const struct child *child, const char *message)
+{
+    size_t i;
+    json_t *line;
+
+    json_array_foreach(child->lines, i, line)
+    {
+        if (strcmp(message_of(line), message) == 0)
+            return line;
+    }
+    return NULL;
+}

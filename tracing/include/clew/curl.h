@@ -14,6 +14,7 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct clew_curl_headers_ {
     struct curl_slist *list;

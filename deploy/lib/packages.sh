@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by deploy/demo and tests/run: what they need from Debian 12.
+
+CLEW_PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev
+  libmicrohttpd-dev libjansson-dev libsnappy-dev zlib1g-dev libsqlite3-dev libcyaml-dev"
+CLEW_PACKAGES_DEMO="prometheus prometheus-alertmanager curl jq ca-certificates procps"
+CLEW_PACKAGES_TESTS="libcmocka-dev"
+
+# packages_ensure PACKAGE…: installs those that are missing, asking for root
+# only then.
+packages_ensure() {
+  local missing=() package root=()
+  for package; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+      missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if ! command -v apt-get >/dev/null; then
+    echo "These Debian packages are needed, and this system has no apt-get: ${missing[*]}" >&2
+    return 1
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "Please install as root, then run this again: apt-get install ${missing[*]}" >&2
+      return 1
+    fi
+    root=(sudo)
+  fi
+  echo "Installing ${missing[*]} …" >&2
+  # The daemons of prometheus and alertmanager are not to start by themselves.
+  local log
+  log=$(mktemp)
+  if ! { "${root[@]}" apt-get update -q &&
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+      apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    echo "Installing failed; the whole output is in $log" >&2
+    return 1
+  fi
+  rm -f "$log"
+}

@@ -36,11 +36,11 @@ struct push {
     char text[512];
 };
 
-static void refuse(struct push *push, unsigned status, const char *format, const char *what)
+static void refuse(struct push *push, unsigned status, const char *why, const char *where)
 {
     push->status = status;
     push->refused = true;
-    (void)snprintf(push->text, sizeof(push->text), format, what);
+    (void)snprintf(push->text, sizeof(push->text), "%s%.64s", why, where);
 }
 
 static void reject_line(struct push *push, const char *why)
@@ -59,16 +59,16 @@ static json_t *check_labels(struct push *push, json_t *labels)
     json_t *value;
 
     if (json_object_size(labels) - (json_object_get(labels, "service_name") != NULL) > LABELS_MAX)
-        refuse(push, 400, "stream has more than 15 label names%s", "");
+        refuse(push, 400, "stream has more than 15 label names", "");
     json_object_foreach(labels, name, value)
     {
         if (strlen(name) > LABEL_NAME_MAX)
-            refuse(push, 400, "label name too long: %.64s…", name);
+            refuse(push, 400, "label name too long: ", name);
         if (json_string_length(value) > LABEL_VALUE_MAX)
-            refuse(push, 400, "label value too long: %.64s", name);
+            refuse(push, 400, "label value too long: ", name);
         for (const char *p = name; *p || p == name; p++)
             if (!(isalpha((unsigned char)*p) || *p == '_' || (p > name && isdigit((unsigned char)*p)))) {
-                refuse(push, 400, "couldn't parse labels: parse error near \"%.64s\"", name);
+                refuse(push, 400, "couldn't parse labels: parse error near ", name);
                 break;
             }
     }
@@ -94,7 +94,7 @@ static void add_line(struct push *push, const struct store_line *line)
     json_object_foreach(line->metadata, name, value)
     {
         if (!*name) {
-            refuse(push, 500, "label name is empty%s", "");
+            refuse(push, 500, "label name is empty", "");
             return;
         }
         bytes += strlen(name) + json_string_length(value);
@@ -106,7 +106,7 @@ static void add_line(struct push *push, const struct store_line *line)
     else if (line->time_ns > push->now_ns + TOO_NEW_NS)
         reject_line(push, "entry has timestamp too new");
     else if (store_add_line(line) < 0)
-        refuse(push, 500, "store failed%s", "");
+        refuse(push, 500, "store failed", "");
 }
 
 /* ---- protobuf -------------------------------------------------------------------- */
@@ -224,7 +224,7 @@ static void read_entry(struct push *push, const struct clew__pb_field *field, js
         }
     }
     if (!good || pb.bad)
-        refuse(push, 400, "proto: malformed entry%s", "");
+        refuse(push, 400, "proto: malformed entry", "");
     else
         add_line(push, &line);
     json_decref(line.metadata);
@@ -241,7 +241,7 @@ static void read_stream(struct push *push, const struct clew__pb_field *field)
             json_decref(labels);
             labels = parse_label_text((const char *)f.bytes, f.len);
             if (!labels)
-                refuse(push, 400, "couldn't parse labels%s", "");
+                refuse(push, 400, "couldn't parse labels", "");
             else
                 labels = check_labels(push, labels);
         } else if (f.number == 2 && f.wire == CLEW__PB_BYTES) {
@@ -251,7 +251,7 @@ static void read_stream(struct push *push, const struct clew__pb_field *field)
         }
     }
     if (pb.bad)
-        refuse(push, 400, "proto: malformed stream%s", "");
+        refuse(push, 400, "proto: malformed stream", "");
     json_decref(labels);
 }
 
@@ -264,20 +264,20 @@ static void read_protobuf(struct push *push, const struct request *request)
 
     if (snappy_uncompressed_length(request->body, request->body_len, &len) != SNAPPY_OK ||
         len > DECODED_MAX || !(bytes = malloc(len ? len : 1))) {
-        refuse(push, 400, "snappy: corrupt input%s", "");
+        refuse(push, 400, "snappy: corrupt input", "");
         return;
     }
     if (snappy_uncompress(request->body, request->body_len, bytes, &len) != SNAPPY_OK) {
-        refuse(push, 400, "snappy: corrupt input%s", "");
+        refuse(push, 400, "snappy: corrupt input", "");
     } else {
         pb = clew__pb_of(bytes, len);
         for (; !push->refused && clew__pb_next(&pb, &f); streams++)
             if (f.number == 1 && f.wire == CLEW__PB_BYTES)
                 read_stream(push, &f);
         if (pb.bad)
-            refuse(push, 400, "proto: malformed request%s", "");
+            refuse(push, 400, "proto: malformed request", "");
         else if (streams == 0)
-            refuse(push, 422, "error at least one valid stream is required for ingestion%s", "");
+            refuse(push, 422, "error at least one valid stream is required for ingestion", "");
     }
     free(bytes);
 }
@@ -312,9 +312,9 @@ static void read_json_value(struct push *push, const json_t *value, json_t *labe
     if (time)
         line.time_ns = strtoll(time, &end, 10);
     if (!end || *end || end == time || !line.text)
-        refuse(push, 400, "a value is [\"<unix nanoseconds>\", \"<line>\", {metadata}]%s", "");
+        refuse(push, 400, "a value is [\"<unix nanoseconds>\", \"<line>\", {metadata}]", "");
     else if (metadata && !all_strings(metadata))
-        refuse(push, 400, "structured metadata must be strings%s", "");
+        refuse(push, 400, "structured metadata must be strings", "");
     else
         add_line(push, &line);
     json_decref(none);
@@ -328,16 +328,16 @@ static void read_json(struct push *push, const struct request *request)
     size_t i, j;
 
     if (!root)
-        refuse(push, 400, "loghttp.PushRequest: %s", error.text);
+        refuse(push, 400, "loghttp.PushRequest: ", error.text);
     else if (json_array_size(streams) == 0)
-        refuse(push, 422, "error at least one valid stream is required for ingestion%s", "");
+        refuse(push, 422, "error at least one valid stream is required for ingestion", "");
     json_array_foreach(streams, i, stream)
     {
         json_t *labels = json_deep_copy(json_object_get(stream, "stream"));
 
         if (!all_strings(labels)) {
             json_decref(labels);
-            refuse(push, 400, "a stream needs labels that are strings%s", "");
+            refuse(push, 400, "a stream needs labels that are strings", "");
             break;
         }
         labels = check_labels(push, labels);
@@ -369,7 +369,7 @@ void handle_loki_push(struct request *request)
     else
         read_protobuf(&push, request);
     if (store_commit(!push.refused) < 0)
-        refuse(&push, 500, "store failed%s", "");
+        refuse(&push, 500, "store failed", "");
     if (push.status)
         answer_text(request, push.status, "%s\n", push.text);
     else

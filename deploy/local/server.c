@@ -6,14 +6,12 @@
  */
 #include "server.h"
 
+#include <address.h>
 #include <buf.h>
 #include <clew/log.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,42 +237,21 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     *con_cls = NULL;
 }
 
-/* "HOST:PORT" or "[HOST]:PORT". */
-static int resolve(const char *listen_at, struct addrinfo **ret)
-{
-    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV,
-                             .ai_socktype = SOCK_STREAM};
-    const char *colon = strrchr(listen_at, ':');
-    char host[64];
-    size_t len = colon ? (size_t)(colon - listen_at) : 0;
-
-    if (len > 1 && listen_at[0] == '[' && listen_at[len - 1] == ']') {
-        listen_at++;
-        len -= 2;
-    }
-    if (!colon || len >= sizeof(host))
-        return -EINVAL;
-    memcpy(host, listen_at, len);
-    host[len] = '\0';
-    return getaddrinfo(len ? host : NULL, colon + 1, &hints, ret) == 0 ? 0 : -EINVAL;
-}
-
 int server_start(const char *listen_at, uint16_t *ret_port)
 {
-    struct addrinfo *address;
+    struct sockaddr_storage address;
     const union MHD_DaemonInfo *info;
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL;
 
-    if (resolve(listen_at, &address) < 0)
+    if (clew__address_parse(listen_at, &address) < 0)
         return clew_set_error(-EINVAL, "--listen %s: give ADDRESS:PORT, such as 127.0.0.1:3100",
                               listen_at);
-    if (address->ai_family == AF_INET6)
+    if (address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     http = MHD_start_daemon(flags, 0, NULL, NULL, on_request, NULL, MHD_OPTION_SOCK_ADDR,
-                            address->ai_addr, MHD_OPTION_THREAD_POOL_SIZE, 2u,
+                            &address, MHD_OPTION_THREAD_POOL_SIZE, 2u,
                             MHD_OPTION_CONNECTION_LIMIT, 256u, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
-    freeaddrinfo(address);
     if (!http)
         return clew_set_error(-EADDRINUSE, "--listen %s: cannot listen there: %s", listen_at,
                               strerror(errno));

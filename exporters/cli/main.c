@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The `clew` command: picks the subcommand. */
+#include "cli.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: clew COMMAND [options]\n"
+    "\n"
+    "  tail    print the correlated log lines of a request, from Loki\n"
+    "  trace   print the waterfall of a trace, from Tempo\n"
+    "\n"
+    "clew COMMAND --help says more. Both work the same against clew-local.\n";
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {{"tail", cli_tail}, {"trace", cli_trace}};
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts("clew " CLEW_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(name, commands[i].name) == 0) {
+            if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+                return EXIT_UNREACHABLE;
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    if (*name)
+        fprintf(stderr, "clew: unknown command \"%.64s\"\n\n", name);
+    fputs(usage, stderr);
+    return EXIT_WRONG_USAGE;
+}

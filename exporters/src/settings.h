@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the environment says about exporting. */
+#ifndef CLEW_SETTINGS_H
+#define CLEW_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#define CLEW__URL_MAX 1024
+#define CLEW__SECRET_MAX 4096
+#define CLEW__WARNINGS_MAX 8
+
+struct clew__settings {
+    /* management */
+    bool management;
+    struct sockaddr_storage management_address;
+    /* Loki; loki_url empty: off */
+    char loki_url[CLEW__URL_MAX];
+    char loki_labels[2048]; /* , k="v" … to follow service="…" */
+    char loki_tenant[151];
+    char loki_authorization[CLEW__SECRET_MAX]; /* header value, "" for none */
+    /* OTLP traces; url empty: off */
+    char otlp_url[CLEW__URL_MAX];
+    char otlp_headers[CLEW__SECRET_MAX]; /* "Name: value\n…" */
+    char otlp_certificate[CLEW__URL_MAX];
+    bool otlp_gzip;
+    long otlp_timeout_ms;
+    long bsp_delay_ms;
+    size_t bsp_batch;
+    /* all */
+    size_t queue_bytes;
+    long shutdown_timeout_ms;
+    /* what was passed over, to be logged */
+    char warnings[CLEW__WARNINGS_MAX][192];
+    size_t nwarnings;
+};
+
+/* 0, or -EINVAL with clew_last_error() when a CLEW_ variable is wrong. A wrong
+ * OTEL_ number is passed over with a warning, as the specification wants. */
+int clew__settings_read(struct clew__settings *ret);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One call sets everything up, in this order: what can fail first (settings,
+ * the port), then the sinks, then the log itself, so that lines recovered from
+ * a dead process reach every sink. It is taken down the other way round.
+ */
+#include "exporters_priv.h"
+
+#include "address.h"
+#include "metrics/metrics_priv.h"
+
+#include <clew/export.h>
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct clew__settings settings;
+static _Atomic enum { NEVER, RUNNING, STOPPED } state;
+static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic pid_t owner;
+
+static int start_parts(const char *service, const char *version)
+{
+    int err = clew__settings_read(&settings);
+
+    if (err == 0)
+        err = clew__red_start();
+    if (err == 0)
+        err = clew__self_metrics_start();
+    if (err == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        err = clew_set_error(-ENOMEM, "libcurl could not be initialised");
+    if (err == 0 && settings.management)
+        err = clew__management_start(&settings.management_address);
+    if (err == 0 && settings.loki_url[0])
+        err = clew__loki_add(&settings);
+    if (err == 0 && settings.otlp_url[0])
+        err = clew__otlp_add(&settings);
+    if (err == 0)
+        err = clew__delivery_start();
+    if (err == 0)
+        err = clew_log_start(service, version);
+    return err < 0 ? err : 0;
+}
+
+/* What there is to say about the start. */
+static void report(void)
+{
+    for (size_t i = 0; i < settings.nwarnings; i++)
+        clew_warn("configuration", clew_kv("warning", (const char *)settings.warnings[i]));
+    if (settings.management && !clew__address_is_loopback(&settings.management_address))
+        clew_warn("management server is open to the network without authentication",
+                  clew_kv("port", clew__management_port()));
+    clew_debug("started", clew_kv("management_port", clew__management_port()),
+               clew_kv("loki", (bool)(settings.loki_url[0] != '\0')),
+               clew_kv("otlp_traces", (bool)(settings.otlp_url[0] != '\0')));
+}
+
+int clew_start(const char *service, const char *version)
+{
+    int err;
+
+    if (state == RUNNING)
+        return 1;
+    if (state == STOPPED)
+        return clew_set_error(-ESHUTDOWN, "Clewline was stopped and cannot start again");
+    err = start_parts(service, version);
+    if (err < 0) {
+        clew__delivery_stop(0);
+        clew__management_stop();
+        return err;
+    }
+    clew__self_metrics_name(clew_service_name(), clew_service_version());
+    owner = getpid();
+    state = RUNNING;
+    (void)atexit(clew_stop);
+    report();
+    return 0;
+}
+
+int clew_flush(unsigned timeout_ms)
+{
+    uint64_t deadline = clew__now_ns() + timeout_ms * UINT64_C(1000000);
+    int err = clew_log_flush(timeout_ms);
+
+    return err < 0 && err != -ESRCH ? err : clew__delivery_flush(deadline);
+}
+
+void clew_stop(void)
+{
+    pthread_mutex_lock(&stop_lock);
+    /* The child of a fork has a log of its own, which stops at exit; the rest
+     * belongs to its parent. */
+    if (state == RUNNING && owner == getpid()) {
+        state = STOPPED;
+        clew__management_drain();
+        clew_log_stop();
+        clew__delivery_stop(clew__now_ns() +
+                            (uint64_t)settings.shutdown_timeout_ms * UINT64_C(1000000));
+        clew__management_stop();
+    }
+    pthread_mutex_unlock(&stop_lock);
+}
+
+uint16_t clew_management_port(void)
+{
+    return clew__management_port();
+}

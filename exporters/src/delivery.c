@@ -219,9 +219,11 @@ static uint64_t start_requests(bool force)
     return wait;
 }
 
-static void finish_requests(void)
+/* Whether any ended: then there may be something to start. */
+static bool finish_requests(void)
 {
     CURLMsg *message;
+    bool any = false;
     int left;
 
     while ((message = curl_multi_info_read(multi, &left))) {
@@ -232,7 +234,9 @@ static void finish_requests(void)
             continue;
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&line);
         finish(line, code);
+        any = true;
     }
+    return any;
 }
 
 static void say_flushed(uint64_t ticket, bool at_end)
@@ -257,7 +261,8 @@ static void *deliver(void *arg)
 
         wait = start_requests(last || ticket != flushed);
         (void)curl_multi_perform(multi, &active);
-        finish_requests();
+        if (finish_requests())
+            wait = 0;
         if (ticket != flushed && !busy())
             say_flushed(flushed = ticket, false);
         now = clew__now_ns();

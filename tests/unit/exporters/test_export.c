@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * clew_start() to the far side and back: delivery against a server that
+ * behaves as told, and the management pages. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <child.h>
+#include <clew/export.h>
+#include <clew/trace.h>
+#include <fake_http.h>
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct child child;
+
+static int setup(void **state)
+{
+    (void)state;
+    child_init(&child);
+    setenv("CLEW_LOG_OUTPUT", "none", 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    child_done(&child);
+    unsetenv("CLEW_LOG_OUTPUT");
+    return 0;
+}
+
+#define CHECK(condition)                                                       \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);            \
+            return 1;                                                          \
+        }                                                                      \
+    } while (0)
+
+#define N(list) (sizeof(list) / sizeof(list[0]))
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void use(const char *variable, uint16_t port)
+{
+    char url[64];
+
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+    setenv(variable, url, 1);
+}
+
+/* The value of a sample on the page, -1 when it is not there. */
+static double sample(const char *name)
+{
+    char *page, *at, line[256];
+    double value = -1;
+    size_t len;
+
+    if (clew_metrics_render(false, &page, &len) < 0)
+        return -1;
+    snprintf(line, sizeof(line), "\n%s ", name);
+    at = strstr(page, line);
+    if (at)
+        value = strtod(at + strlen(line), NULL);
+    free(page);
+    return value;
+}
+
+static int accepted(void *arg)
+{
+    static const struct fake_answer answers[] = {{204, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+
+    (void)arg;
+    use("CLEW_LOKI_URL", fake_http_port(server));
+    setenv("CLEW_LOKI_TENANT", "team-a", 1);
+    CHECK(clew_start("s", "1") == 0);
+    CHECK(clew_start("s", "1") == 1);
+    for (int i = 0; i < 100; i++)
+        clew_info("line");
+    CHECK(clew_flush(5000) == 0);
+    CHECK(fake_http_count(server) >= 1);
+    CHECK(strcmp(fake_http_request(server, 0)->path, "/loki/api/v1/push") == 0);
+    CHECK(strcmp(fake_http_request(server, 0)->content_type, "application/x-protobuf") == 0);
+    CHECK(strcmp(fake_http_request(server, 0)->content_encoding, "snappy") == 0);
+    CHECK(strcmp(fake_http_request(server, 0)->tenant, "team-a") == 0);
+    CHECK(sample("clew_export_records_total{destination=\"loki\",outcome=\"accepted\"}") == 100);
+    clew_stop();
+    fake_http_stop(server);
+    return 0;
+}
+
+static int rejected(void *arg)
+{
+    static const struct fake_answer answers[] = {{400, NULL, "timestamp too old", 17},
+                                                 {204, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+
+    (void)arg;
+    use("CLEW_LOKI_URL", fake_http_port(server));
+    CHECK(clew_start("s", "1") == 0);
+    clew_info("line");
+    CHECK(clew_flush(5000) == 0);
+    CHECK(sample("clew_export_records_total{destination=\"loki\",outcome=\"rejected\"}") == 1);
+    clew_stop(); /* sends the warning about it: a second request, not a repeat */
+    CHECK(fake_http_count(server) == 2);
+    CHECK(fake_http_request(server, 1)->len != fake_http_request(server, 0)->len);
+    fake_http_stop(server);
+    return 0;
+}
+
+static int retried(void *arg)
+{
+    static const struct fake_answer answers[] = {{429, "2", NULL, 0}, {503, NULL, NULL, 0},
+                                                 {204, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+    const struct fake_request *first, *second, *third;
+
+    (void)arg;
+    use("CLEW_LOKI_URL", fake_http_port(server));
+    CHECK(clew_start("s", "1") == 0);
+    clew_info("line");
+    CHECK(clew_flush(200) != 0); /* the truth: it is not there yet */
+    CHECK(fake_http_wait(server, 3, 15000));
+    first = fake_http_request(server, 0);
+    second = fake_http_request(server, 1);
+    third = fake_http_request(server, 2);
+    CHECK(second->time_ns - first->time_ns >= UINT64_C(2000000000)); /* not earlier than told */
+    CHECK(second->len == first->len && memcmp(second->body, first->body, first->len) == 0);
+    CHECK(third->len == first->len);
+    CHECK(clew_flush(5000) == 0);
+    clew_stop();
+    fake_http_stop(server);
+    return 0;
+}
+
+static int refused_then_up(void *arg)
+{
+    static const struct fake_answer answers[] = {{200, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+    uint16_t port = fake_http_port(server);
+
+    (void)arg;
+    fake_http_stop(server);
+    use("OTEL_EXPORTER_OTLP_ENDPOINT", port);
+    setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", 1);
+    setenv("OTEL_BSP_SCHEDULE_DELAY", "1", 1);
+    CHECK(clew_start("s", "1") == 0);
+    clew_span_end(clew_span_start("waits", CLEW_SPAN_INTERNAL));
+    CHECK(clew_flush(100) != 0);
+    server = fake_http_start_on(port, answers, N(answers));
+    CHECK(fake_http_wait(server, 1, 15000));
+    CHECK(strcmp(fake_http_request(server, 0)->path, "/v1/traces") == 0);
+    CHECK(strcmp(fake_http_request(server, 0)->content_encoding, "gzip") == 0);
+    CHECK(clew_flush(5000) == 0);
+    CHECK(sample("clew_export_records_total{destination=\"otlp_traces\",outcome=\"accepted\"}") ==
+          1);
+    clew_stop();
+    fake_http_stop(server);
+    return 0;
+}
+
+static int hangs(void *arg)
+{
+    static const struct fake_answer answers[] = {{0, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+    uint64_t before, took;
+
+    (void)arg;
+    use("CLEW_LOKI_URL", fake_http_port(server));
+    setenv("CLEW_SHUTDOWN_TIMEOUT_MS", "300", 1);
+    CHECK(clew_start("s", "1") == 0);
+    clew_info("line");
+    before = now_ns();
+    clew_stop();
+    took = now_ns() - before;
+    CHECK(took < UINT64_C(900000000));
+    CHECK(fake_http_count(server) == 1);
+    fake_http_stop(server);
+    return 0;
+}
+
+static int forks(void *arg)
+{
+    static const struct fake_answer answers[] = {{204, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+    int status;
+
+    (void)arg;
+    use("CLEW_LOKI_URL", fake_http_port(server));
+    CHECK(clew_start("s", "1") == 0);
+    clew_info("parent");
+    if (fork() == 0) {
+        clew_info("child");
+        exit(0); /* must neither hang nor send the parent's lines again */
+    }
+    wait(&status);
+    CHECK(status == 0);
+    CHECK(clew_flush(5000) == 0);
+    CHECK(sample("clew_export_records_total{destination=\"loki\",outcome=\"accepted\"}") == 1);
+    CHECK(fake_http_count(server) == 1);
+    clew_stop();
+    fake_http_stop(server);
+    return 0;
+}
+
+static void run(int (*scenario)(void *))
+{
+    child_run(&child, scenario, NULL);
+    assert_int_equal(child.status, 0);
+}
+
+static void test_export_accepted(void **state)
+{
+    (void)state;
+    run(accepted);
+}
+
+static void test_export_rejected_is_not_repeated(void **state)
+{
+    (void)state;
+    run(rejected);
+}
+
+static void test_export_retries_no_earlier_than_told(void **state)
+{
+    (void)state;
+    run(retried);
+}
+
+static void test_export_waits_for_the_far_side(void **state)
+{
+    (void)state;
+    run(refused_then_up);
+}
+
+static void test_export_shutdown_keeps_its_deadline(void **state)
+{
+    (void)state;
+    run(hangs);
+}
+
+static void test_export_fork_sends_nothing_twice(void **state)
+{
+    (void)state;
+    run(forks);
+}
+
+/* ---- management ---------------------------------------------------------------------- */
+
+static size_t keep(char *data, size_t size, size_t n, void *arg)
+{
+    char *body = arg;
+    size_t used = strlen(body);
+
+    (void)size;
+    if (used + n < 65536) {
+        memcpy(body + used, data, n);
+        body[used + n] = '\0';
+    }
+    return n;
+}
+
+static long fetch(const char *path, const char *method, const char *header, char body[65536],
+                  char type[128])
+{
+    struct curl_slist *list = header ? curl_slist_append(NULL, header) : NULL;
+    CURL *easy = curl_easy_init();
+    char url[128], *content_type = NULL;
+    long status = 0;
+
+    body[0] = '\0';
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", clew_management_port(), path);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, body);
+    if (curl_easy_perform(easy) == CURLE_OK) {
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+        curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &content_type);
+    }
+    snprintf(type, 128, "%s", content_type ? content_type : "");
+    curl_easy_cleanup(easy);
+    curl_slist_free_all(list);
+    return status;
+}
+
+static int pages(void *arg)
+{
+    static char body[65536];
+    char type[128];
+
+    (void)arg;
+    setenv("CLEW_MANAGEMENT_ADDRESS", "127.0.0.1:0", 1);
+    CHECK(clew_start("svc", "2.0") == 0);
+    CHECK(clew_management_port() != 0);
+    CHECK(fetch("/metrics", "GET", NULL, body, type) == 200);
+    CHECK(strcmp(type, "text/plain; version=0.0.4; charset=utf-8") == 0);
+    CHECK(strstr(body, "service_info{service=\"svc\",version=\"2.0\"} 1.0\n"));
+    CHECK(strstr(body, "# TYPE http_requests_total counter\n"));
+    CHECK(strstr(body, "\nactive_connections 0.0\n"));
+    CHECK(!strstr(body, "# EOF"));
+    CHECK(fetch("/metrics", "GET", "Accept: application/openmetrics-text; version=1.0.0", body,
+                type) == 200);
+    CHECK(strncmp(type, "application/openmetrics-text; version=1.0.0", 43) == 0);
+    CHECK(strstr(body, "# EOF\n"));
+    CHECK(fetch("/health", "GET", NULL, body, type) == 200);
+    CHECK(strstr(body, "\"healthy\":true") && strstr(body, "\"service\":\"svc\""));
+    CHECK(clew_health_set("database", false) == 0);
+    CHECK(clew_health_set("bad name", true) < 0);
+    CHECK(fetch("/health", "GET", NULL, body, type) == 503);
+    CHECK(strstr(body, "\"checks\":{\"database\":false}"));
+    CHECK(fetch("/health/ready", "GET", NULL, body, type) == 503);
+    CHECK(fetch("/health/live", "GET", NULL, body, type) == 200);
+    CHECK(clew_health_set("database", true) == 0);
+    CHECK(fetch("/health/ready", "GET", NULL, body, type) == 200);
+    CHECK(fetch("/nowhere", "GET", NULL, body, type) == 404);
+    CHECK(fetch("/metrics", "POST", NULL, body, type) == 405);
+    return 0;
+}
+
+static void test_export_management_pages(void **state)
+{
+    (void)state;
+    run(pages);
+}
+
+static int port_is_taken(void *arg)
+{
+    static const struct fake_answer answers[] = {{204, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+    char address[64];
+
+    (void)arg;
+    snprintf(address, sizeof(address), "127.0.0.1:%u", fake_http_port(server));
+    setenv("CLEW_MANAGEMENT_ADDRESS", address, 1);
+    CHECK(clew_start("svc", "2.0") < 0);
+    CHECK(strstr(clew_last_error(), "CLEW_MANAGEMENT_ADDRESS"));
+    fake_http_stop(server);
+    return 0;
+}
+
+static void test_export_taken_port_is_an_error(void **state)
+{
+    (void)state;
+    run(port_is_taken);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_export_accepted),
+        TEST(test_export_rejected_is_not_repeated),
+        TEST(test_export_retries_no_earlier_than_told),
+        TEST(test_export_waits_for_the_far_side),
+        TEST(test_export_shutdown_keeps_its_deadline),
+        TEST(test_export_fork_sends_nothing_twice),
+        TEST(test_export_management_pages),
+        TEST(test_export_taken_port_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * RED stays exact whatever becomes of the lines. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <child.h>
+#include <clew/export.h>
+#include <clew/http.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct child child;
+
+static int setup(void **state)
+{
+    (void)state;
+    child_init(&child);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    child_done(&child);
+    return 0;
+}
+
+static void one_exchange(const char *method, const char *route, unsigned status)
+{
+    struct clew_extract headers;
+    struct clew_http_exchange *exchange;
+
+    clew_extract_init(&headers);
+    exchange = clew_http_exchange_begin(method, "/x/1", &headers);
+    clew_http_exchange_set_route(exchange, route);
+    clew_http_exchange_set_status(exchange, status);
+    clew_http_exchange_end(exchange, NULL);
+}
+
+static void *flood(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 50000; i++)
+        one_exchange("GET", "/x/{id}", 200);
+    return NULL;
+}
+
+#define CHECK_PAGE(expected)                                                   \
+    do {                                                                       \
+        char *page_;                                                           \
+        size_t len_;                                                           \
+        clew_metrics_render(true, &page_, &len_);                              \
+        if (!strstr(page_, expected)) {                                        \
+            fprintf(stderr, "line %d: not there: %s\n%s", __LINE__, expected, page_); \
+            return 1;                                                          \
+        }                                                                      \
+        free(page_);                                                           \
+    } while (0)
+
+static int exact_while_lines_drop(void *arg)
+{
+    struct clew_stats stats;
+    pthread_t threads[2];
+
+    (void)arg;
+    setenv("CLEW_RING_KIB", "64", 1);
+    setenv("CLEW_LOG_OUTPUT", "/dev/full", 1);
+    if (clew_start("red", "1") < 0)
+        return 2;
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, flood, NULL);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    clew_stats_read(&stats);
+    if (stats.dropped_ring_full + stats.dropped_output == 0)
+        return 3; /* nothing was lost: the test shows nothing */
+    CHECK_PAGE("http_requests_total{method=\"GET\",path=\"/x/{id}\",status=\"200\"} 100000.0\n");
+    CHECK_PAGE("http_request_duration_seconds_count{method=\"GET\",path=\"/x/{id}\"} 100000.0\n");
+    CHECK_PAGE("\nactive_connections 0.0\n");
+    return 0;
+}
+
+static void test_red_is_exact_while_lines_drop(void **state)
+{
+    (void)state;
+    child_run(&child, exact_while_lines_drop, NULL);
+    assert_int_equal(child.status, 0);
+}
+
+static int level_off(void *arg)
+{
+    (void)arg;
+    setenv("CLEW_LOG_LEVEL", "off", 1);
+    if (clew_start("red", "1") < 0)
+        return 2;
+    CHECK_PAGE("# TYPE http_requests counter\n"); /* named before the first request */
+    one_exchange("GET", "/a", 200);
+    one_exchange("BREW", "/a", 418);
+    one_exchange("POST", NULL, 0);
+    CHECK_PAGE("http_requests_total{method=\"GET\",path=\"/a\",status=\"200\"} 1.0\n");
+    CHECK_PAGE("http_requests_total{method=\"_OTHER\",path=\"/a\",status=\"418\"} 1.0\n");
+    CHECK_PAGE("http_requests_total{method=\"POST\",path=\"unmatched\",status=\"500\"} 1.0\n");
+    CHECK_PAGE("# {trace_id=\"");
+    return 0;
+}
+
+static void test_red_does_not_need_the_lines(void **state)
+{
+    (void)state;
+    child_run(&child, level_off, NULL);
+    assert_int_equal(child.status, 0);
+    assert_int_equal(child.output_len, 0);
+}
+
+static int own_event(void *arg)
+{
+    (void)arg;
+    if (clew_start("red", "1") < 0)
+        return 2;
+    clew_info("request completed", clew_kv("route", "/mine"), clew_kv("duration_seconds", 0.2),
+              clew_kv("status", 200), clew_kv("method", "PUT"));
+    clew_info("request completed", clew_kv("route", "/other")); /* not the event's shape */
+    CHECK_PAGE("http_requests_total{method=\"PUT\",path=\"/mine\",status=\"200\"} 1.0\n");
+    CHECK_PAGE("http_request_duration_seconds_bucket{method=\"PUT\",path=\"/mine\",le=\"0.25\"} 1.0\n");
+    CHECK_PAGE("http_request_duration_seconds_bucket{method=\"PUT\",path=\"/mine\",le=\"0.1\"} 0.0\n");
+    return 0;
+}
+
+static void test_red_takes_a_services_own_event(void **state)
+{
+    (void)state;
+    child_run(&child, own_event, NULL);
+    assert_int_equal(child.status, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_red_is_exact_while_lines_drop),
+        TEST(test_red_does_not_need_the_lines),
+        TEST(test_red_takes_a_services_own_event),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <address.h>
+#include <clew/log.h>
+#include <settings.h>
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct clew__settings settings;
+
+static int forget(void **state)
+{
+    static const char *const names[] = {
+        "CLEW_LOKI_URL", "CLEW_LOKI_LABELS", "CLEW_LOKI_TENANT", "CLEW_LOKI_USERNAME",
+        "CLEW_LOKI_PASSWORD", "CLEW_LOKI_PASSWORD_FILE", "CLEW_LOKI_BEARER_TOKEN",
+        "CLEW_MANAGEMENT_ADDRESS", "CLEW_EXPORT_QUEUE_KIB", "CLEW_SHUTDOWN_TIMEOUT_MS",
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_TRACES_EXPORTER",
+        "OTEL_SDK_DISABLED", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_EXPORTER_OTLP_COMPRESSION",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        unsetenv(names[i]);
+    return 0;
+}
+
+static void test_settings_nothing_set_means_no_network(void **state)
+{
+    (void)state;
+    setenv("CLEW_LOKI_URL", "", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_false(settings.management);
+    assert_string_equal(settings.loki_url, "");
+    assert_string_equal(settings.otlp_url, "");
+}
+
+static void test_settings_wrong_values_name_the_variable(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"CLEW_LOKI_URL", "ftp://x"},        {"CLEW_MANAGEMENT_ADDRESS", "nowhere"},
+        {"CLEW_MANAGEMENT_ADDRESS", "::1:9"}, {"CLEW_MANAGEMENT_ADDRESS", "127.0.0.1:99999"},
+        {"CLEW_EXPORT_QUEUE_KIB", "12"},     {"CLEW_SHUTDOWN_TIMEOUT_MS", "soon"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        setenv(wrong[i][0], wrong[i][1], 1);
+        assert_int_equal(clew__settings_read(&settings), -EINVAL);
+        assert_non_null(strstr(clew_last_error(), wrong[i][0]));
+        unsetenv(wrong[i][0]);
+    }
+    setenv("CLEW_LOKI_URL", "http://loki:3100", 1);
+    setenv("CLEW_LOKI_LABELS", "bad-name=1", 1);
+    assert_int_equal(clew__settings_read(&settings), -EINVAL);
+    setenv("CLEW_LOKI_LABELS", "service=x", 1);
+    assert_int_equal(clew__settings_read(&settings), -EINVAL);
+    unsetenv("CLEW_LOKI_LABELS");
+    setenv("CLEW_LOKI_TENANT", "a/b", 1);
+    assert_int_equal(clew__settings_read(&settings), -EINVAL);
+}
+
+static void test_settings_urls_and_labels(void **state)
+{
+    (void)state;
+    setenv("CLEW_LOKI_URL", "http://loki:3100/", 1);
+    setenv("CLEW_LOKI_LABELS", "env=prod,region=eu \"west\"", 1);
+    setenv("CLEW_LOKI_USERNAME", "Aladdin", 1);
+    setenv("CLEW_LOKI_PASSWORD", "open sesame", 1);
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel:4318/base/", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_string_equal(settings.loki_url, "http://loki:3100/loki/api/v1/push");
+    assert_string_equal(settings.loki_labels, ", env=\"prod\", region=\"eu \\\"west\\\"\"");
+    /* the example of RFC 7617, section 2 */
+    assert_string_equal(settings.loki_authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    assert_string_equal(settings.otlp_url, "https://otel:4318/base/v1/traces");
+    setenv("CLEW_LOKI_URL", "http://gateway/loki/api/v1/push", 1);
+    setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other:9/as/is", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_string_equal(settings.loki_url, "http://gateway/loki/api/v1/push");
+    assert_string_equal(settings.otlp_url, "http://other:9/as/is");
+    setenv("OTEL_TRACES_EXPORTER", "none", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_string_equal(settings.otlp_url, "");
+}
+
+static void test_settings_wrong_otel_values_are_told_and_passed_over(void **state)
+{
+    (void)state;
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4318", 1);
+    setenv("OTEL_BSP_SCHEDULE_DELAY", "often", 1);
+    setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b,broken,x-y=z", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_int_equal(settings.bsp_delay_ms, 5000);
+    assert_string_equal(settings.otlp_headers, "api-key: a b\nx-y: z\n");
+    assert_int_equal(settings.nwarnings, 2);
+    assert_non_null(strstr(settings.warnings[0], "OTEL_BSP_SCHEDULE_DELAY"));
+}
+
+static void test_settings_header_injection_is_refused(void **state)
+{
+    (void)state;
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4318", 1);
+    setenv("OTEL_EXPORTER_OTLP_HEADERS", "a=b%0d%0aEvil: 1", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_string_equal(settings.otlp_headers, "");
+}
+
+static void test_settings_secret_from_a_file(void **state)
+{
+    char path[] = "/tmp/clew-secret-XXXXXX";
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0 && write(fd, "s3cret\n", 7) == 7);
+    close(fd);
+    setenv("CLEW_LOKI_URL", "http://loki:3100", 1);
+    setenv("CLEW_LOKI_USERNAME", "u", 1);
+    setenv("CLEW_LOKI_PASSWORD_FILE", path, 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_string_equal(settings.loki_authorization, "Basic dTpzM2NyZXQ=");
+    unlink(path);
+    assert_int_equal(clew__settings_read(&settings), -EINVAL);
+    assert_non_null(strstr(clew_last_error(), "CLEW_LOKI_PASSWORD_FILE"));
+}
+
+static void test_settings_addresses(void **state)
+{
+    struct sockaddr_storage a;
+
+    (void)state;
+    assert_int_equal(clew__address_parse("127.0.0.1:80", &a), 0);
+    assert_true(clew__address_is_loopback(&a));
+    assert_int_equal(ntohs(((struct sockaddr_in *)&a)->sin_port), 80);
+    assert_int_equal(clew__address_parse("[::1]:80", &a), 0);
+    assert_true(clew__address_is_loopback(&a));
+    assert_int_equal(clew__address_parse("0.0.0.0:0", &a), 0);
+    assert_false(clew__address_is_loopback(&a));
+    assert_int_equal(clew__address_parse(":9464", &a), 0);
+    assert_false(clew__address_is_loopback(&a));
+    assert_int_equal(clew__address_parse("localhost:80", &a), -EINVAL);
+    assert_int_equal(clew__address_parse("127.0.0.1", &a), -EINVAL);
+    assert_int_equal(clew__address_parse("127.0.0.1:", &a), -EINVAL);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, forget)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_settings_nothing_set_means_no_network),
+        TEST(test_settings_wrong_values_name_the_variable),
+        TEST(test_settings_urls_and_labels),
+        TEST(test_settings_wrong_otel_values_are_told_and_passed_over),
+        TEST(test_settings_header_injection_is_refused),
+        TEST(test_settings_secret_from_a_file),
+        TEST(test_settings_addresses),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -64,6 +64,8 @@ extern struct clew__ring *_Atomic clew__rings;
 /* The slow path of a thread's first record: a free ring or a new one, and a
  * running collector. NULL when there is none to be had; counted. */
 struct clew__ring *clew__thread_attach(void);
+/* In the child of a fork: the rings are the parent's. */
+void clew__rings_forget(void);
 
 /* ---- counters ---------------------------------------------------------- */
 

@@ -43,9 +43,7 @@ static void in_child(void)
 {
     if (state == RUNNING) {
         state = FORKED;
-        clew__self.ring = NULL;
-        atomic_store(&clew__rings, NULL);
-        atomic_store(&clew__counters.rings, 0);
+        clew__rings_forget();
         clew__file_forget();
         clew__output_after_fork();
         clew__collector_after_fork();

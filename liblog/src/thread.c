@@ -68,6 +68,23 @@ static struct clew__ring *make_ring(void)
     return ring;
 }
 
+void clew__rings_forget(void)
+{
+    struct clew__ring *ring = atomic_exchange(&clew__rings, NULL);
+
+    clew__self.ring = NULL;
+    atomic_store(&clew__counters.rings, 0);
+    while (ring) { /* their mappings were not inherited */
+        struct clew__ring *next = ring->next;
+
+        clew__line_context_free(ring->context);
+        free(ring);
+        ring = next;
+    }
+    if (have_exit_key)
+        (void)pthread_setspecific(exit_key, NULL);
+}
+
 struct clew__ring *clew__thread_attach(void)
 {
     struct clew__ring *ring;

@@ -93,7 +93,8 @@ bool clew__instant_parse(const char *text, int64_t *ret_instant)
     int64_t ns = 0, seconds;
 
     if (!take_number(&text, 4, &year) || !take(&text, '-') || !take_number(&text, 2, &month) ||
-        !take(&text, '-') || !take_number(&text, 2, &day) || (!take(&text, 'T') && !take(&text, 't')))
+        !take(&text, '-') || !take_number(&text, 2, &day) ||
+        (!take(&text, 'T') && !take(&text, 't')))
         return false;
     if (month < 1 || month > 12 || year < 1 || day < 1 || day > days_in_month(year, month))
         return false;
@@ -128,8 +129,7 @@ const char *clew__instant_format(int64_t instant, char ret_text[CLEW__INSTANT_TE
     (void)gmtime_r(&seconds, &parts);
     len = strftime(ret_text, CLEW__INSTANT_TEXT, "%Y-%m-%dT%H:%M:%S", &parts);
     if (ns) {
-        len += (size_t)snprintf(ret_text + len, CLEW__INSTANT_TEXT - len, ".%09lld",
-                                (long long)ns);
+        len += (size_t)snprintf(ret_text + len, CLEW__INSTANT_TEXT - len, ".%09lld", (long long)ns);
         while (ret_text[len - 1] == '0')
             len--;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Metrics of the bridge. The label sets are closed: receivers and kinds are those
- * of the configuration, results and outcomes are listed here. The store is closed
- * before the process ends, so the scraping thread reaches it under a lock. */
+ * of the configuration, results and outcomes are listed here. The queue's gauges
+ * read the store in the scraping thread: main ends the scraping before the store. */
 #include "metrics.h"
 
 #include <common/instant.h>
@@ -43,25 +43,26 @@ static double dead_letters(void *arg)
 
 int clew__metrics_init(struct clew__store *store)
 {
-    static const double ack[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5};
+    static const double ack[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                 0.1,   0.25,   0.5,   1,    2.5,   5};
     static const double delay[] = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200};
     struct clew_metric *length, *age, *dead;
 
-    metrics.webhooks = clew_counter("alertbridge_webhooks_total", "Webhooks by what became of them.",
-                                    (const char *const[]){"result", NULL});
-    metrics.alerts = clew_counter("alertbridge_alerts_total",
-                                  "Alerts whose state changed, by their new status.",
-                                  (const char *const[]){"status", NULL});
+    metrics.webhooks =
+        clew_counter("alertbridge_webhooks_total", "Webhooks by what became of them.",
+                     (const char *const[]){"result", NULL});
+    metrics.alerts =
+        clew_counter("alertbridge_alerts_total", "Alerts whose state changed, by their new status.",
+                     (const char *const[]){"status", NULL});
     metrics.deliveries =
         clew_counter("alertbridge_deliveries_total", "Attempts to deliver, by outcome.",
                      (const char *const[]){"receiver", "integration", "outcome", NULL});
     metrics.ack = clew_histogram("alertbridge_webhook_ack_seconds",
                                  "From a webhook's first byte to its answer, once stored.", NULL,
                                  ack, sizeof(ack) / sizeof(ack[0]));
-    metrics.delay = clew_histogram("alertbridge_page_delay_seconds",
-                                   "From a webhook to the delivery of its page.",
-                                   (const char *const[]){"integration", NULL}, delay,
-                                   sizeof(delay) / sizeof(delay[0]));
+    metrics.delay = clew_histogram(
+        "alertbridge_page_delay_seconds", "From a webhook to the delivery of its page.",
+        (const char *const[]){"integration", NULL}, delay, sizeof(delay) / sizeof(delay[0]));
     length = clew_gauge("alertbridge_delivery_queue", "Deliveries that wait.", NULL);
     age = clew_gauge("alertbridge_oldest_delivery_age_seconds",
                      "Age of the oldest delivery that waits.", NULL);
@@ -104,8 +105,8 @@ void clew__metrics_alerts(const char *status, uint64_t n)
         count(metrics.alerts, (const char *const[]){status, NULL}, (double)n);
 }
 
-void clew__metrics_delivery(const char *receiver, const char *kind,
-                            enum clew__verdict_kind verdict, double delay_seconds)
+void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__verdict_kind verdict,
+                            double delay_seconds)
 {
     static const char *const outcomes[] = {"delivered", "retry", "given_up"};
 

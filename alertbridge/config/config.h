@@ -50,8 +50,7 @@ const struct clew__receiver *clew__config_receiver(const struct clew__config *co
 /* The integration that a page to target is rendered by: that of this receiver,
  * else any with the target; NULL when there is none. */
 const struct clew__integration *clew__config_integration(const struct clew__config *config,
-                                                         const char *target,
-                                                         const char *receiver);
+                                                         const char *target, const char *receiver);
 
 /* A secret from key or key_file (its first line); "" when it is empty, and when
  * neither key is there. Both keys together are an error. */

@@ -5,6 +5,8 @@
 #include "config.h"
 #include "routes.h"
 
+#include <intake/listen.h>
+
 #include <clew/log.h>
 
 #include <errno.h>
@@ -99,8 +101,9 @@ static int read_integration(struct loader *loader, struct clew__yaml_node node,
     if (r == 0)
         r = integration->ops->configure(integration, node);
     if (r == 0 && integration->off && loader->warn) {
-        (void)snprintf(text, sizeof(text), "%s:%zu: receiver \"%s\": %s[%u] has no secret and is off",
-                       node.yaml->file, node.node->start_mark.line + 1, integration->receiver,
+        (void)snprintf(text, sizeof(text),
+                       "%s:%zu: receiver \"%s\": %s[%u] has no secret and is off", node.yaml->file,
+                       node.node->start_mark.line + 1, integration->receiver,
                        integration->ops->kind, integration->index);
         loader->warn(text);
     }
@@ -187,8 +190,8 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
 
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
-    static const char *const keys[] = {"listen", "storage", "external_url", "webhook",
-                                       "route",  "receivers", "links", NULL};
+    static const char *const keys[] = {"listen", "storage",   "external_url", "webhook",
+                                       "route",  "receivers", "links",        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
     int r = clew__yaml_keys(root, keys);
@@ -201,9 +204,13 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         r = clew__yaml_text(clew__yaml_get(root, "external_url"), 2048, "", &config->external_url);
     if (r < 0)
         return r;
+    node = clew__yaml_get(root, "listen");
+    if (clew__listen_check(config->listen) < 0)
+        return clew__yaml_error(node, "listen is no host:port");
     node = clew__yaml_get(root, "storage");
     if (!*config->storage)
-        return clew__yaml_error(node.node ? node : root, "storage (the database's file) is missing");
+        return clew__yaml_error(node.node ? node : root,
+                                "storage (the database's file) is missing");
     node = clew__yaml_get(root, "external_url");
     if (*config->external_url && !clew__is_url(config->external_url))
         return clew__yaml_error(node, "external_url is no http or https URL");
@@ -288,8 +295,7 @@ const struct clew__receiver *clew__config_receiver(const struct clew__config *co
 }
 
 const struct clew__integration *clew__config_integration(const struct clew__config *config,
-                                                         const char *target,
-                                                         const char *receiver)
+                                                         const char *target, const char *receiver)
 {
     const struct clew__integration *any = NULL;
 

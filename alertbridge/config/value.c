@@ -26,8 +26,10 @@ static int read_secret(struct clew__yaml_node node, const char *path, char **ret
     bad = ferror(file) || len > SECRET_MAX || memchr(text, '\0', len);
     (void)fclose(file);
     if (bad)
-        return clew__yaml_error(node, "the secret's file cannot be read, has a NUL, or has more "
-                                      "than %u bytes", SECRET_MAX);
+        return clew__yaml_error(node,
+                                "the secret's file cannot be read, has a NUL, or has more "
+                                "than %u bytes",
+                                SECRET_MAX);
     text[len] = '\0';
     text[strcspn(text, "\r\n")] = '\0';
     *ret_secret = strdup(text);

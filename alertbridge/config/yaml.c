@@ -230,8 +230,7 @@ static void substitute(struct clew__buf *buf, const char *text)
     }
 }
 
-int clew__yaml_text(struct clew__yaml_node node, size_t max, const char *fallback,
-                    char **ret_text)
+int clew__yaml_text(struct clew__yaml_node node, size_t max, const char *fallback, char **ret_text)
 {
     const char *text = node.node ? scalar(node.node) : fallback;
     struct clew__buf buf;

@@ -53,8 +53,7 @@ struct clew__yaml_node clew__yaml_entry(struct clew__yaml_node sequence, int i);
  * args     max: bytes; absent: *ret_text is a copy of fallback, NULL for NULL
  * owner    the caller, free()
  * returns  0, -EINVAL, -ENOMEM; *ret_text untouched then */
-int clew__yaml_text(struct clew__yaml_node node, size_t max, const char *fallback,
-                    char **ret_text);
+int clew__yaml_text(struct clew__yaml_node node, size_t max, const char *fallback, char **ret_text);
 /* true or false, nothing else; untouched when absent. */
 int clew__yaml_bool(struct clew__yaml_node node, bool *ret_value);
 /* A decimal number min..max; untouched when absent. */

@@ -91,9 +91,8 @@ static void log_attempt(const struct clew__delivery *delivery, const char *kind,
     case CLEW__RETRY:
         clew_warn("page not delivered yet", clew_kv("delivery", delivery->id),
                   clew_kv("receiver", delivery->receiver), clew_kv("integration", kind),
-                  clew_kv("action", action), clew_kv("attempt", attempt),
-                  clew_kv("status", status), clew_kv("reason", verdict->reason),
-                  clew_kv("retry_seconds", (double)wait / 1e9));
+                  clew_kv("action", action), clew_kv("attempt", attempt), clew_kv("status", status),
+                  clew_kv("reason", verdict->reason), clew_kv("retry_seconds", (double)wait / 1e9));
         break;
     default:
         clew_error("page given up", clew_kv("delivery", delivery->id),
@@ -120,10 +119,8 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
 {
     int64_t now = clew__instant_now(), wait = 0, pause = 0;
     uint64_t random = 0;
-    struct clew__attempt attempt = {.delivery_id = delivery->id,
-                                    .now = now,
-                                    .kind = verdict->kind,
-                                    .reason = verdict->reason};
+    struct clew__attempt attempt = {
+        .delivery_id = delivery->id, .now = now, .kind = verdict->kind, .reason = verdict->reason};
 
     if (verdict->kind == CLEW__RETRY) {
         (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
@@ -148,6 +145,7 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
 static struct clew_scope scope_of(const struct clew__thread_of *thread)
 {
     struct clew_extract headers;
+    bool remote;
 
     clew_extract_init(&headers);
     clew_extract_header(&headers, "x-request-id", 12, thread->request_id,
@@ -157,7 +155,7 @@ static struct clew_scope scope_of(const struct clew__thread_of *thread)
     if (*thread->traceparent)
         clew_extract_header(&headers, "traceparent", 11, thread->traceparent,
                             strlen(thread->traceparent));
-    return clew_extract_context(&headers, NULL);
+    return clew_extract_context(&headers, &remote);
 }
 
 static void send_page(struct sender *sender, const struct clew__delivery *delivery,

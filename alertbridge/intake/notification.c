@@ -76,7 +76,8 @@ static int take_map(json_t *object, struct place place, json_t **ret_map)
         return refuse(place, "an object of strings");
     if (json_object_size(map) > NAMES_MAX)
         return refuse(place, "at most 512 names");
-    json_object_foreach(map, name, value) {
+    json_object_foreach(map, name, value)
+    {
         if (!json_is_string(value))
             return refuse(place, "an object of strings");
         if (!*name)

@@ -13,12 +13,12 @@
 #define CLEW__FINGERPRINT_MAX 64u
 
 /* What the store made of an alert (store/apply.c). */
-#define CLEW__CHANGE_MAP(X)                                                    \
-    X(NONE, "known already")                                                   \
-    X(FIRED, "fires, was not known")                                           \
-    X(REFIRED, "fires again after it was resolved")                            \
-    X(RESOLVED, "resolved")                                                    \
-    X(LATE, "said to fire, but was reported as resolved by another sender")    \
+#define CLEW__CHANGE_MAP(X)                                                 \
+    X(NONE, "known already")                                                \
+    X(FIRED, "fires, was not known")                                        \
+    X(REFIRED, "fires again after it was resolved")                         \
+    X(RESOLVED, "resolved")                                                 \
+    X(LATE, "said to fire, but was reported as resolved by another sender") \
     X(STRAY, "resolved, but was never seen firing")
 
 enum clew__change {
@@ -56,8 +56,7 @@ struct clew__notification {
  * owner    clew__notification_done()
  * returns  0; -EINVAL: clew_last_error() names the place, nothing is held then;
  *          -ENOMEM */
-int clew__notification_parse(struct clew__notification *notification, const char *body,
-                             size_t len);
+int clew__notification_parse(struct clew__notification *notification, const char *body, size_t len);
 void clew__notification_done(struct clew__notification *notification);
 
 const char *clew__change_text(enum clew__change change);

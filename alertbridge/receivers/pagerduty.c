@@ -30,9 +30,11 @@ struct pagerduty {
     struct clew__template *severity, *description;
 };
 
-static const char *const keys[] = {"routing_key", "routing_key_file", "service_key",
-                                   "service_key_file", "url", "severity", "description",
-                                   "send_resolved", "dedup", NULL};
+static const char *const keys[] = {"routing_key", "routing_key_file",
+                                   "service_key", "service_key_file",
+                                   "url",         "severity",
+                                   "description", "send_resolved",
+                                   "dedup",       NULL};
 
 static void release(void *options)
 {
@@ -66,8 +68,8 @@ static int read_key(struct pagerduty *pagerduty, struct clew__yaml_node node)
     bool old_name =
         clew__yaml_get(node, "service_key").node || clew__yaml_get(node, "service_key_file").node;
 
-    if (old_name && (clew__yaml_get(node, "routing_key").node ||
-                     clew__yaml_get(node, "routing_key_file").node))
+    if (old_name &&
+        (clew__yaml_get(node, "routing_key").node || clew__yaml_get(node, "routing_key_file").node))
         return clew__yaml_error(node, "routing_key and service_key exclude each other");
     return old_name ? clew__config_secret(node, "service_key", "service_key_file",
                                           &pagerduty->routing_key)
@@ -87,8 +89,7 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
     if (r == 0)
         r = clew__yaml_text(clew__yaml_get(node, "url"), 2048, DEFAULT_URL, &self->url);
     if (r == 0)
-        r = clew__config_template(node, "severity", "{{ .Labels.severity }}",
-                                  &pagerduty->severity);
+        r = clew__config_template(node, "severity", "{{ .Labels.severity }}", &pagerduty->severity);
     if (r == 0)
         r = clew__config_template(node, "description", NULL, &pagerduty->description);
     if (r == 0)
@@ -106,9 +107,9 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
 static const char *known_severity(const char *word)
 {
     static const char *const table[][2] = {
-        {"critical", "critical"}, {"error", "error"},   {"high", "error"},    {"major", "error"},
-        {"warning", "warning"},   {"medium", "warning"}, {"info", "info"},    {"low", "info"},
-        {"none", "info"}};
+        {"critical", "critical"}, {"error", "error"},     {"high", "error"},
+        {"major", "error"},       {"warning", "warning"}, {"medium", "warning"},
+        {"info", "info"},         {"low", "info"},        {"none", "info"}};
 
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (strcasecmp(word, table[i][0]) == 0)
@@ -171,16 +172,14 @@ static void add_map(struct clew__buf *json, const char *key, json_t *map)
     json_t *value;
 
     clew__buf_addf(json, ",\"%s\":{", key);
-    json_object_foreach(map, name, value)
-        if (json->len < limit && strlen(name) <= SOURCE_MAX)
-            clew__text_member(json, name, json_string_value(value), DETAIL_MAX);
+    json_object_foreach(map, name, value) if (json->len < limit && strlen(name) <= SOURCE_MAX)
+        clew__text_member(json, name, json_string_value(value), DETAIL_MAX);
     clew__buf_addc(json, '}');
 }
 
 static void add_details(struct clew__buf *json, const struct clew__page *page)
 {
-    clew__buf_addf(json,
-                   ",\"custom_details\":{\"firing\":%llu,\"changed\":%llu,\"truncated\":%llu",
+    clew__buf_addf(json, ",\"custom_details\":{\"firing\":%llu,\"changed\":%llu,\"truncated\":%llu",
                    (unsigned long long)page->nfiring,
                    (unsigned long long)(page->nfired + page->nresolved),
                    (unsigned long long)page->ntruncated);

@@ -61,11 +61,11 @@ struct clew__integration {
     const char *receiver; /* its name */
     unsigned index;       /* among those of its kind there */
     bool send_resolved;
-    bool per_alert; /* an incident is one alert; false: a whole group */
-    bool off;       /* its secret is empty */
-    char *url;      /* secret */
+    bool per_alert;  /* an incident is one alert; false: a whole group */
+    bool off;        /* its secret is empty */
+    char *url;       /* secret */
     char target[96]; /* "<kind>:<digest>": names the far side without telling the secret */
-    void *options;  /* the kind's own */
+    void *options;   /* the kind's own */
 };
 
 extern const struct clew__receiver_ops clew__slack;

@@ -22,9 +22,9 @@
 #define TEXT_MAX 3000
 #define FIELD_MAX 500
 #define BUTTON_TEXT_MAX 30
-#define BUTTONS_MAX 5u      /* Slack shows five */
-#define LISTED_MAX 10u      /* alerts named in the text */
-#define ALERT_TEXT_MAX 300  /* characters of one such line */
+#define BUTTONS_MAX 5u     /* Slack shows five */
+#define LISTED_MAX 10u     /* alerts named in the text */
+#define ALERT_TEXT_MAX 300 /* characters of one such line */
 #define BODY_MAX (256u << 10)
 
 struct slack {
@@ -32,7 +32,7 @@ struct slack {
     struct clew__template *title, *text;
 };
 
-static const char *const keys[] = {"api_url", "api_url_file", "channel", "title",
+static const char *const keys[] = {"api_url", "api_url_file",  "channel", "title",
                                    "text",    "send_resolved", NULL};
 
 static void release(void *options)
@@ -112,7 +112,8 @@ static void add_difference(struct clew__buf *text, const struct clew__page *page
     json_t *value;
     bool first = true;
 
-    json_object_foreach(alert->labels, name, value) {
+    json_object_foreach(alert->labels, name, value)
+    {
         if (json_object_get(page->common_labels, name))
             continue;
         clew__buf_adds(text, first ? "" : ", ");
@@ -160,8 +161,7 @@ static void add_list(struct clew__buf *text, const struct clew__page *page, bool
         listed++;
     }
     if (listed < total)
-        clew__buf_addf(text, "\n\xE2\x80\xA2 and %llu more",
-                       (unsigned long long)(total - listed));
+        clew__buf_addf(text, "\n\xE2\x80\xA2 and %llu more", (unsigned long long)(total - listed));
 }
 
 /* The configured text, or summary and description; then what changed. */
@@ -186,7 +186,8 @@ static void body_text(struct clew__buf *text, const struct slack *slack,
     if (said.failed)
         text->failed = true;
     clew__buf_done(&said);
-    if (page->nfired + page->nresolved > 1 || !text->len) {
+    /* One alert that fired is told by the text; what ended is always named. */
+    if (page->nfired != 1 || page->nresolved || !text->len) {
         add_list(text, page, true, page->nfired);
         add_list(text, page, false, page->nresolved);
     }
@@ -307,11 +308,14 @@ static int render(const struct clew__integration *self, const struct clew__confi
  * its documentation of incoming webhooks; any other 4xx is as final. */
 static struct clew__verdict verdict(const struct clew__answer *answer)
 {
-    static const char *const words[] = {
-        "invalid_payload",   "user_not_found",        "no_text",    "too_many_attachments",
-        "invalid_blocks",    "action_prohibited",     "no_service", "posting_to_general_channel_denied",
-        "channel_not_found", "no_service_id",         "no_team",    "no_active_hooks",
-        "invalid_token",     "channel_is_archived",   "team_disabled"};
+    static const char *const words[] = {"invalid_payload",   "user_not_found",
+                                        "no_text",           "too_many_attachments",
+                                        "invalid_blocks",    "action_prohibited",
+                                        "no_service",        "posting_to_general_channel_denied",
+                                        "channel_not_found", "no_service_id",
+                                        "no_team",           "no_active_hooks",
+                                        "invalid_token",     "channel_is_archived",
+                                        "team_disabled"};
     struct clew__verdict verdict = clew__verdict_of_status(answer);
     json_t *body = answer->status ? json_loads(answer->body, 0, NULL) : NULL;
     json_t *wait = json_object_get(body, "retry_after");

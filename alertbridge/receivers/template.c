@@ -186,9 +186,9 @@ static int parse_action(struct clew__template *template, const char *at, const c
             return clew_set_error(-EINVAL, "more than %u functions", FUNCTIONS_MAX);
         piece->functions[piece->nfunctions] = find_function(name, len);
         if (!piece->functions[piece->nfunctions])
-            return clew_set_error(-EINVAL,
-                                  "unknown function \"%.*s\" (there are urlquery, toUpper, toLower)",
-                                  (int)(len > 64 ? 64 : len), name);
+            return clew_set_error(
+                -EINVAL, "unknown function \"%.*s\" (there are urlquery, toUpper, toLower)",
+                (int)(len > 64 ? 64 : len), name);
         piece->nfunctions++;
     }
 }

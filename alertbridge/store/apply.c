@@ -35,12 +35,12 @@ struct known {
 static int find(struct clew__db *db, const struct clew__apply *apply,
                 const struct clew__alert *alert, struct known *ret_known)
 {
-    sqlite3_stmt *row = clew__db_prepare(db,
-                                         "SELECT id, status = 'firing', resolved_seen,"
-                                         " resolved_by = ?3 FROM alerts"
-                                         " WHERE fingerprint = ?1 AND starts_at = ?2",
-                                         "sis", alert->fingerprint, alert->starts_at,
-                                         apply->notification->source);
+    sqlite3_stmt *row =
+        clew__db_prepare(db,
+                         "SELECT id, status = 'firing', resolved_seen,"
+                         " resolved_by = ?3 FROM alerts"
+                         " WHERE fingerprint = ?1 AND starts_at = ?2",
+                         "sis", alert->fingerprint, alert->starts_at, apply->notification->source);
     int r = row ? clew__db_step(db, row) : -EIO;
 
     *ret_known = (struct known){0};

@@ -106,7 +106,7 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
 {
     struct clew__touched *touched;
     int64_t incident_id = 0;
-    bool joined;
+    bool joined = false;
     int r;
 
     if (integration->off)
@@ -157,8 +157,8 @@ int clew__incidents_leave(struct clew__db *db, struct clew__applying *applying,
     int r = row ? 1 : -EIO;
 
     while (r == 1 && (r = clew__db_step(db, row)) == 1) {
-        struct clew__touched *touched = touch(applying, sqlite3_column_int64(row, 0),
-                                              sqlite3_column_int(row, 1) != 0);
+        struct clew__touched *touched =
+            touch(applying, sqlite3_column_int64(row, 0), sqlite3_column_int(row, 1) != 0);
 
         if (!touched) {
             r = -ENOMEM;
@@ -182,7 +182,8 @@ int clew__incidents_held(struct clew__db *db, struct clew__applying *applying)
     sqlite3_stmt *row = clew__db_prepare(
         db,
         "SELECT id FROM incidents WHERE group_digest = ?1 AND open = 1 AND per_alert = 0"
-        " AND NOT EXISTS (SELECT 1 FROM incident_alerts m WHERE m.incident_id = incidents.id AND m.open = 1)",
+        " AND NOT EXISTS (SELECT 1 FROM incident_alerts m WHERE m.incident_id = incidents.id AND "
+        "m.open = 1)",
         "s", applying->apply->notification->group);
     int r = row ? 1 : -EIO;
 
@@ -261,9 +262,9 @@ static int queue(struct clew__db *db, struct clew__applying *applying,
                      " next_attempt_at)"
                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
                      "iissssssiiii", applying->webhook_id, touched->incident_id, state->target,
-                     order_key, state->receiver, state->kind, resolve ? "resolve" : "trigger",
-                     text, resolve ? (int64_t)0 : (int64_t)touched->nfired,
-                     (int64_t)touched->nresolved, state->nopen, applying->apply->now);
+                     order_key, state->receiver, state->kind, resolve ? "resolve" : "trigger", text,
+                     resolve ? (int64_t)0 : (int64_t)touched->nfired, (int64_t)touched->nresolved,
+                     state->nopen, applying->apply->now);
     free(text);
     applying->apply->ndeliveries++;
     return r;
@@ -271,8 +272,8 @@ static int queue(struct clew__db *db, struct clew__applying *applying,
 
 static int close_incident(struct clew__db *db, const struct clew__applying *applying, int64_t id)
 {
-    return clew__db_run(db, "UPDATE incidents SET open = 0, closed_at = ?2 WHERE id = ?1", "ii",
-                        id, applying->apply->now);
+    return clew__db_run(db, "UPDATE incidents SET open = 0, closed_at = ?2 WHERE id = ?1", "ii", id,
+                        applying->apply->now);
 }
 
 /* Whether an incident with no firing alert left is over. */

@@ -157,8 +157,7 @@ int clew__store_attempt(struct clew__db *db, void *arg)
         return clew__db_run(db,
                             "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ?2,"
                             " reason = ?3 WHERE id = ?1",
-                            "iis", attempt->delivery_id, attempt->next_attempt_at,
-                            attempt->reason);
+                            "iis", attempt->delivery_id, attempt->next_attempt_at, attempt->reason);
     r = clew__db_run(db,
                      "UPDATE deliveries SET attempts = attempts + 1, state = ?2, finished_at = ?3,"
                      " reason = ?4 WHERE id = ?1",
@@ -187,6 +186,24 @@ int clew__store_queue(struct clew__db *db, void *arg)
                   : r;
 }
 
+int clew__store_orphans(struct clew__db *db, void *arg)
+{
+    struct clew__orphans *orphans = arg;
+    sqlite3_stmt *row = clew__db_prepare(db,
+                                         "SELECT target, receiver, count(*) FROM deliveries"
+                                         " WHERE state = 'queued' GROUP BY target",
+                                         "");
+    int r = row ? 1 : -EIO;
+
+    orphans->n = 0;
+    while (r == 1 && (r = clew__db_step(db, row)) == 1)
+        if (!clew__config_integration(orphans->config, clew__db_text(row, 0),
+                                      clew__db_text(row, 1)))
+            orphans->n += (uint64_t)sqlite3_column_int64(row, 2);
+    clew__db_reset(row);
+    return r;
+}
+
 #define DAY_NS (86400 * CLEW__SECOND_NS)
 #define PRUNE_BATCH 2000
 
@@ -197,11 +214,17 @@ int clew__store_prune(struct clew__db *db, void *arg)
     int64_t now = *(int64_t *)arg, week = now - 7 * DAY_NS, month = now - 30 * DAY_NS;
     int64_t before = sqlite3_total_changes64(db->handle);
     int64_t batch = PRUNE_BATCH;
+    /* Those whose target left the configuration; a sender expires its own. */
     int r = clew__db_run(db,
+                         "UPDATE deliveries SET state = 'dead', finished_at = ?1,"
+                         " reason = 'no_such_target' WHERE state = 'queued' AND created_at < ?2",
+                         "ii", now, now - 4 * DAY_NS);
+
+    if (r == 0)
+        r = clew__db_run(db,
                          "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries"
                          " WHERE state <> 'queued' AND finished_at < ?1 LIMIT ?2)",
                          "ii", week, batch);
-
     if (r == 0)
         r = clew__db_run(db,
                          "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents i"

@@ -98,11 +98,18 @@ clew__store_work clew__store_attempt;
 clew__store_work clew__store_prune;
 
 struct clew__queue {
-    int64_t queued;        /* results */
-    int64_t oldest_at;     /* 0: none */
+    int64_t queued;    /* results */
+    int64_t oldest_at; /* 0: none */
     int64_t dead;
 };
 clew__store_work clew__store_queue;
+
+/* How many deliveries wait for a target that the configuration does not have. */
+struct clew__orphans {
+    const struct clew__config *config;
+    uint64_t n; /* result */
+};
+clew__store_work clew__store_orphans;
 
 /* JSON for people: {"alerts":[…]} and {"deliveries":[…]}. arg: struct clew__buf. */
 clew__store_work clew__store_view_alerts;

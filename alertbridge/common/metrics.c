@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Metrics of the bridge. The label sets are closed: receivers and kinds are those
+ * of the configuration, results and outcomes are listed here. The queue's gauges
+ * read the store in the scraping thread: main ends the scraping before the store. */
+#include "metrics.h"
+
+#include <common/instant.h>
+#include <store/store.h>
+
+#include <clew/metrics.h>
+
+#include <errno.h>
+#include <stddef.h>
+
+static struct {
+    struct clew_metric *webhooks, *alerts, *deliveries, *ack, *delay;
+} metrics;
+
+static struct clew__queue read_queue(void *arg)
+{
+    struct clew__queue queue = {0};
+
+    (void)clew__store_read(arg, clew__store_queue, &queue);
+    return queue;
+}
+
+static double queue_length(void *arg)
+{
+    return (double)read_queue(arg).queued;
+}
+
+static double queue_age(void *arg)
+{
+    int64_t oldest = read_queue(arg).oldest_at, age = clew__instant_now() - oldest;
+
+    return oldest && age > 0 ? (double)age / 1e9 : 0;
+}
+
+static double dead_letters(void *arg)
+{
+    return (double)read_queue(arg).dead;
+}
+
+int clew__metrics_init(struct clew__store *store)
+{
+    static const double ack[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                 0.1,   0.25,   0.5,   1,    2.5,   5};
+    static const double delay[] = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200};
+    struct clew_metric *length, *age, *dead;
+
+    metrics.webhooks =
+        clew_counter("alertbridge_webhooks_total", "Webhooks by what became of them.",
+                     (const char *const[]){"result", NULL});
+    metrics.alerts =
+        clew_counter("alertbridge_alerts_total", "Alerts whose state changed, by their new status.",
+                     (const char *const[]){"status", NULL});
+    metrics.deliveries =
+        clew_counter("alertbridge_deliveries_total", "Attempts to deliver, by outcome.",
+                     (const char *const[]){"receiver", "integration", "outcome", NULL});
+    metrics.ack = clew_histogram("alertbridge_webhook_ack_seconds",
+                                 "From a webhook's first byte to its answer, once stored.", NULL,
+                                 ack, sizeof(ack) / sizeof(ack[0]));
+    metrics.delay = clew_histogram(
+        "alertbridge_page_delay_seconds", "From a webhook to the delivery of its page.",
+        (const char *const[]){"integration", NULL}, delay, sizeof(delay) / sizeof(delay[0]));
+    length = clew_gauge("alertbridge_delivery_queue", "Deliveries that wait.", NULL);
+    age = clew_gauge("alertbridge_oldest_delivery_age_seconds",
+                     "Age of the oldest delivery that waits.", NULL);
+    dead = clew_gauge("alertbridge_dead_letters", "Deliveries given up and still kept.", NULL);
+    if (!metrics.webhooks || !metrics.alerts || !metrics.deliveries || !metrics.ack ||
+        !metrics.delay || !length || !age || !dead)
+        return -ENOMEM;
+    if (clew_metric_callback(length, queue_length, store) < 0 ||
+        clew_metric_callback(age, queue_age, store) < 0 ||
+        clew_metric_callback(dead, dead_letters, store) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static void count(struct clew_metric *metric, const char *const *labels, double amount)
+{
+    if (metric)
+        clew_series_add(clew_metric_series(metric, labels), amount);
+}
+
+static void observe(struct clew_metric *metric, const char *const *labels, double value)
+{
+    struct clew_scope scope = clew_scope_current();
+
+    if (metric)
+        clew_series_observe(clew_metric_series(metric, labels), value,
+                            scope.context ? clew_context_trace_id(scope.context) : NULL,
+                            scope.span_id);
+}
+
+void clew__metrics_webhook(const char *result, double seconds)
+{
+    count(metrics.webhooks, (const char *const[]){result, NULL}, 1);
+    observe(metrics.ack, NULL, seconds);
+}
+
+void clew__metrics_alerts(const char *status, uint64_t n)
+{
+    if (n)
+        count(metrics.alerts, (const char *const[]){status, NULL}, (double)n);
+}
+
+void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__verdict_kind verdict,
+                            double delay_seconds)
+{
+    static const char *const outcomes[] = {"delivered", "retry", "given_up"};
+
+    count(metrics.deliveries, (const char *const[]){receiver, kind, outcomes[verdict], NULL}, 1);
+    if (verdict == CLEW__DONE && delay_seconds >= 0)
+        observe(metrics.delay, (const char *const[]){kind, NULL}, delay_seconds);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The bridge's own metrics. All functions are MT-Safe and never block. */
+#ifndef CLEW_ALERTBRIDGE_METRICS_H
+#define CLEW_ALERTBRIDGE_METRICS_H
+
+#include <receivers/receiver.h>
+
+#include <stdint.h>
+
+struct clew__store;
+
+/* Makes the metrics; the queue's are read from store at each scrape: clew_stop()
+ * comes before clew__store_close(). returns 0, -errno */
+int clew__metrics_init(struct clew__store *store);
+
+/* result: "accepted", "invalid", "too_large", "unauthorized", "unavailable"; seconds
+ * from the first byte to the answer */
+void clew__metrics_webhook(const char *result, double seconds);
+/* status: "firing", "resolved" */
+void clew__metrics_alerts(const char *status, uint64_t n);
+/* delay_seconds: from the webhook to this answer; negative: not a trigger */
+void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__verdict_kind verdict,
+                            double delay_seconds);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The configuration, checked and ready for use. It does not change after
+ * clew__config_load(), so every thread may read it. */
+#ifndef CLEW_ALERTBRIDGE_CONFIG_H
+#define CLEW_ALERTBRIDGE_CONFIG_H
+
+#include <receivers/receiver.h>
+#include <routing/route.h>
+
+struct clew__receiver {
+    char *name;
+    struct clew__integration *integrations; /* of all kinds */
+    size_t n;
+};
+
+/* A link on every page. */
+struct clew__link {
+    char *text;
+    struct clew__template *url;
+};
+
+struct clew__config {
+    char *listen; /* "host:port" */
+    char *storage;
+    char *external_url; /* "" when not set */
+    uint64_t max_body_bytes;
+    char *username, *password; /* "": no basic authentication */
+    char *bearer_token;        /* "": none */
+    struct clew__route *route; /* the root */
+    struct clew__receiver *receivers;
+    size_t nreceivers;
+    struct clew__link *links;
+    size_t nlinks;
+};
+
+/* Reads a file and everything that it names (secrets in files).
+ *
+ * warn     called for what is allowed but probably not meant, may be NULL
+ * owner    the caller, clew__config_free()
+ * returns  0; -errno, clew_last_error() has "file:line: reason"; *ret_config
+ *          untouched then */
+int clew__config_load(const char *file, void (*warn)(const char *text),
+                      struct clew__config **ret_config);
+/* Accepts NULL, returns NULL. */
+struct clew__config *clew__config_free(struct clew__config *config);
+
+/* Borrowed; NULL when there is none of this name. */
+const struct clew__receiver *clew__config_receiver(const struct clew__config *config,
+                                                   const char *name);
+/* The integration that a page to target is rendered by: that of this receiver,
+ * else any with the target; NULL when there is none. */
+const struct clew__integration *clew__config_integration(const struct clew__config *config,
+                                                         const char *target, const char *receiver);
+
+/* A secret from key or key_file (its first line); "" when it is empty, and when
+ * neither key is there. Both keys together are an error. */
+int clew__config_secret(struct clew__yaml_node mapping, const char *key, const char *key_file,
+                        char **ret_secret);
+/* A template from key, or from fallback when it is absent. */
+int clew__config_template(struct clew__yaml_node mapping, const char *key, const char *fallback,
+                          struct clew__template **ret_template);
+
+/* Whether text is an http or https URL without control characters or spaces. */
+bool clew__is_url(const char *text);
+
+#endif

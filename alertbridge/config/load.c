@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From the file to struct clew__config. Each part reads its keys in the order of
+ * the structure and stops at the first error, which names the line. Each kind
+ * of receiver reads its own keys. MT-Unsafe; the result is immutable. */
+#include "config.h"
+#include "routes.h"
+
+#include <intake/listen.h>
+
+#include <clew/log.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BODY_DEFAULT (32u << 20)
+#define RECEIVERS_MAX 256
+#define INTEGRATIONS_MAX 64 /* in all: each target has a thread */
+#define LINKS_MAX 10
+
+struct loader {
+    struct clew__config *config;
+    void (*warn)(const char *text);
+    int nintegrations;
+};
+
+static int read_webhook(struct clew__yaml_node node, struct clew__config *config)
+{
+    static const char *const keys[] = {"max_body_bytes", "basic_auth", "bearer_token",
+                                       "bearer_token_file", NULL};
+    static const char *const basic_keys[] = {"username", "password", "password_file", NULL};
+    struct clew__yaml_node basic;
+    int r;
+
+    r = clew__yaml_keys(node, keys);
+    if (r == 0)
+        r = clew__yaml_uint(clew__yaml_get(node, "max_body_bytes"), 1024, 1u << 30,
+                            &config->max_body_bytes);
+    if (r == 0)
+        r = clew__config_secret(node, "bearer_token", "bearer_token_file", &config->bearer_token);
+    if (r < 0)
+        return r;
+    if ((clew__yaml_get(node, "bearer_token").node ||
+         clew__yaml_get(node, "bearer_token_file").node) &&
+        !*config->bearer_token)
+        return clew__yaml_error(node, "the bearer token is empty");
+    basic = clew__yaml_get(node, "basic_auth");
+    if (!basic.node)
+        return 0;
+    r = clew__yaml_keys(basic, basic_keys);
+    if (r == 0)
+        r = clew__yaml_text(clew__yaml_get(basic, "username"), 256, "", &config->username);
+    if (r == 0)
+        r = clew__config_secret(basic, "password", "password_file", &config->password);
+    /* Empty means open to everybody: nobody who writes basic_auth wants that. */
+    if (r == 0 && (!*config->username || !*config->password))
+        r = clew__yaml_error(basic, "username or password is empty");
+    return r;
+}
+
+static int read_links(struct clew__yaml_node list, struct clew__config *config)
+{
+    static const char *const keys[] = {"text", "url", NULL};
+    int n = clew__yaml_count(list, LINKS_MAX), r;
+
+    if (n <= 0)
+        return n;
+    config->links = calloc((size_t)n, sizeof(*config->links));
+    if (!config->links)
+        return clew_set_error(-ENOMEM, "out of memory");
+    for (int i = 0; i < n; i++) {
+        struct clew__yaml_node node = clew__yaml_entry(list, i);
+        struct clew__link *link = &config->links[config->nlinks++];
+
+        r = clew__yaml_keys(node, keys);
+        if (r == 0)
+            r = clew__yaml_text(clew__yaml_get(node, "text"), 75, NULL, &link->text);
+        if (r == 0)
+            r = clew__config_template(node, "url", NULL, &link->url);
+        if (r < 0)
+            return r;
+        if (!link->text || !*link->text || !link->url)
+            return clew__yaml_error(node, "a link needs text and url");
+    }
+    return 0;
+}
+
+static int read_integration(struct loader *loader, struct clew__yaml_node node,
+                            struct clew__integration *integration)
+{
+    char text[640];
+    int r = clew__yaml_keys(node, integration->ops->keys);
+
+    if (r < 0)
+        return r;
+    if (++loader->nintegrations > INTEGRATIONS_MAX)
+        return clew__yaml_error(node, "more than %d integrations", INTEGRATIONS_MAX);
+    integration->send_resolved = integration->ops->send_resolved;
+    r = clew__yaml_bool(clew__yaml_get(node, "send_resolved"), &integration->send_resolved);
+    if (r == 0)
+        r = integration->ops->configure(integration, node);
+    if (r == 0 && integration->off && loader->warn) {
+        (void)snprintf(text, sizeof(text),
+                       "%s:%zu: receiver \"%s\": %s[%u] has no secret and is off", node.yaml->file,
+                       node.node->start_mark.line + 1, integration->receiver,
+                       integration->ops->kind, integration->index);
+        loader->warn(text);
+    }
+    return r;
+}
+
+static int read_integrations(struct loader *loader, struct clew__yaml_node node,
+                             const struct clew__receiver_ops *ops, struct clew__receiver *receiver)
+{
+    struct clew__integration *longer;
+    struct clew__yaml_node list;
+    char key[32];
+    int n, r = 0;
+
+    (void)snprintf(key, sizeof(key), "%s_configs", ops->kind);
+    list = clew__yaml_get(node, key);
+    n = clew__yaml_count(list, INTEGRATIONS_MAX);
+    if (n <= 0)
+        return n;
+    longer = realloc(receiver->integrations,
+                     (receiver->n + (size_t)n) * sizeof(*receiver->integrations));
+    if (!longer)
+        return clew_set_error(-ENOMEM, "out of memory");
+    receiver->integrations = longer;
+    for (int i = 0; i < n && r == 0; i++) {
+        struct clew__integration *self = &receiver->integrations[receiver->n++];
+
+        *self = (struct clew__integration){
+            .ops = ops, .receiver = receiver->name, .index = (unsigned)i};
+        r = read_integration(loader, clew__yaml_entry(list, i), self);
+    }
+    return r;
+}
+
+static int read_receiver(struct loader *loader, struct clew__yaml_node node)
+{
+    struct clew__config *config = loader->config;
+    struct clew__receiver *receiver = &config->receivers[config->nreceivers];
+    const char *keys[16] = {"name"};
+    char names[14][32];
+    struct clew__yaml_node name;
+    int r;
+
+    for (unsigned i = 0; clew__receiver_kinds[i] && i < 14; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "%s_configs", clew__receiver_kinds[i]->kind);
+        keys[i + 1] = names[i];
+    }
+    r = clew__yaml_keys(node, keys);
+    if (r < 0)
+        return r;
+    name = clew__yaml_get(node, "name");
+    if (!name.node)
+        return clew__yaml_error(node, "a receiver needs a name");
+    r = clew__yaml_text(name, 256, NULL, &receiver->name);
+    if (r < 0)
+        return r;
+    if (!*receiver->name || clew__config_receiver(config, receiver->name)) {
+        r = clew__yaml_error(name, "the receiver's name is empty or taken already");
+        free(receiver->name);
+        return r;
+    }
+    config->nreceivers++;
+    for (unsigned i = 0; clew__receiver_kinds[i] && r == 0; i++)
+        r = read_integrations(loader, node, clew__receiver_kinds[i], receiver);
+    return r;
+}
+
+static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
+{
+    struct clew__yaml_node list = clew__yaml_get(parent, "receivers");
+    int n = clew__yaml_count(list, RECEIVERS_MAX), r = 0;
+
+    if (n < 0)
+        return n;
+    if (n == 0)
+        return clew__yaml_error(parent, "receivers are missing");
+    loader->config->receivers = calloc((size_t)n, sizeof(*loader->config->receivers));
+    if (!loader->config->receivers)
+        return clew_set_error(-ENOMEM, "out of memory");
+    for (int i = 0; i < n && r == 0; i++)
+        r = read_receiver(loader, clew__yaml_entry(list, i));
+    return r;
+}
+
+static int read_all(struct loader *loader, struct clew__yaml_node root)
+{
+    static const char *const keys[] = {"listen", "storage",   "external_url", "webhook",
+                                       "route",  "receivers", "links",        NULL};
+    struct clew__config *config = loader->config;
+    struct clew__yaml_node node;
+    int r = clew__yaml_keys(root, keys);
+
+    if (r == 0)
+        r = clew__yaml_text(clew__yaml_get(root, "listen"), 256, "127.0.0.1:9095", &config->listen);
+    if (r == 0)
+        r = clew__yaml_text(clew__yaml_get(root, "storage"), 4096, "", &config->storage);
+    if (r == 0)
+        r = clew__yaml_text(clew__yaml_get(root, "external_url"), 2048, "", &config->external_url);
+    if (r < 0)
+        return r;
+    node = clew__yaml_get(root, "listen");
+    if (clew__listen_check(config->listen) < 0)
+        return clew__yaml_error(node, "listen is no host:port");
+    node = clew__yaml_get(root, "storage");
+    if (!*config->storage)
+        return clew__yaml_error(node.node ? node : root,
+                                "storage (the database's file) is missing");
+    node = clew__yaml_get(root, "external_url");
+    if (*config->external_url && !clew__is_url(config->external_url))
+        return clew__yaml_error(node, "external_url is no http or https URL");
+    node = clew__yaml_get(root, "webhook");
+    if (node.node)
+        r = read_webhook(node, config);
+    if (r == 0)
+        r = read_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = read_receivers(loader, root);
+    if (r < 0)
+        return r;
+    node = clew__yaml_get(root, "route");
+    return node.node ? clew__config_routes(node, config)
+                     : clew__yaml_error(root, "route is missing");
+}
+
+int clew__config_load(const char *file, void (*warn)(const char *text),
+                      struct clew__config **ret_config)
+{
+    struct loader loader = {calloc(1, sizeof(*loader.config)), warn, 0};
+    struct clew__yaml yaml;
+    int r;
+
+    if (!loader.config)
+        return clew_set_error(-ENOMEM, "out of memory");
+    r = clew__yaml_load(&yaml, file);
+    if (r < 0) {
+        free(loader.config);
+        return r;
+    }
+    loader.config->max_body_bytes = BODY_DEFAULT;
+    r = read_all(&loader, clew__yaml_root(&yaml));
+    clew__yaml_done(&yaml);
+    if (r < 0)
+        (void)clew__config_free(loader.config);
+    else
+        *ret_config = loader.config;
+    return r;
+}
+
+struct clew__config *clew__config_free(struct clew__config *config)
+{
+    if (!config)
+        return NULL;
+    for (size_t i = 0; i < config->nreceivers; i++) {
+        struct clew__receiver *receiver = &config->receivers[i];
+
+        for (size_t j = 0; j < receiver->n; j++) {
+            free(receiver->integrations[j].url);
+            receiver->integrations[j].ops->release(receiver->integrations[j].options);
+        }
+        free(receiver->integrations);
+        free(receiver->name);
+    }
+    for (size_t i = 0; i < config->nlinks; i++) {
+        free(config->links[i].text);
+        (void)clew__template_free(config->links[i].url);
+    }
+    if (config->route)
+        clew__route_done(config->route);
+    free(config->route);
+    free(config->receivers);
+    free(config->links);
+    free(config->listen);
+    free(config->storage);
+    free(config->external_url);
+    free(config->username);
+    free(config->password);
+    free(config->bearer_token);
+    free(config);
+    return NULL;
+}
+
+const struct clew__receiver *clew__config_receiver(const struct clew__config *config,
+                                                   const char *name)
+{
+    for (size_t i = 0; i < config->nreceivers; i++)
+        if (strcmp(config->receivers[i].name, name) == 0)
+            return &config->receivers[i];
+    return NULL;
+}
+
+const struct clew__integration *clew__config_integration(const struct clew__config *config,
+                                                         const char *target, const char *receiver)
+{
+    const struct clew__integration *any = NULL;
+
+    for (size_t i = 0; i < config->nreceivers; i++)
+        for (size_t j = 0; j < config->receivers[i].n; j++) {
+            const struct clew__integration *one = &config->receivers[i].integrations[j];
+
+            if (one->off || strcmp(one->target, target) != 0)
+                continue;
+            if (strcmp(one->receiver, receiver) == 0)
+                return one;
+            if (!any)
+                any = one;
+        }
+    return any;
+}

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Webhooks. The answer tells Alertmanager what to do next, so its status is chosen
+ * by that: 200 only when everything is on the disk; 400 and 413 for what will not
+ * get better; 503 for everything that may (Alertmanager tries again at once after
+ * a 5xx, but gives up for this round after a 429). No network but the caller's is
+ * touched on the way to the answer.
+ *
+ * Threads: a pool of libmicrohttpd's; a request stays with one of them. A body is
+ * bounded, and so is the sum of all bodies in memory. `lock` guards the count of
+ * requests in hand, which the stop waits for. */
+#include "intake.h"
+
+#include "listen.h"
+
+#include <common/instant.h>
+#include <common/metrics.h>
+
+#include <clew/mhd.h>
+
+#include <json.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define THREADS 8u
+#define CONNECTIONS_MAX 4000u
+#define IDLE_TIMEOUT_S 30u
+#define BODIES_MAX 4u          /* so many bodies of the largest size in memory */
+#define ANSWER_MAX (64u << 20) /* bytes of a view */
+
+struct clew__intake {
+    const struct clew__config *config;
+    struct clew__store *store;
+    struct clew__senders *senders;
+    struct clew_mhd middleware;
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+    atomic_size_t body_bytes; /* of all requests in hand */
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    unsigned requests;
+};
+
+struct request {
+    struct clew__buf body;
+    int64_t started;
+    unsigned refused; /* the status of an answer that is decided already, 0: none */
+    uint64_t received;
+    size_t counted; /* in intake->body_bytes */
+};
+
+static const char webhook_path[] = "/api/v1/alertmanager";
+
+/* Answers with JSON; takes text, a heap string. */
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text,
+                              size_t len)
+{
+    struct MHD_Response *response =
+        text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
+    enum MHD_Result result;
+
+    if (!response) {
+        free(text);
+        return MHD_NO;
+    }
+    (void)MHD_add_response_header(response, "Content-Type", "application/json");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(response, "Allow", "GET, POST");
+    if (status == MHD_HTTP_UNAUTHORIZED)
+        (void)MHD_add_response_header(response, "WWW-Authenticate",
+                                      "Basic realm=\"alertbridge\", Bearer");
+    result = clew_mhd_respond(connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result answer_error(struct MHD_Connection *connection, unsigned status,
+                                    const char *reason)
+{
+    struct clew__buf json;
+    size_t len = 0;
+    char *text;
+
+    clew__buf_init(&json, 8192);
+    clew__buf_adds(&json, "{\"error\":");
+    clew__json_string(&json, reason, strlen(reason));
+    clew__buf_adds(&json, "}\n");
+    text = clew__buf_take(&json, &len);
+    return answer(connection, status, text, len);
+}
+
+/* Neither is configured: open. Either is right: in. */
+static bool authorized(const struct clew__config *config, struct MHD_Connection *connection)
+{
+    bool basic = config->username && *config->username;
+    bool bearer = config->bearer_token && *config->bearer_token;
+    const char *header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
+    char *password = NULL, *username;
+    bool right = false;
+
+    if (!basic && !bearer)
+        return true;
+    if (!header)
+        return false;
+    if (bearer && strncasecmp(header, "Bearer ", 7) == 0)
+        return clew__secret_equal(header + 7, config->bearer_token);
+    if (!basic)
+        return false;
+    username = MHD_basic_auth_get_username_password(connection, &password);
+    if (username && password) {
+        bool same_name = clew__secret_equal(username, config->username);
+        bool same_password = clew__secret_equal(password, config->password);
+
+        right = same_name && same_password;
+    }
+    MHD_free(username);
+    MHD_free(password);
+    return right;
+}
+
+static double seconds_since(int64_t instant)
+{
+    return (double)(clew__instant_now() - instant) / 1e9;
+}
+
+/* A webhook that was not taken. */
+static enum MHD_Result refuse(struct MHD_Connection *connection, const struct request *request,
+                              unsigned status, const char *reason)
+{
+    const char *result = status == 400   ? "invalid"
+                         : status == 413 ? "too_large"
+                         : status == 401 ? "unauthorized"
+                                         : "unavailable";
+
+    clew__metrics_webhook(result, seconds_since(request->started));
+    if (status >= 500)
+        clew_error("webhook refused", clew_kv("status", status), clew_kv("reason", reason));
+    else
+        clew_warn("webhook refused", clew_kv("status", status), clew_kv("reason", reason));
+    return answer_error(connection, status, reason);
+}
+
+static void take_header(void *arg, const char *name, const char *value)
+{
+    struct clew__thread_of *thread = arg;
+
+    if (strcasecmp(name, "X-Request-ID") == 0)
+        (void)snprintf(thread->request_id, sizeof(thread->request_id), "%s", value);
+    else if (strcasecmp(name, "X-Correlation-ID") == 0)
+        (void)snprintf(thread->correlation_id, sizeof(thread->correlation_id), "%s", value);
+    else if (strcasecmp(name, "traceparent") == 0)
+        (void)snprintf(thread->traceparent, sizeof(thread->traceparent), "%s", value);
+}
+
+/* Logged and counted only now that it is stored. */
+static void report(const struct request *request, const struct clew__apply *apply)
+{
+    const struct clew__notification *n = apply->notification;
+    uint64_t nfired = 0, nresolved = 0, nrepeats = 0;
+
+    for (size_t i = 0; i < n->nalerts; i++) {
+        const struct clew__alert *alert = &n->alerts[i];
+
+        if (alert->change == CLEW__CHANGE_NONE) {
+            nrepeats++;
+            continue;
+        }
+        nfired += alert->change == CLEW__CHANGE_FIRED || alert->change == CLEW__CHANGE_REFIRED;
+        nresolved += alert->change == CLEW__CHANGE_RESOLVED;
+        clew_info("alert changed", clew_kv("fingerprint", alert->fingerprint),
+                  clew_kv("alertname", clew__page_value(alert->labels, "alertname")),
+                  clew_kv("status", alert->firing ? "firing" : "resolved"),
+                  clew_kv("decision", clew__change_text(alert->change)),
+                  clew_kv("incidents", alert->npages));
+    }
+    clew__metrics_alerts("firing", nfired);
+    clew__metrics_alerts("resolved", nresolved);
+    clew__metrics_webhook("accepted", seconds_since(request->started));
+    clew_info("webhook accepted", clew_kv("group", n->group), clew_kv("alerts", n->nalerts),
+              clew_kv("fired", nfired), clew_kv("resolved", nresolved),
+              clew_kv("repeats", nrepeats), clew_kv("truncated", n->ntruncated),
+              clew_kv("deliveries", apply->ndeliveries));
+}
+
+static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Connection *connection,
+                                    struct request *request)
+{
+    struct clew__notification notification;
+    struct clew__thread_of thread = {"", "", ""};
+    struct clew__apply apply = {.config = intake->config,
+                                .notification = &notification,
+                                .thread = &thread,
+                                .now = clew__instant_now()};
+    struct clew__buf json;
+    size_t len = 0;
+    char *text;
+    int r;
+
+    r = clew__notification_parse(&notification, request->body.data ? request->body.data : "",
+                                 request->body.len);
+    clew__buf_done(&request->body);
+    if (r < 0)
+        return refuse(connection, request, r == -EINVAL ? 400 : 503, clew_last_error());
+    clew_inject(clew_scope_current(), take_header, &thread);
+    r = clew__store_write(intake->store, clew__store_apply, &apply);
+    if (r < 0) {
+        clew__notification_done(&notification);
+        return refuse(connection, request, 503, clew_last_error());
+    }
+    if (apply.ndeliveries && intake->senders)
+        clew__senders_wake(intake->senders);
+    report(request, &apply);
+    clew__buf_init(&json, 256);
+    clew__buf_addf(&json, "{\"alerts\":%zu,\"deliveries\":%llu}\n", notification.nalerts,
+                   (unsigned long long)apply.ndeliveries);
+    text = clew__buf_take(&json, &len);
+    clew__notification_done(&notification);
+    return answer(connection, MHD_HTTP_OK, text, len);
+}
+
+static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Connection *connection,
+                                   clew__store_work *view)
+{
+    struct clew__buf json;
+    size_t len = 0;
+    char *text;
+    int r;
+
+    clew__buf_init(&json, ANSWER_MAX);
+    r = clew__store_read(intake->store, view, &json);
+    if (r < 0) {
+        clew__buf_done(&json);
+        return answer_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, clew_last_error());
+    }
+    text = clew__buf_take(&json, &len);
+    return answer(connection, MHD_HTTP_OK, text, len);
+}
+
+/* The head of a webhook: what can be refused before the body is read. */
+static unsigned check_head(struct clew__intake *intake, struct MHD_Connection *connection)
+{
+    const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+
+    if (!authorized(intake->config, connection))
+        return MHD_HTTP_UNAUTHORIZED;
+    if (length && strtoull(length, NULL, 10) > intake->config->max_body_bytes)
+        return MHD_HTTP_CONTENT_TOO_LARGE;
+    return 0;
+}
+
+/* Appends to the body, or decides that it is refused. What comes after that is
+ * read and dropped, up to a limit, so that the client gets to read the answer. */
+static enum MHD_Result take_chunk(struct clew__intake *intake, struct request *request,
+                                  const char *data, size_t len)
+{
+    const uint64_t max = intake->config->max_body_bytes;
+
+    request->received += len;
+    if (!request->refused) {
+        request->counted += len;
+        if (atomic_fetch_add(&intake->body_bytes, len) + len > BODIES_MAX * max)
+            request->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+        else if (request->received > max)
+            request->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+        clew__buf_add(&request->body, data, len);
+        if (request->body.failed && !request->refused)
+            request->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+    }
+    if (request->refused) {
+        clew__buf_done(&request->body);
+        (void)atomic_fetch_sub(&intake->body_bytes, request->counted);
+        request->counted = 0;
+    }
+    return request->received > max * 2 ? MHD_NO : MHD_YES;
+}
+
+static const char *refusal(unsigned status)
+{
+    switch (status) {
+    case MHD_HTTP_UNAUTHORIZED:
+        return "missing or wrong credentials";
+    case MHD_HTTP_CONTENT_TOO_LARGE:
+        return "the body is larger than webhook.max_body_bytes";
+    default:
+        return "too many webhooks at once";
+    }
+}
+
+static enum MHD_Result handle_webhook(struct clew__intake *intake,
+                                      struct MHD_Connection *connection, struct request *request,
+                                      bool first, const char *data, size_t *len)
+{
+    clew_mhd_route(webhook_path);
+    if (first) {
+        request->refused = check_head(intake, connection);
+        if (!request->refused)
+            return MHD_YES;
+    } else if (*len) {
+        enum MHD_Result result = take_chunk(intake, request, data, *len);
+
+        *len = 0;
+        return result;
+    }
+    if (request->refused)
+        return refuse(connection, request, request->refused, refusal(request->refused));
+    return take_webhook(intake, connection, request);
+}
+
+static enum MHD_Result handle_rest(struct clew__intake *intake, struct MHD_Connection *connection,
+                                   const char *url, const char *method)
+{
+    clew__store_work *view = strcmp(url, "/api/v1/alerts") == 0       ? clew__store_view_alerts
+                             : strcmp(url, "/api/v1/deliveries") == 0 ? clew__store_view_deliveries
+                                                                      : NULL;
+
+    if (!view && strcmp(url, webhook_path) != 0)
+        return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such path");
+    clew_mhd_route(url);
+    if (!view || strcmp(method, "GET") != 0)
+        return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "another method is needed");
+    if (!authorized(intake->config, connection))
+        return answer_error(connection, MHD_HTTP_UNAUTHORIZED, refusal(MHD_HTTP_UNAUTHORIZED));
+    return answer_view(intake, connection, view);
+}
+
+static struct request *begin(struct clew__intake *intake)
+{
+    struct request *request = calloc(1, sizeof(*request));
+
+    if (!request)
+        return NULL;
+    clew__buf_init(&request->body, intake->config->max_body_bytes + 1);
+    request->started = clew__instant_now();
+    (void)pthread_mutex_lock(&intake->lock);
+    intake->requests++;
+    (void)pthread_mutex_unlock(&intake->lock);
+    return request;
+}
+
+static void completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                      enum MHD_RequestTerminationCode why)
+{
+    struct clew__intake *intake = cls;
+    struct request *request = *con_cls;
+
+    (void)connection, (void)why;
+    if (!request)
+        return;
+    (void)atomic_fetch_sub(&intake->body_bytes, request->counted);
+    clew__buf_done(&request->body);
+    free(request);
+    *con_cls = NULL;
+    (void)pthread_mutex_lock(&intake->lock);
+    if (--intake->requests == 0)
+        (void)pthread_cond_broadcast(&intake->idle);
+    (void)pthread_mutex_unlock(&intake->lock);
+}
+
+static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *data,
+                              size_t *len, void **con_cls)
+{
+    struct clew__intake *intake = cls;
+    struct request *request = *con_cls;
+    bool first = !request;
+
+    (void)version;
+    if (first) {
+        request = *con_cls = begin(intake);
+        if (!request)
+            return MHD_NO;
+    }
+    if (strcmp(url, webhook_path) == 0 && strcmp(method, "POST") == 0)
+        return handle_webhook(intake, connection, request, first, data, len);
+    return handle_rest(intake, connection, url, method);
+}
+
+static int start_daemon(struct clew__intake *intake)
+{
+    int fd = clew__listen(intake->config->listen, &intake->port);
+
+    if (fd < 0)
+        return fd;
+    intake->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, clew_mhd_handle,
+        &intake->middleware, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, THREADS,
+        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
+        MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL, MHD_OPTION_END);
+    if (intake->daemon)
+        return 0;
+    (void)close(fd);
+    return clew_set_error(-EIO, "the HTTP server does not start");
+}
+
+int clew__intake_start(const struct clew__config *config, struct clew__store *store,
+                       struct clew__senders *senders, struct clew__intake **ret_intake)
+{
+    struct clew__intake *intake = calloc(1, sizeof(*intake));
+    int r;
+
+    if (!intake)
+        return clew_set_error(-ENOMEM, "out of memory");
+    intake->config = config;
+    intake->store = store;
+    intake->senders = senders;
+    intake->middleware = (struct clew_mhd){handle, intake, completed, intake};
+    (void)pthread_mutex_init(&intake->lock, NULL);
+    (void)pthread_cond_init(&intake->idle, NULL);
+    r = start_daemon(intake);
+    if (r < 0)
+        (void)clew__intake_stop(intake, 0);
+    else
+        *ret_intake = intake;
+    return r;
+}
+
+struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t deadline)
+{
+    struct timespec time = {deadline / CLEW__SECOND_NS, deadline % CLEW__SECOND_NS};
+    MHD_socket listener = MHD_INVALID_SOCKET;
+    int r = 0;
+
+    if (!intake)
+        return NULL;
+    if (intake->daemon) {
+        listener = MHD_quiesce_daemon(intake->daemon);
+        (void)pthread_mutex_lock(&intake->lock);
+        while (intake->requests && r == 0)
+            r = pthread_cond_timedwait(&intake->idle, &intake->lock, &time);
+        (void)pthread_mutex_unlock(&intake->lock);
+        MHD_stop_daemon(intake->daemon);
+    }
+    if (listener != MHD_INVALID_SOCKET)
+        (void)close(listener);
+    (void)pthread_cond_destroy(&intake->idle);
+    (void)pthread_mutex_destroy(&intake->lock);
+    free(intake);
+    return NULL;
+}
+
+uint16_t clew__intake_port(const struct clew__intake *intake)
+{
+    return intake->port;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Questions about a page that several receivers ask. Pure functions. */
+#include "page.h"
+
+#include <string.h>
+
+static json_t *map_of(const struct clew__page_alert *alert, bool annotation)
+{
+    return annotation ? alert->annotations : alert->labels;
+}
+
+const char *clew__page_shared(const struct clew__page *page, bool annotation, const char *name)
+{
+    const char *value;
+
+    if (page->nalerts == 0)
+        return clew__page_value(annotation ? page->common_annotations : page->common_labels, name);
+    value = clew__page_value(map_of(&page->alerts[0], annotation), name);
+    for (size_t i = 1; i < page->nalerts; i++)
+        if (strcmp(value, clew__page_value(map_of(&page->alerts[i], annotation), name)) != 0)
+            return "";
+    return value;
+}
+
+const char *clew__page_name(const struct clew__page *page)
+{
+    const char *name = clew__page_value(page->group_labels, "alertname");
+
+    if (!*name)
+        name = clew__page_value(page->common_labels, "alertname");
+    if (!*name && page->nalerts)
+        name = clew__page_value(page->alerts[0].labels, "alertname");
+    return *name ? name : "alert";
+}

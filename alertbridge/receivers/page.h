@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What one delivery tells: the group, the alerts that changed, the counts. It
+ * is put together from the store at the moment of sending; receivers and
+ * templates only read it. */
+#ifndef CLEW_ALERTBRIDGE_PAGE_H
+#define CLEW_ALERTBRIDGE_PAGE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* So many changed alerts are spelt out in one page; the others are counted. */
+#define CLEW__PAGE_ALERTS_MAX 20u
+
+struct clew__page_alert {
+    bool firing;
+    int64_t starts_at, ends_at; /* ends_at 0: unknown or still firing */
+    const char *fingerprint;
+    const char *generator_url; /* "" for none */
+    json_t *labels;            /* objects of strings */
+    json_t *annotations;
+};
+
+struct clew__page {
+    bool resolve; /* the action: everything this page is about is over */
+    const char *dedup_key;
+    const char *receiver;
+    const char *external_url; /* Alertmanager's, "" for none */
+    json_t *group_labels;     /* objects of strings */
+    json_t *common_labels;
+    json_t *common_annotations;
+    const struct clew__page_alert *alerts; /* the changed ones: fired, then resolved */
+    size_t nalerts;
+    uint64_t nfired, nresolved; /* how many changed; may be more than nalerts */
+    uint64_t nfiring;           /* how many fire now, as far as the store knows */
+    uint64_t ntruncated;        /* how many Alertmanager left out of its message */
+};
+
+/* A label's text in an object of strings, "" when it is not there. Borrowed. */
+static inline const char *clew__page_value(const json_t *map, const char *name)
+{
+    const char *text = json_string_value(json_object_get(map, name));
+
+    return text ? text : "";
+}
+
+/* The value of a label that all alerts of the page share, "" otherwise. */
+const char *clew__page_shared(const struct clew__page *page, bool annotation, const char *name);
+/* The page's alertname: of the group, common, or of the first alert; never "". */
+const char *clew__page_name(const struct clew__page *page);
+
+#endif

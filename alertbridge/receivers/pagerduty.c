@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * PagerDuty's Events API v2: trigger and resolve of an incident by its dedup key.
+ * The event is complete and within PagerDuty's limits whatever the labels hold:
+ * a field that is too long is cut, a severity that PagerDuty does not know is
+ * mapped, and details that do not fit are left out; no page is lost over its
+ * form. The routing key is the secret. No state; MT-Safe. */
+#include "text.h"
+
+#include <common/instant.h>
+
+#include <clew/log.h>
+
+#include <json.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_URL "https://events.pagerduty.com/v2/enqueue"
+#define EVENT_MAX (500u << 10) /* bytes; PagerDuty takes 512 KB */
+#define SUMMARY_MAX 1024
+#define SOURCE_MAX 255
+#define DETAIL_MAX 2000
+#define DETAILS_MAX (300u << 10)
+#define LINK_TEXT_MAX 100
+
+struct pagerduty {
+    char *routing_key;
+    struct clew__template *severity, *description;
+};
+
+static const char *const keys[] = {"routing_key", "routing_key_file",
+                                   "service_key", "service_key_file",
+                                   "url",         "severity",
+                                   "description", "send_resolved",
+                                   "dedup",       NULL};
+
+static void release(void *options)
+{
+    struct pagerduty *pagerduty = options;
+
+    if (!pagerduty)
+        return;
+    free(pagerduty->routing_key);
+    (void)clew__template_free(pagerduty->severity);
+    (void)clew__template_free(pagerduty->description);
+    free(pagerduty);
+}
+
+static int read_dedup(struct clew__integration *self, struct clew__yaml_node node)
+{
+    struct clew__yaml_node dedup = clew__yaml_get(node, "dedup");
+    char *word = NULL;
+    int r = clew__yaml_text(dedup, 64, "alert", &word);
+
+    if (r < 0)
+        return r;
+    self->per_alert = strcmp(word, "alert") == 0;
+    if (!self->per_alert && strcmp(word, "group") != 0)
+        r = clew__yaml_error(dedup, "dedup is alert or group");
+    free(word);
+    return r;
+}
+
+static int read_key(struct pagerduty *pagerduty, struct clew__yaml_node node)
+{
+    bool old_name =
+        clew__yaml_get(node, "service_key").node || clew__yaml_get(node, "service_key_file").node;
+
+    if (old_name &&
+        (clew__yaml_get(node, "routing_key").node || clew__yaml_get(node, "routing_key_file").node))
+        return clew__yaml_error(node, "routing_key and service_key exclude each other");
+    return old_name ? clew__config_secret(node, "service_key", "service_key_file",
+                                          &pagerduty->routing_key)
+                    : clew__config_secret(node, "routing_key", "routing_key_file",
+                                          &pagerduty->routing_key);
+}
+
+static int configure(struct clew__integration *self, struct clew__yaml_node node)
+{
+    struct pagerduty *pagerduty = calloc(1, sizeof(*pagerduty));
+    int r;
+
+    self->options = pagerduty;
+    if (!pagerduty)
+        return clew_set_error(-ENOMEM, "out of memory");
+    r = read_key(pagerduty, node);
+    if (r == 0)
+        r = clew__yaml_text(clew__yaml_get(node, "url"), 2048, DEFAULT_URL, &self->url);
+    if (r == 0)
+        r = clew__config_template(node, "severity", "{{ .Labels.severity }}", &pagerduty->severity);
+    if (r == 0)
+        r = clew__config_template(node, "description", NULL, &pagerduty->description);
+    if (r == 0)
+        r = read_dedup(self, node);
+    if (r < 0)
+        return r;
+    if (!clew__is_url(self->url))
+        return clew__yaml_error(node, "url is no http or https URL");
+    self->off = !*pagerduty->routing_key;
+    clew__integration_name_target(self, pagerduty->routing_key);
+    return 0;
+}
+
+/* Unknown and missing ones are "error": rather too loud than lost. */
+static const char *known_severity(const char *word)
+{
+    static const char *const table[][2] = {
+        {"critical", "critical"}, {"error", "error"},     {"high", "error"},
+        {"major", "error"},       {"warning", "warning"}, {"medium", "warning"},
+        {"info", "info"},         {"low", "info"},        {"none", "info"}};
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (strcasecmp(word, table[i][0]) == 0)
+            return table[i][1];
+    return "error";
+}
+
+static void add_severity(struct clew__buf *json, const struct pagerduty *pagerduty,
+                         const struct clew__page *page)
+{
+    struct clew__buf text;
+    char *word;
+    size_t len;
+
+    clew__buf_init(&text, CLEW__TEMPLATE_RESULT_MAX);
+    clew__template_render(pagerduty->severity, page, NULL, &text);
+    word = clew__buf_take(&text, &len);
+    clew__text_member(json, "severity", known_severity(word ? word : ""), 16);
+    free(word);
+}
+
+static const char *first_of(const struct clew__page *page, const char *const *names)
+{
+    for (; *names; names++) {
+        const char *value = clew__page_shared(page, false, *names);
+
+        if (*value)
+            return value;
+    }
+    return "";
+}
+
+static void add_optional(struct clew__buf *json, const char *key, const char *text)
+{
+    if (*text)
+        clew__text_member(json, key, text, SOURCE_MAX);
+}
+
+/* Never empty: the configured text, the summary, or the alert's name. */
+static void add_summary(struct clew__buf *json, const struct pagerduty *pagerduty,
+                        const struct clew__page *page)
+{
+    size_t before = json->len;
+    const char *summary = clew__page_shared(page, true, "summary");
+
+    if (pagerduty->description)
+        clew__text_template(json, "summary", pagerduty->description, page, NULL, SUMMARY_MAX);
+    if (json->len > before)
+        return;
+    if (!*summary)
+        summary = clew__page_value(page->common_annotations, "summary");
+    clew__text_member(json, "summary", *summary ? summary : clew__page_name(page), SUMMARY_MAX);
+}
+
+/* An object of strings, each cut; those that do not fit any more are left out. */
+static void add_map(struct clew__buf *json, const char *key, json_t *map)
+{
+    size_t limit = json->len + DETAILS_MAX / 3;
+    const char *name;
+    json_t *value;
+
+    clew__buf_addf(json, ",\"%s\":{", key);
+    json_object_foreach(map, name, value) if (json->len < limit && strlen(name) <= SOURCE_MAX)
+        clew__text_member(json, name, json_string_value(value), DETAIL_MAX);
+    clew__buf_addc(json, '}');
+}
+
+static void add_details(struct clew__buf *json, const struct clew__page *page)
+{
+    clew__buf_addf(json, ",\"custom_details\":{\"firing\":%llu,\"changed\":%llu,\"truncated\":%llu",
+                   (unsigned long long)page->nfiring,
+                   (unsigned long long)(page->nfired + page->nresolved),
+                   (unsigned long long)page->ntruncated);
+    if (page->nalerts == 1) {
+        clew__text_member(json, "fingerprint", page->alerts[0].fingerprint, 64);
+        add_map(json, "labels", page->alerts[0].labels);
+        add_map(json, "annotations", page->alerts[0].annotations);
+    } else {
+        add_map(json, "labels", page->common_labels);
+        add_map(json, "annotations", page->common_annotations);
+    }
+    add_map(json, "group", page->group_labels);
+    clew__buf_addc(json, '}');
+}
+
+static void add_payload(struct clew__buf *json, const struct pagerduty *pagerduty,
+                        const struct clew__page *page)
+{
+    static const char *const source[] = {"instance", "host", "pod", "service", "job", NULL};
+    static const char *const component[] = {"service", "job", NULL};
+    static const char *const group[] = {"namespace", "cluster", "team", NULL};
+    char time[CLEW__INSTANT_TEXT];
+    const char *from = first_of(page, source);
+
+    clew__buf_adds(json, ",\"payload\":{");
+    add_summary(json, pagerduty, page);
+    clew__text_member(json, "source", *from ? from : clew__page_name(page), SOURCE_MAX);
+    add_severity(json, pagerduty, page);
+    if (page->nalerts && page->alerts[0].starts_at > 0)
+        clew__text_member(json, "timestamp", clew__instant_format(page->alerts[0].starts_at, time),
+                          CLEW__INSTANT_TEXT);
+    add_optional(json, "component", first_of(page, component));
+    add_optional(json, "group", first_of(page, group));
+    add_optional(json, "class", clew__page_name(page));
+    add_details(json, page);
+    clew__buf_addc(json, '}');
+}
+
+static void add_links(struct clew__buf *json, const struct clew__config *config,
+                      const struct clew__page *page)
+{
+    struct clew__page_link links[CLEW__LINKS_MAX];
+    size_t n = clew__links_collect(config, page, links);
+
+    clew__buf_adds(json, ",\"links\":[");
+    for (size_t i = 0; i < n; i++) {
+        clew__buf_adds(json, i ? ",{" : "{");
+        clew__text_member(json, "href", links[i].url, CLEW__LINK_URL_MAX);
+        clew__text_member(json, "text", links[i].text, LINK_TEXT_MAX);
+        clew__buf_addc(json, '}');
+    }
+    clew__buf_addc(json, ']');
+    clew__links_done(links, n);
+}
+
+static int render(const struct clew__integration *self, const struct clew__config *config,
+                  const struct clew__page *page, struct clew__buf *body)
+{
+    const struct pagerduty *pagerduty = self->options;
+    const char *url = *config->external_url ? config->external_url : page->external_url;
+
+    clew__buf_addc(body, '{');
+    clew__text_member(body, "routing_key", pagerduty->routing_key, 4096);
+    clew__text_member(body, "event_action", page->resolve ? "resolve" : "trigger", 16);
+    clew__text_member(body, "dedup_key", page->dedup_key, SOURCE_MAX);
+    if (!page->resolve) {
+        clew__text_member(body, "client", "Clewline alertbridge", 64);
+        if (clew__is_url(url))
+            clew__text_member(body, "client_url", url, CLEW__LINK_URL_MAX);
+        add_payload(body, pagerduty, page);
+        add_links(body, config, page);
+    }
+    clew__buf_addc(body, '}');
+    if (body->failed)
+        return clew_set_error(-ENOMEM, "out of memory");
+    return body->len > EVENT_MAX ? clew_set_error(-E2BIG, "the event is too long") : 0;
+}
+
+static struct clew__verdict verdict(const struct clew__answer *answer)
+{
+    struct clew__verdict verdict = clew__verdict_of_status(answer);
+
+    /* PagerDuty promises no Retry-After; it counts events in windows of a minute. */
+    if (answer->status == 429 && verdict.wait_seconds < 0)
+        verdict.wait_seconds = 30;
+    return verdict;
+}
+
+const struct clew__receiver_ops clew__pagerduty = {
+    .kind = "pagerduty",
+    .incidents = true,
+    .send_resolved = true,
+    .keys = keys,
+    .configure = configure,
+    .release = release,
+    .render = render,
+    .verdict = verdict,
+};

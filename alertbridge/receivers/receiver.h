@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A kind of receiver (Slack, PagerDuty, …) is one file that fills one struct
+ * clew__receiver_ops: how it is configured, how a page looks, what an answer
+ * means. When to page, whom, in which order and how often is not its business.
+ * The operations keep no state outside the integration: MT-Safe per object, and
+ * an integration does not change once it is configured. */
+#ifndef CLEW_ALERTBRIDGE_RECEIVER_H
+#define CLEW_ALERTBRIDGE_RECEIVER_H
+
+#include "page.h"
+#include "template.h"
+
+#include <config/yaml.h>
+
+#include <buf.h>
+
+struct clew__config;
+struct clew__integration;
+
+enum clew__verdict_kind {
+    CLEW__DONE,      /* delivered */
+    CLEW__RETRY,     /* not now */
+    CLEW__PERMANENT, /* never; it becomes a dead letter */
+};
+
+struct clew__verdict {
+    enum clew__verdict_kind kind;
+    char reason[48];     /* a word for logs and the store; holds nothing of the page */
+    double wait_seconds; /* what the far side asked for, < 0: nothing */
+    bool wait_all;       /* the wait holds for every page to this target */
+};
+
+/* What came back. */
+struct clew__answer {
+    unsigned status;         /* 0: no answer; problem says why */
+    const char *problem;     /* "" when there was an answer */
+    const char *retry_after; /* the header's text, "" when absent */
+    const char *body;        /* cut at 64 KiB, NUL-terminated */
+    int64_t now;             /* for dates in retry_after */
+};
+
+struct clew__receiver_ops {
+    const char *kind;        /* "slack"; the configuration's list is <kind>_configs */
+    bool incidents;          /* trigger and resolve of an incident, in strict order per
+                                incident; false: a message per change, in order per target */
+    bool send_resolved;      /* the default */
+    const char *const *keys; /* of the configuration, NULL-terminated */
+
+    /* Reads the kind's own keys and sets url, target, off and options. */
+    int (*configure)(struct clew__integration *self, struct clew__yaml_node node);
+    void (*release)(void *options);
+    /* Appends the request's body. returns 0, -ENOMEM, -E2BIG */
+    int (*render)(const struct clew__integration *self, const struct clew__config *config,
+                  const struct clew__page *page, struct clew__buf *body);
+    struct clew__verdict (*verdict)(const struct clew__answer *answer);
+};
+
+/* One entry of a receiver's <kind>_configs. */
+struct clew__integration {
+    const struct clew__receiver_ops *ops;
+    const char *receiver; /* its name */
+    unsigned index;       /* among those of its kind there */
+    bool send_resolved;
+    bool per_alert;  /* an incident is one alert; false: a whole group */
+    bool off;        /* its secret is empty */
+    char *url;       /* secret */
+    char target[96]; /* "<kind>:<digest>": names the far side without telling the secret */
+    void *options;   /* the kind's own */
+};
+
+extern const struct clew__receiver_ops clew__slack;
+extern const struct clew__receiver_ops clew__pagerduty;
+
+/* All kinds, NULL-terminated. */
+extern const struct clew__receiver_ops *const clew__receiver_kinds[];
+
+/* "<kind>:<digest of url and a second part>" into self->target. */
+void clew__integration_name_target(struct clew__integration *self, const char *second);
+
+/* The verdict by status alone: 2xx done; no answer, 408, 425, 429 and 5xx retry;
+ * everything else permanent. Reason "http_404", or the problem's word. */
+struct clew__verdict clew__verdict_of_status(const struct clew__answer *answer);
+
+/* Seconds asked for by a Retry-After (RFC 9110, section 10.2.3): a number or an
+ * HTTP date; < 0 when it says nothing that can be understood. */
+double clew__retry_after_seconds(const char *text, int64_t now);
+
+#endif

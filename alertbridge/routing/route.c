@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Walking the route tree. The tree is built and checked by config/; it is
+ * immutable here, so any thread may walk it. Its depth is bounded where it is
+ * built, so recursion is. */
+#include "route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void clew__route_done(struct clew__route *route)
+{
+    for (size_t i = 0; i < route->nmatchers; i++)
+        (void)clew__matcher_free(route->matchers[i]);
+    for (size_t i = 0; i < route->nroutes; i++)
+        clew__route_done(&route->routes[i]);
+    free(route->matchers);
+    free(route->routes);
+    free(route->receiver);
+    free(route->why);
+    *route = (struct clew__route){0};
+}
+
+static bool takes(const struct clew__route *route, const json_t *labels)
+{
+    for (size_t i = 0; i < route->nmatchers; i++)
+        if (!clew__matcher_matches(route->matchers[i], labels))
+            return false;
+    return true;
+}
+
+static size_t add_hit(const struct clew__route *route, const struct clew__route **hits, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(hits[i]->receiver, route->receiver) == 0)
+            return n;
+    if (n < CLEW__ROUTE_HITS_MAX)
+        hits[n++] = route;
+    return n;
+}
+
+static size_t walk(const struct clew__route *route, const json_t *labels,
+                   const struct clew__route **hits, size_t n)
+{
+    bool passed_on = false;
+
+    for (size_t i = 0; i < route->nroutes; i++) {
+        if (!takes(&route->routes[i], labels))
+            continue;
+        passed_on = true;
+        n = walk(&route->routes[i], labels, hits, n);
+        if (!route->routes[i].go_on)
+            break;
+    }
+    return passed_on ? n : add_hit(route, hits, n);
+}
+
+size_t clew__route_match(const struct clew__route *root, const json_t *labels,
+                         const struct clew__route **ret_hits)
+{
+    return walk(root, labels, ret_hits, 0);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The thin layer over SQLite: statements are prepared once and found by the
+ * address of their text, so that the SQL stands where it is used. SQLite's codes
+ * become -errno here and nowhere else. MT-Unsafe per connection. */
+#include "db.h"
+
+#include <clew/log.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fail(struct clew__db *db)
+{
+    int code = sqlite3_errcode(db->handle) & 0xFF;
+    int error = code == SQLITE_FULL       ? ENOSPC
+                : code == SQLITE_NOMEM    ? ENOMEM
+                : code == SQLITE_READONLY ? EROFS
+                : code == SQLITE_BUSY     ? EBUSY
+                                          : EIO;
+
+    return clew_set_error(-error, "the store: %s", sqlite3_errmsg(db->handle));
+}
+
+int clew__db_open(struct clew__db *db, const char *path)
+{
+    /* SQLite would create it for everybody to read. */
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int r;
+
+    if (fd < 0)
+        return clew_set_error(-errno, "the store %s: %s", path, strerror(errno));
+    (void)close(fd);
+    *db = (struct clew__db){0};
+    if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
+        r = db->handle ? fail(db) : clew_set_error(-ENOMEM, "out of memory");
+        clew__db_close(db);
+        return r;
+    }
+    (void)sqlite3_busy_timeout(db->handle, 5000);
+    r = clew__db_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                          "PRAGMA foreign_keys=ON; PRAGMA cache_size=-8192; "
+                          "PRAGMA journal_size_limit=67108864;");
+    if (r < 0)
+        clew__db_close(db);
+    return r;
+}
+
+void clew__db_close(struct clew__db *db)
+{
+    for (unsigned i = 0; i < db->nstatements; i++)
+        (void)sqlite3_finalize(db->statements[i].statement);
+    (void)sqlite3_close(db->handle);
+    *db = (struct clew__db){0};
+}
+
+int clew__db_exec(struct clew__db *db, const char *sql)
+{
+    return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db);
+}
+
+static sqlite3_stmt *find(struct clew__db *db, const char *sql)
+{
+    sqlite3_stmt *statement;
+
+    for (unsigned i = 0; i < db->nstatements; i++)
+        if (db->statements[i].sql == sql)
+            return db->statements[i].statement;
+    if (db->nstatements == CLEW__DB_STATEMENTS_MAX) {
+        (void)clew_set_error(-ENOSPC, "too many prepared statements");
+        return NULL;
+    }
+    if (sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
+        SQLITE_OK) {
+        (void)fail(db);
+        return NULL;
+    }
+    db->statements[db->nstatements].sql = sql;
+    db->statements[db->nstatements++].statement = statement;
+    return statement;
+}
+
+static sqlite3_stmt *prepare(struct clew__db *db, const char *sql, const char *types, va_list args)
+{
+    sqlite3_stmt *statement = find(db, sql);
+    int code = SQLITE_OK;
+
+    for (int i = 1; statement && *types && code == SQLITE_OK; i++, types++) {
+        if (*types == 'i')
+            code = sqlite3_bind_int64(statement, i, va_arg(args, int64_t));
+        else
+            code = sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_STATIC);
+    }
+    if (code == SQLITE_OK)
+        return statement;
+    (void)fail(db);
+    return NULL;
+}
+
+sqlite3_stmt *clew__db_prepare(struct clew__db *db, const char *sql, const char *types, ...)
+{
+    sqlite3_stmt *statement;
+    va_list args;
+
+    va_start(args, types);
+    statement = prepare(db, sql, types, args);
+    va_end(args);
+    return statement;
+}
+
+int clew__db_step(struct clew__db *db, sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement), r;
+
+    if (code == SQLITE_ROW)
+        return 1;
+    r = code == SQLITE_DONE ? 0 : fail(db);
+    (void)sqlite3_reset(statement);
+    return r;
+}
+
+void clew__db_reset(sqlite3_stmt *statement)
+{
+    if (statement)
+        (void)sqlite3_reset(statement);
+}
+
+int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...)
+{
+    sqlite3_stmt *statement;
+    va_list args;
+    int r;
+
+    va_start(args, types);
+    statement = prepare(db, sql, types, args);
+    va_end(args);
+    if (!statement)
+        return -EIO;
+    r = clew__db_step(db, statement);
+    clew__db_reset(statement);
+    return r < 0 ? r : 0;
+}
+
+int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, const char *sql,
+                    const char *types, ...)
+{
+    sqlite3_stmt *statement;
+    va_list args;
+    int r;
+
+    va_start(args, types);
+    statement = prepare(db, sql, types, args);
+    va_end(args);
+    if (!statement)
+        return -EIO;
+    r = clew__db_step(db, statement);
+    if (r < 0)
+        return r;
+    *ret_number = r && sqlite3_column_type(statement, 0) != SQLITE_NULL
+                      ? sqlite3_column_int64(statement, 0)
+                      : fallback;
+    clew__db_reset(statement);
+    return 0;
+}
+
+const char *clew__db_text(sqlite3_stmt *statement, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+
+    return text ? text : "";
+}

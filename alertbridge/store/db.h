@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A connection to SQLite with its prepared statements. One thread at a time. */
+#ifndef CLEW_ALERTBRIDGE_DB_H
+#define CLEW_ALERTBRIDGE_DB_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+#define CLEW__DB_STATEMENTS_MAX 64u
+
+struct clew__db {
+    sqlite3 *handle;
+    struct {
+        const char *sql;
+        sqlite3_stmt *statement;
+    } statements[CLEW__DB_STATEMENTS_MAX];
+    unsigned nstatements;
+};
+
+/* Opens, or creates with mode 0600. returns 0, -errno */
+int clew__db_open(struct clew__db *db, const char *path);
+void clew__db_close(struct clew__db *db);
+
+/* Runs statements without parameters and results. returns 0, -errno */
+int clew__db_exec(struct clew__db *db, const char *sql);
+
+/* The prepared statement of sql, which has to be a literal: it is kept under its
+ * address. Parameters are bound by types: 'i' int64_t, 's' const char * (NULL:
+ * null; kept by the caller until the statement is done). NULL on failure. */
+sqlite3_stmt *clew__db_prepare(struct clew__db *db, const char *sql, const char *types, ...);
+
+/* One step. returns 1 a row, 0 no more (the statement is reset), -errno (reset) */
+int clew__db_step(struct clew__db *db, sqlite3_stmt *statement);
+/* For who does not read on to the last row. Accepts NULL. */
+void clew__db_reset(sqlite3_stmt *statement);
+
+/* clew__db_prepare() and a step that gives no row. returns 0, -errno */
+int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...);
+/* The first column of the first row, fallback when there is none. */
+int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, const char *sql,
+                    const char *types, ...);
+
+/* The text of a column, "" for null. Valid until the next step. */
+const char *clew__db_text(sqlite3_stmt *statement, int column);
+
+/* Brings an empty or older database to the present schema; refuses a newer one. */
+int clew__db_migrate(struct clew__db *db);
+
+#endif

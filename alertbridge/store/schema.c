@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The tables, as a list of steps: PRAGMA user_version says how many of them a
+ * database has had. A step never changes once it was released; a change of the
+ * schema is a further step. All times are nanoseconds since 1970. */
+#include "db.h"
+
+#include <clew/log.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+static const char *const steps[] = {
+    /* A webhook that changed something, and the trace that it belongs to. */
+    "CREATE TABLE webhooks ("
+    " id INTEGER PRIMARY KEY,"
+    " received_at INTEGER NOT NULL,"
+    " group_digest TEXT NOT NULL,"
+    " group_key TEXT NOT NULL," /* cut; the digest is what counts */
+    " sender_receiver TEXT NOT NULL,"
+    " external_url TEXT NOT NULL,"
+    " group_labels TEXT NOT NULL,"
+    " common_labels TEXT NOT NULL,"
+    " common_annotations TEXT NOT NULL,"
+    " truncated INTEGER NOT NULL,"
+    " request_id TEXT NOT NULL,"
+    " correlation_id TEXT NOT NULL,"
+    " traceparent TEXT NOT NULL);"
+    /* One occurrence of an alert: its labels (fingerprint) since a moment. */
+    "CREATE TABLE alerts ("
+    " id INTEGER PRIMARY KEY,"
+    " fingerprint TEXT NOT NULL,"
+    " starts_at INTEGER NOT NULL,"
+    " status TEXT NOT NULL CHECK (status IN ('firing', 'resolved')),"
+    " labels TEXT NOT NULL,"
+    " annotations TEXT NOT NULL,"
+    " generator_url TEXT NOT NULL,"
+    " group_digest TEXT NOT NULL,"
+    " ends_at INTEGER NOT NULL,"
+    " first_seen INTEGER NOT NULL,"
+    " last_seen INTEGER NOT NULL,"
+    " resolved_seen INTEGER NOT NULL DEFAULT 0,"
+    " resolved_by TEXT NOT NULL DEFAULT '',"
+    " repeats INTEGER NOT NULL DEFAULT 0,"
+    " UNIQUE (fingerprint, starts_at));"
+    "CREATE INDEX alerts_status ON alerts (status, last_seen);"
+    /* What a far side knows under one key: a PagerDuty incident, a Slack group. */
+    "CREATE TABLE incidents ("
+    " id INTEGER PRIMARY KEY,"
+    " target TEXT NOT NULL,"
+    " dedup_key TEXT NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " receiver TEXT NOT NULL,"
+    " per_alert INTEGER NOT NULL,"
+    " group_digest TEXT NOT NULL,"
+    " open INTEGER NOT NULL,"
+    " opened_at INTEGER NOT NULL,"
+    " closed_at INTEGER NOT NULL DEFAULT 0,"
+    " UNIQUE (target, dedup_key));"
+    "CREATE INDEX incidents_group ON incidents (group_digest) WHERE open = 1;"
+    "CREATE TABLE incident_alerts ("
+    " incident_id INTEGER NOT NULL REFERENCES incidents ON DELETE CASCADE,"
+    " alert_id INTEGER NOT NULL REFERENCES alerts ON DELETE CASCADE,"
+    " open INTEGER NOT NULL,"
+    " PRIMARY KEY (incident_id, alert_id)) WITHOUT ROWID;"
+    "CREATE INDEX incident_alerts_alert ON incident_alerts (alert_id);"
+    "CREATE INDEX incident_alerts_open ON incident_alerts (incident_id) WHERE open = 1;"
+    /* What has to be sent, was sent, or never will be. */
+    "CREATE TABLE deliveries ("
+    " id INTEGER PRIMARY KEY,"
+    " webhook_id INTEGER NOT NULL REFERENCES webhooks,"
+    " incident_id INTEGER NOT NULL REFERENCES incidents,"
+    " target TEXT NOT NULL,"
+    " order_key TEXT NOT NULL,"
+    " receiver TEXT NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " action TEXT NOT NULL CHECK (action IN ('trigger', 'resolve')),"
+    " alert_ids TEXT NOT NULL," /* a JSON array, the changed ones, the first 20 */
+    " fired INTEGER NOT NULL,"
+    " resolved INTEGER NOT NULL,"
+    " firing INTEGER NOT NULL,"
+    " state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'done', 'dead')),"
+    " attempts INTEGER NOT NULL DEFAULT 0,"
+    " created_at INTEGER NOT NULL,"
+    " next_attempt_at INTEGER NOT NULL,"
+    " finished_at INTEGER NOT NULL DEFAULT 0,"
+    " reason TEXT NOT NULL DEFAULT '');"
+    "CREATE INDEX deliveries_due ON deliveries (target, next_attempt_at, id)"
+    " WHERE state = 'queued';"
+    "CREATE INDEX deliveries_order ON deliveries (order_key, id) WHERE state = 'queued';"
+    "CREATE INDEX deliveries_incident ON deliveries (incident_id);"
+    "CREATE INDEX deliveries_webhook ON deliveries (webhook_id);"
+    "CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE state <> 'queued';"
+    /* What was decided and why. */
+    "CREATE TABLE audit ("
+    " id INTEGER PRIMARY KEY,"
+    " at INTEGER NOT NULL,"
+    " webhook_id INTEGER,"
+    " fingerprint TEXT NOT NULL,"
+    " starts_at INTEGER NOT NULL,"
+    " target TEXT NOT NULL,"
+    " decision TEXT NOT NULL,"
+    " reason TEXT NOT NULL);"
+    "CREATE INDEX audit_at ON audit (at);"
+    "CREATE INDEX audit_alert ON audit (fingerprint, starts_at);",
+};
+
+int clew__db_migrate(struct clew__db *db)
+{
+    const int64_t newest = sizeof(steps) / sizeof(steps[0]);
+    int64_t version;
+    char text[64];
+    int r = clew__db_number(db, 0, &version, "PRAGMA user_version", "");
+
+    if (r < 0)
+        return r;
+    if (version > newest)
+        return clew_set_error(-EPROTO, "the store: written by a newer version of this program");
+    for (; version < newest && r == 0; version++) {
+        (void)snprintf(text, sizeof(text), "PRAGMA user_version = %d; COMMIT", (int)version + 1);
+        r = clew__db_exec(db, "BEGIN IMMEDIATE");
+        if (r == 0)
+            r = clew__db_exec(db, steps[version]);
+        if (r == 0)
+            r = clew__db_exec(db, text);
+        if (r < 0)
+            (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return r;
+}

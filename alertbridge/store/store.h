@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The store: everything the bridge knows, in one SQLite file. One thread writes,
+ * and commits for all who wait at that moment together; a caller of
+ * clew__store_write() knows on return that its change is on the disk. */
+#ifndef CLEW_ALERTBRIDGE_STORE_H
+#define CLEW_ALERTBRIDGE_STORE_H
+
+#include "db.h"
+
+#include <clew/context.h>
+
+#include <config/config.h>
+#include <intake/notification.h>
+
+struct clew__store;
+
+/* Opens or creates the file, takes it for this process alone, brings the schema
+ * up to date and starts the writer.
+ * owner    clew__store_close()
+ * returns  0; -EBUSY when another process has it; -errno */
+int clew__store_open(const char *path, struct clew__store **ret_store);
+/* Nobody waits in it any more. Accepts NULL, returns NULL. */
+struct clew__store *clew__store_close(struct clew__store *store);
+
+/* A piece of work on the database. Failing, it is undone, it alone. The text of
+ * clew_set_error() reaches the caller. */
+typedef int clew__store_work(struct clew__db *db, void *arg);
+
+/* Runs work in the writer's transaction and waits until it is durable.
+ * threads  MT-Safe       blocks for some milliseconds, the disk's
+ * returns  what work returned; -errno when the commit failed: nothing is stored */
+int clew__store_write(struct clew__store *store, clew__store_work *work, void *arg);
+/* Runs work that only reads, in this thread, on what is committed. MT-Safe. */
+int clew__store_read(struct clew__store *store, clew__store_work *work, void *arg);
+
+/* ---- work ------------------------------------------------------------ */
+
+/* Where a trace goes on later, in another thread or another process. */
+struct clew__thread_of {
+    char request_id[CLEW_ID_MAX + 1];
+    char correlation_id[CLEW_ID_MAX + 1];
+    char traceparent[64];
+};
+
+/* Applies a notification: state, incidents, deliveries, audit. */
+struct clew__apply {
+    const struct clew__config *config;
+    struct clew__notification *notification; /* its alerts get change and npages */
+    const struct clew__thread_of *thread;
+    int64_t now;
+    uint64_t ndeliveries; /* result */
+};
+clew__store_work clew__store_apply;
+
+/* A delivery as the worker needs it. */
+struct clew__delivery {
+    int64_t id, created_at, next_attempt_at;
+    unsigned attempts;
+    bool resolve;
+    char receiver[257];
+    char order_key[256];
+};
+
+/* The next delivery to a target, due or not: of all that are first of their
+ * order key, the one whose time comes first. */
+struct clew__next {
+    const char *target;
+    struct clew__delivery delivery; /* result */
+};
+clew__store_work clew__store_next; /* 1 found, 0 none */
+
+/* The page of a delivery. */
+struct clew__load {
+    int64_t delivery_id;
+    struct clew__page page; /* result; borrows from what follows */
+    struct clew__thread_of thread;
+    int64_t received_at;
+    struct clew__page_alert alerts[CLEW__PAGE_ALERTS_MAX];
+    char dedup_key[256], receiver[257];
+    char *external_url;
+    char *owned[2 * CLEW__PAGE_ALERTS_MAX];
+};
+clew__store_work clew__store_load; /* 0; fill delivery_id, the rest zero */
+void clew__load_done(struct clew__load *load);
+
+/* What came of an attempt. */
+struct clew__attempt {
+    int64_t delivery_id, now;
+    enum clew__verdict_kind kind;
+    int64_t next_attempt_at; /* for CLEW__RETRY */
+    const char *reason;
+};
+clew__store_work clew__store_attempt;
+
+/* Deletes what nobody will ask for any more: finished deliveries, resolved
+ * alerts and audit lines, some thousands a call. arg: int64_t *now.
+ * returns 1 when there may be more, 0, -errno */
+clew__store_work clew__store_prune;
+
+struct clew__queue {
+    int64_t queued;    /* results */
+    int64_t oldest_at; /* 0: none */
+    int64_t dead;
+};
+clew__store_work clew__store_queue;
+
+/* How many deliveries wait for a target that the configuration does not have. */
+struct clew__orphans {
+    const struct clew__config *config;
+    uint64_t n; /* result */
+};
+clew__store_work clew__store_orphans;
+
+/* JSON for people: {"alerts":[…]} and {"deliveries":[…]}. arg: struct clew__buf. */
+clew__store_work clew__store_view_alerts;
+clew__store_work clew__store_view_deliveries;
+
+#endif

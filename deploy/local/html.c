@@ -21,7 +21,7 @@ static const char style[] =
     "td,th{text-align:left;padding:.3em .7em;border-top:1px solid var(--line);vertical-align:top}"
     "th{color:var(--dim);font-weight:500;border-top:0}.num{text-align:right;font-variant-numeric:"
     "tabular-nums}code,.mono{font:12.5px/1.5 ui-monospace,monospace;overflow-wrap:anywhere}"
-    ".dim{color:var(--dim)}.ERROR,.FATAL,.triggered{color:var(--err);font-weight:600}"
+    ".nw{white-space:nowrap}.dim{color:var(--dim)}.ERROR,.FATAL,.triggered{color:var(--err);font-weight:600}"
     ".WARN,.acknowledged{color:var(--warn);font-weight:600}.INFO,.resolved{color:var(--ok)}"
     ".bar{position:relative;height:1.1em;background:var(--line);border-radius:3px;min-width:280px}"
     ".bar i{position:absolute;top:0;bottom:0;background:var(--accent);border-radius:3px;"

@@ -83,12 +83,12 @@ static void add_row(struct clew__buf *out, const struct store_line *line, const 
 
     (void)localtime_r(&t, &tm);
     (void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-    clew__buf_addf(out, "<tr><td class='mono dim'>%s.%03d<td class='mono ", clock,
+    clew__buf_addf(out, "<tr><td class='mono nw dim'>%s.%03d<td class='mono nw ", clock,
                    (int)(line->time_ns / 1000000 % 1000));
     html_string(out, text_of(parsed, "level"));
     clew__buf_adds(out, "'>");
     html_string(out, text_of(parsed, "level"));
-    clew__buf_adds(out, "<td class=mono>");
+    clew__buf_adds(out, "<td class='mono nw'>");
     html_string(out, text_of(line->labels, "service_name"));
     clew__buf_adds(out, "<td class=mono>");
     if (parsed) {

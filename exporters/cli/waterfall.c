@@ -230,7 +230,7 @@ int cli_waterfall(struct clew__buf *out, const void *bytes, size_t len, int widt
                   bool ascii)
 {
     struct trace trace = {NULL, 0, 0, 0, 0, 0};
-    struct drawing d = {out, &trace, width - NAME_COLUMN - SERVICE_COLUMN - 25, colour, ascii};
+    struct drawing d = {out, &trace, width - NAME_COLUMN - SERVICE_COLUMN - 31, colour, ascii};
     int err = clew__otlp_read(bytes, len, take, &trace);
 
     if (err == 0 && trace.n) {

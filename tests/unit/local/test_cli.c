@@ -97,7 +97,7 @@ static void test_cli_waterfall_is_a_tree(void **state)
     clew__pb_end(&trace, scope);
     clew__pb_end(&trace, resource);
     clew__buf_init(&out, 65536);
-    assert_int_equal(cli_waterfall(&out, trace.data, trace.len, 89, false, true), 5);
+    assert_int_equal(cli_waterfall(&out, trace.data, trace.len, 95, false, true), 5);
     clew__buf_addc(&out, '\0');
     assert_string_equal(out.data,
                         "5 spans of 1 services, 1 with errors,    10.000 ms\n"

@@ -27,11 +27,10 @@ packages_ensure() {
     root=(sudo)
   fi
   echo "Installing ${missing[*]} …" >&2
-  # The daemons of prometheus and alertmanager are not to start by themselves.
   local log
   log=$(mktemp)
   if ! { "${root[@]}" apt-get update -q &&
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
       apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
     tail -n 20 "$log" >&2
     echo "Installing failed; the whole output is in $log" >&2

@@ -49,12 +49,17 @@ static int find_trace(const struct options *o, char ret_trace_id[33])
     size_t len;
     long status;
 
-    if (strlen(o->request_id) > 128 || strpbrk(o->request_id, "\"\\\n")) {
+    if (strlen(o->request_id) > 128) {
         fprintf(stderr, "clew trace: --request-id: that is no request id\n");
         return EXIT_WRONG_USAGE;
     }
-    (void)snprintf(query, sizeof(query), "{service_name=~\".+\"} | request_id=\"%s\"",
-                   o->request_id);
+    len = (size_t)snprintf(query, sizeof(query), "{service_name=~\".+\"} | request_id=\"");
+    for (const char *p = o->request_id; *p; p++) {
+        if (*p == '"' || *p == '\\')
+            query[len++] = '\\';
+        query[len++] = *p;
+    }
+    memcpy(query + len, "\"", 2);
     escaped = cli_escape(query);
     url = cli_url(o->loki, "/loki/api/v1/query_range?query=%s&start=%lld&limit=1", escaped,
                   ((long long)time(NULL) - 7 * 86400 + 60) * 1000000000);

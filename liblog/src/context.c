@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The request context. Ids from outside are checked here and nowhere else:
- * what gets in is short, printable and needs no escaping anywhere later.
+ * what gets in is short and printable.
  *
  * Threads: the reference count is atomic; the contents are set by one thread
  * before others see them.
@@ -50,7 +50,7 @@ static bool id_is_good(const char *id, size_t len)
     if (len > CLEW_ID_MAX)
         return false;
     for (size_t i = 0; i < len; i++)
-        if (id[i] < 0x21 || id[i] > 0x7E || id[i] == '"' || id[i] == '\\')
+        if (id[i] < 0x20 || id[i] > 0x7E)
             return false;
     return true;
 }

@@ -90,8 +90,12 @@ void clew__format_text(struct clew__buf *out, const struct clew__line *line, boo
             add_pair(out, site->keys[i], (enum clew_type)site->types[i], &line->values[i], colour);
     if (colour)
         clew__buf_adds(out, DIM);
-    if (context->request_id[0])
-        clew__buf_addf(out, " request_id=%s", context->request_id);
+    if (context->request_id[0]) {
+        struct clew_value id = clew_value_stringn(context->request_id, strlen(context->request_id));
+
+        clew__buf_adds(out, " request_id=");
+        add_value(out, CLEW_TYPE_STRING, &id);
+    }
     clew__buf_addf(out, " %s:%d", file ? file + 1 : site->file, site->line);
     if (colour)
         clew__buf_adds(out, RESET);

@@ -19,6 +19,7 @@
 #define BUFFER_MAX (4u << 20)
 
 static int fd = -1;
+static bool is_closed; /* the descriptor was closed when we came: lines are lost */
 static bool own_fd;
 static bool as_text;
 static bool with_colour;
@@ -44,6 +45,12 @@ int clew__output_open(void)
         if (fd < 0)
             return clew_set_error(-errno, "CLEW_LOG_OUTPUT=%s: %s", target, strerror(errno));
         own_fd = true;
+    }
+    if (fcntl(fd, F_GETFD) < 0) {
+        /* Never written to: another file may get this number later. */
+        is_closed = true;
+        fd = -1;
+        return 0;
     }
     as_text = clew__config.format == CLEW__FORMAT_TEXT ||
               (clew__config.format == CLEW__FORMAT_AUTO && isatty(fd));
@@ -104,6 +111,8 @@ void clew__output_flush(void)
 
 void clew__output_line(const struct clew__line *line, const struct clew_line *json)
 {
+    if (is_closed)
+        CLEW__COUNT_ONE(output);
     if (fd < 0)
         return;
     if (as_text)

@@ -62,6 +62,19 @@ void clew__file_safe_name(char *out, size_t size, const char *service)
     out[n] = '\0';
 }
 
+/* A program may run with its standard descriptors closed, and somebody will
+ * write to one of these numbers: the ring file must not be there. */
+static int above_standard(int descriptor)
+{
+    int moved;
+
+    if (descriptor < 0 || descriptor > STDERR_FILENO)
+        return descriptor;
+    moved = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(descriptor);
+    return moved;
+}
+
 static int open_named(const char *directory, const char *service)
 {
     char safe[128], hidden[sizeof(name)];
@@ -77,7 +90,7 @@ static int open_named(const char *directory, const char *service)
         name[0] = '\0';
         return clew_set_error(-ENAMETOOLONG, "ring directory %s: name too long", directory);
     }
-    fd = open(hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = above_standard(open(hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (fd < 0)
         err = -errno;
     else if (flock(fd, LOCK_EX | LOCK_NB) < 0 || rename(hidden, name) < 0) {
@@ -202,7 +215,7 @@ int clew__file_open(const char *directory, const char *service, const char *vers
     if (err < 0) {
         close_locked(true);
         fallback = 1;
-        fd = memfd_create("clew-rings", MFD_CLOEXEC);
+        fd = above_standard(memfd_create("clew-rings", MFD_CLOEXEC));
         err = fd < 0 ? -errno : set_up(service, version);
         if (err < 0)
             close_locked(true);

@@ -52,9 +52,9 @@ CLEW_PUBLIC struct clew_context *clew_context_unref(struct clew_context *context
 
 /* Sets an id taken from outside.
  *
- * args     1..CLEW_ID_MAX bytes of printable ASCII without '"' and '\'
- *          (0x21..0x7E); copied. Anything else, NULL included, is replaced by
- *          a fresh id (UUIDv7, RFC 9562 section 5.7); a bad one is counted in
+ * args     1..CLEW_ID_MAX bytes of printable ASCII (0x20..0x7E); copied.
+ *          Anything else, NULL included, is replaced by a fresh id (UUIDv7,
+ *          RFC 9562 section 5.7); a bad one is counted in
  *          clew_stats.replaced_ids
  * returns  0 taken as it was, 1 a fresh one was made because none was given,
  *          2 a fresh one was made because it was bad */

@@ -12,8 +12,9 @@
  *
  * Every macro here
  *   threads  MT-Safe
- *   signals  does not crash or deadlock in a handler; a call that interrupts
- *            another log call of the same thread is dropped and counted
+ *   signals  AS-Safe in a thread that has logged before at a call site that was
+ *            passed before (what happens once allocates); a call that
+ *            interrupts another log call of its thread is dropped and counted
  *   fork     valid in parent and child; the child gets rings of its own
  *   blocks   never, unless CLEW_RING_FULL=block asks for it (see README)
  *   errno    preserved

@@ -27,6 +27,8 @@ static void test_context_takes_good_ids(void **state)
     memset(longest, 'x', sizeof(longest));
     assert_int_equal(clew_context_set_request_id(context, "r-42/=+", 7), 0);
     assert_string_equal(clew_context_request_id(context), "r-42/=+");
+    assert_int_equal(clew_context_set_request_id(context, "a \"b\" \\", 7), 0);
+    assert_string_equal(clew_context_request_id(context), "a \"b\" \\");
     assert_int_equal(clew_context_set_request_id(context, longest, sizeof(longest)), 0);
     assert_int_equal(strlen(clew_context_request_id(context)), CLEW_ID_MAX);
     clew_context_unref(context);
@@ -38,8 +40,8 @@ static void test_context_replaces_bad_ids_and_counts(void **state)
         const char *id;
         size_t len;
     } bad[] = {
-        {"with space", 10}, {"new\nline", 8}, {"nul\0here", 8}, {"\x7f", 1},
-        {"gr\xc3\xbc\xc3\x9f", 6}, {"quo\"te", 6}, {"back\\slash", 10},
+        {"new\nline", 8}, {"nul\0here", 8}, {"\x7f", 1}, {"tab\t", 4},
+        {"gr\xc3\xbc\xc3\x9f", 6}, {"\x1b[31m", 5},
     };
     struct clew_context *context = clew_context_new();
     char too_long[CLEW_ID_MAX + 1];

@@ -82,6 +82,34 @@ static void test_faults_closed_pipe_does_not_kill(void **state)
     assert_int_equal(child.status, 0);
 }
 
+static int without_stdout(void *arg)
+{
+    struct clew_stats stats;
+    int file;
+
+    (void)arg;
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    for (int i = 0; i < 10; i++)
+        clew_info("nowhere to go");
+    file = open("/tmp", O_TMPFILE | O_RDWR, 0600); /* gets a number that was free */
+    if (file > STDOUT_FILENO)
+        return 3;
+    clew_info("one more");
+    clew_log_flush(5000);
+    clew_stats_read(&stats);
+    if (lseek(file, 0, SEEK_END) != 0)
+        return 4; /* a line went into somebody else's file */
+    return stats.dropped_output == 11 ? 0 : 2;
+}
+
+static void test_faults_closed_stdout_is_counted(void **state)
+{
+    (void)state;
+    child_run(&child, without_stdout, NULL);
+    assert_int_equal(child.status, 0);
+}
+
 /* Nobody reads the pipe until the ring has overflowed. */
 static int to_stuck_pipe(void *arg)
 {
@@ -256,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_faults_full_disk_is_counted),
         TEST(test_faults_closed_pipe_does_not_kill),
+        TEST(test_faults_closed_stdout_is_counted),
         TEST(test_faults_full_ring_drops_and_counts),
         TEST(test_faults_drops_stand_in_the_log),
         TEST(test_faults_unusable_ring_directory_is_said),

@@ -53,8 +53,9 @@ static void reject_line(struct push *push, const char *why)
 /* Labels as Loki keeps them: with service_name. Takes labels. */
 static json_t *check_labels(struct push *push, json_t *labels)
 {
-    static const char *const sources[] = {"service", "app", "application", "app_name", "name",
-                                          "container", "component", "workload", "job"};
+    static const char *const sources[] = {"service",   "app",      "application",
+                                          "app_name",  "name",     "container",
+                                          "component", "workload", "job"};
     const char *name;
     json_t *value;
 
@@ -67,7 +68,8 @@ static json_t *check_labels(struct push *push, json_t *labels)
         if (json_string_length(value) > LABEL_VALUE_MAX)
             refuse(push, 400, "label value too long: ", name);
         for (const char *p = name; *p || p == name; p++)
-            if (!(isalpha((unsigned char)*p) || *p == '_' || (p > name && isdigit((unsigned char)*p)))) {
+            if (!(isalpha((unsigned char)*p) || *p == '_' ||
+                  (p > name && isdigit((unsigned char)*p)))) {
                 refuse(push, 400, "couldn't parse labels: parse error near ", name);
                 break;
             }
@@ -129,8 +131,8 @@ static json_t *parse_label_text(const char *text, size_t len)
     json_t *labels = json_object();
     const char *end = text + len;
 
-#define SKIP_SPACE                                                             \
-    while (text < end && (*text == ' ' || *text == '\t'))                      \
+#define SKIP_SPACE                                        \
+    while (text < end && (*text == ' ' || *text == '\t')) \
     text++
     SKIP_SPACE;
     if (text == end || *text++ != '{')

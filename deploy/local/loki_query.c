@@ -128,8 +128,7 @@ void handle_loki_query(struct request *request)
     search.streams = json_object();
     streams = json_array();
     if (store_each_line(&range, take, &search) == 0) {
-        json_object_foreach(search.streams, name, stream)
-            json_array_append(streams, stream);
+        json_object_foreach(search.streams, name, stream) json_array_append(streams, stream);
         answer_json(request, 200,
                     json_pack("{s:s, s:{s:s, s:O, s:{}}}", "status", "success", "data",
                               "resultType", "streams", "result", streams, "stats"));

@@ -65,8 +65,8 @@ static int run(const char *data, const char *listen_at, long retention_s)
         return 1;
     }
     clew_info("listening", clew_kv("port", port), clew_kv("data", data));
-    printf("clew-local: listening on http://%.*s:%u\n",
-           (int)(strrchr(listen_at, ':') - listen_at), listen_at, port);
+    printf("clew-local: listening on http://%.*s:%u\n", (int)(strrchr(listen_at, ':') - listen_at),
+           listen_at, port);
     (void)fflush(stdout);
     serve(&signals, retention_s);
     server_stop();

@@ -63,9 +63,10 @@ static void add_fields(struct clew__buf *out, const json_t *context)
 
     json_object_foreach((json_t *)context, key, value)
     {
-        char *text = json_is_string(value) ? strdup(json_string_value(value))
-                                           : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT |
-                                                                   JSON_REAL_PRECISION(12));
+        char *text =
+            json_is_string(value)
+                ? strdup(json_string_value(value))
+                : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(12));
 
         clew__buf_adds(out, " <span class=dim>");
         html_string(out, key);

@@ -58,8 +58,8 @@ static void find_parents(struct trace *trace)
 {
     for (size_t i = 0; i < trace->n; i++)
         for (size_t j = 0; trace->nodes[i].span.parent_id && j < trace->n; j++)
-            if (j != i && memcmp(trace->nodes[j].span.span_id, trace->nodes[i].span.parent_id,
-                                 8) == 0)
+            if (j != i &&
+                memcmp(trace->nodes[j].span.span_id, trace->nodes[i].span.parent_id, 8) == 0)
                 trace->nodes[i].parent = (int)j;
 }
 
@@ -78,12 +78,13 @@ static void add_span(struct clew__buf *out, const struct trace *trace, const str
         html_text(out, s->status_message, s->status_message_len);
         clew__buf_adds(out, "</span>");
     }
-    clew__buf_addf(out,
-                   "<td class=num>%.3f ms<td><div class='bar%s'><i style='left:%.2f%%;width:%.2f%%'>"
-                   "</i></div>",
-                   (double)(s->end_ns - s->start_ns) / 1e6, s->status == 2 ? " bad" : "",
-                   (double)(s->start_ns - trace->start) / total * 100,
-                   (double)(s->end_ns - s->start_ns) / total * 100);
+    clew__buf_addf(
+        out,
+        "<td class=num>%.3f ms<td><div class='bar%s'><i style='left:%.2f%%;width:%.2f%%'>"
+        "</i></div>",
+        (double)(s->end_ns - s->start_ns) / 1e6, s->status == 2 ? " bad" : "",
+        (double)(s->start_ns - trace->start) / total * 100,
+        (double)(s->end_ns - s->start_ns) / total * 100);
 }
 
 /* Spans come ordered by start, so children follow in order too. A loop of
@@ -167,8 +168,8 @@ static void add_slack_text(struct clew__buf *out, const char *text)
 
 static bool is_colour(const char *text)
 {
-    return text[0] == '#' && strlen(text) <= 7 && strspn(text + 1, "0123456789abcdefABCDEF") ==
-                                                      strlen(text) - 1;
+    return text[0] == '#' && strlen(text) <= 7 &&
+           strspn(text + 1, "0123456789abcdefABCDEF") == strlen(text) - 1;
 }
 
 static void add_attachment(struct clew__buf *out, const json_t *attachment)
@@ -204,8 +205,8 @@ static void add_attachment(struct clew__buf *out, const json_t *attachment)
     json_array_foreach(actions, i, action)
     {
         clew__buf_adds(out, i ? " · <a href='" : "\n<a href='");
-        html_string(out, strncmp(text_of(action, "url"), "http", 4) == 0 ? text_of(action, "url")
-                                                                         : "#");
+        html_string(out,
+                    strncmp(text_of(action, "url"), "http", 4) == 0 ? text_of(action, "url") : "#");
         clew__buf_adds(out, "'>");
         html_string(out, text_of(action, "text"));
         clew__buf_adds(out, "</a>");

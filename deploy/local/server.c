@@ -140,7 +140,8 @@ static void handle_decoded(struct request *request, const struct clew__buf *body
         handle(request);
     } else {
         answer_text(request, err == -EFBIG ? 413 : 400, "%s\n",
-                    err == -EFBIG ? "the body expands to too much" : "the body is not compressed as its header says");
+                    err == -EFBIG ? "the body expands to too much"
+                                  : "the body is not compressed as its header says");
     }
     clew__buf_done(&expanded);
 }
@@ -171,8 +172,8 @@ static const struct route *find(const char *path, const char *method, bool *ret_
 
 static enum MHD_Result send_answer(struct request *request)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(request->answer_len, request->answer, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        request->answer_len, request->answer, MHD_RESPMEM_MUST_FREE);
     enum MHD_Result result;
 
     if (!response) {
@@ -248,10 +249,10 @@ int server_start(const char *listen_at, uint16_t *ret_port)
                               listen_at);
     if (address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
-    http = MHD_start_daemon(flags, 0, NULL, NULL, on_request, NULL, MHD_OPTION_SOCK_ADDR,
-                            &address, MHD_OPTION_THREAD_POOL_SIZE, 2u,
-                            MHD_OPTION_CONNECTION_LIMIT, 256u, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+    http = MHD_start_daemon(flags, 0, NULL, NULL, on_request, NULL, MHD_OPTION_SOCK_ADDR, &address,
+                            MHD_OPTION_THREAD_POOL_SIZE, 2u, MHD_OPTION_CONNECTION_LIMIT, 256u,
+                            MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_NOTIFY_COMPLETED,
+                            on_completed, NULL, MHD_OPTION_END);
     if (!http)
         return clew_set_error(-EADDRINUSE, "--listen %s: cannot listen there: %s", listen_at,
                               strerror(errno));

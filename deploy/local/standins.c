@@ -112,7 +112,8 @@ static void give_dedup_key(json_t *event)
 
     if (json_string_length(json_object_get(event, "dedup_key")))
         return;
-    (void)snprintf(key, sizeof(key), "generated-%u", __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
+    (void)snprintf(key, sizeof(key), "generated-%u",
+                   __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
     json_object_set_new(event, "dedup_key", json_string(key));
 }
 
@@ -124,10 +125,11 @@ void handle_pagerduty_post(struct request *request)
     if (request->body_len > EVENT_BYTES_MAX) {
         answer_json(request, 413, json_pack("{s:s}", "message", "the event is over 512 KB"));
     } else if (!errors || json_array_size(errors)) {
-        answer_json(request, 400,
-                    json_pack("{s:s, s:s, s:o}", "status", "invalid event", "message",
-                              "Event object is invalid", "errors",
-                              errors ? json_incref(errors) : json_pack("[s]", "not a JSON object")));
+        answer_json(
+            request, 400,
+            json_pack("{s:s, s:s, s:o}", "status", "invalid event", "message",
+                      "Event object is invalid", "errors",
+                      errors ? json_incref(errors) : json_pack("[s]", "not a JSON object")));
     } else {
         give_dedup_key(event);
         if (store_add_pagerduty(event) < 0)

@@ -73,8 +73,7 @@ int store_open(const char *directory)
         return clew_set_error(-errno, "%s: %s", directory, strerror(errno));
     if (snprintf(path, sizeof(path), "%s/clew-local.db", directory) >= (int)sizeof(path))
         return clew_set_error(-ENAMETOOLONG, "%s: too long", directory);
-    if (sqlite3_open_v2(path, &db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK ||
         sqlite3_exec(db, schema, NULL, NULL, NULL) != SQLITE_OK)
         return clew_set_error(-EIO, "%s: %s", path, sqlite3_errmsg(db));

@@ -44,7 +44,6 @@ void handle_traces_push(struct request *request)
     request->answer_len = request->answer ? strlen(request->answer) : 0;
 }
 
-
 /* protojson writes bytes as base64 (RFC 4648, section 4). */
 static json_t *base64_json(const uint8_t *bytes, size_t n)
 {
@@ -89,7 +88,8 @@ static void add_attribute(void *arg, const char *key, size_t key_len, const char
     } else {
         any = json_pack("{s:o}", "stringValue", text_json(json, json_len));
     }
-    json_array_append_new(arg, json_pack("{s:o, s:o}", "key", text_json(key, key_len), "value", any));
+    json_array_append_new(arg,
+                          json_pack("{s:o, s:o}", "key", text_json(key, key_len), "value", any));
     json_decref(value);
 }
 
@@ -106,19 +106,17 @@ static bool add_batch(void *arg, const struct clew__otlp_span *span)
     static const char *const kinds[] = {"SPAN_KIND_UNSPECIFIED", "SPAN_KIND_INTERNAL",
                                         "SPAN_KIND_SERVER",      "SPAN_KIND_CLIENT",
                                         "SPAN_KIND_PRODUCER",    "SPAN_KIND_CONSUMER"};
-    static const char *const codes[] = {"STATUS_CODE_UNSET", "STATUS_CODE_OK",
-                                        "STATUS_CODE_ERROR"};
+    static const char *const codes[] = {"STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"};
     char start[32], end[32];
     json_t *s;
 
     (void)snprintf(start, sizeof(start), "%llu", (unsigned long long)span->start_ns);
     (void)snprintf(end, sizeof(end), "%llu", (unsigned long long)span->end_ns);
-    s = json_pack("{s:o, s:o, s:o, s:s, s:s, s:s, s:o, s:{s:s}}", "traceId",
-                  base64_json(span->trace_id, 16), "spanId", base64_json(span->span_id, 8), "name",
-                  text_json(span->name, span->name_len), "kind", kinds[span->kind],
-                  "startTimeUnixNano", start, "endTimeUnixNano", end, "attributes",
-                  attributes(span->bytes, span->bytes_len, 9), "status", "code",
-                  codes[span->status]);
+    s = json_pack(
+        "{s:o, s:o, s:o, s:s, s:s, s:s, s:o, s:{s:s}}", "traceId", base64_json(span->trace_id, 16),
+        "spanId", base64_json(span->span_id, 8), "name", text_json(span->name, span->name_len),
+        "kind", kinds[span->kind], "startTimeUnixNano", start, "endTimeUnixNano", end, "attributes",
+        attributes(span->bytes, span->bytes_len, 9), "status", "code", codes[span->status]);
     if (span->parent_id)
         json_object_set_new(s, "parentSpanId", base64_json(span->parent_id, 8));
     if (span->status_message_len)
@@ -164,7 +162,7 @@ void handle_trace_search(struct request *request)
     const char *limit = request_argument(request, "limit");
     long n = limit ? strtol(limit, NULL, 10) : 20;
 
-    answer_json(request, 200,
-                json_pack("{s:o}", "traces",
-                          store_recent_traces(n < 1 || n > 1000 ? 20 : (size_t)n)));
+    answer_json(
+        request, 200,
+        json_pack("{s:o}", "traces", store_recent_traces(n < 1 || n > 1000 ? 20 : (size_t)n)));
 }

@@ -18,9 +18,8 @@ static void place_order(struct request *request)
     (void)clew_context_bind(clew_http_exchange_context(exchange), clew_kv("username", username));
     clew_info("Order received",
               clew_kv("symbol", json_string_value(json_object_get(request->body, "symbol"))));
-    request->status =
-        service_call("POST", service_setting("ORDER_URL", "http://127.0.0.1:8081"), "/orders",
-                     request->body, &request->answer);
+    request->status = service_call("POST", service_setting("ORDER_URL", "http://127.0.0.1:8081"),
+                                   "/orders", request->body, &request->answer);
     if (request->status == 0) {
         clew_error("Order service did not answer");
         service_fail(request, 502, "order service did not answer");

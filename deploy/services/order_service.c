@@ -50,8 +50,8 @@ static void execute(struct request *request, const struct order *order)
               clew_kv("amount", amount));
     clew_series_add(executed, 1);
     request->status = 201;
-    request->answer = json_pack("{s:i, s:s, s:f}", "order_id", (int)id, "status", "executed",
-                                "amount", amount);
+    request->answer =
+        json_pack("{s:i, s:s, s:f}", "order_id", (int)id, "status", "executed", "amount", amount);
     clew_span_end(span);
 }
 
@@ -99,8 +99,8 @@ static void handle(struct request *request)
 int main(void)
 {
     /* Business metrics; those of the requests come by themselves. */
-    struct clew_metric *orders = clew_counter("orders_total", "Orders by outcome.",
-                                              (const char *const[]){"outcome", NULL});
+    struct clew_metric *orders =
+        clew_counter("orders_total", "Orders by outcome.", (const char *const[]){"outcome", NULL});
 
     executed = clew_metric_series(orders, (const char *const[]){"executed", NULL});
     rejected = clew_metric_series(orders, (const char *const[]){"rejected", NULL});

@@ -118,11 +118,11 @@ int service_run(const char *name, const char *version, service_handler *handler)
     }
     address.sin_port = htons((uint16_t)atoi(service_setting("PORT", "8080")));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL,
-                              clew_mhd_handle, &middleware, MHD_OPTION_SOCK_ADDR, &address,
-                              MHD_OPTION_THREAD_POOL_SIZE, 4u, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
-                              MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL,
-                              MHD_OPTION_END);
+    daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL,
+                         clew_mhd_handle, &middleware, MHD_OPTION_SOCK_ADDR, &address,
+                         MHD_OPTION_THREAD_POOL_SIZE, 4u, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
+                         MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL, MHD_OPTION_END);
     if (!daemon) {
         clew_fatal("cannot listen", clew_kv("port", ntohs(address.sin_port)));
         clew_stop();

@@ -94,8 +94,8 @@ static void handle(struct request *request)
         service_route("/admin/fault");
         set_fault(request);
     } else if (strcmp(request->method, "POST") == 0 &&
-               sscanf(request->path, "/users/%63[^/]/reservations%n", name, &end) == 1 &&
-               end > 0 && request->path[end] == '\0') {
+               sscanf(request->path, "/users/%63[^/]/reservations%n", name, &end) == 1 && end > 0 &&
+               request->path[end] == '\0') {
         service_route("/users/{name}/reservations");
         reserve(request, name);
     } else {

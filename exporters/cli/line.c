@@ -69,9 +69,9 @@ static void add_pair(struct clew__buf *out, bool colour, const char *key, const 
 /* Bound fields stand beside the ids; those and the line's own keys do not. */
 static bool is_own_key(const char *key)
 {
-    static const char *const own[] = {"timestamp", "level",   "service", "request_id",
+    static const char *const own[] = {"timestamp",      "level",    "service", "request_id",
                                       "correlation_id", "trace_id", "span_id", "message",
-                                      "context",   "source"};
+                                      "context",        "source"};
 
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (strcmp(key, own[i]) == 0)

@@ -65,8 +65,11 @@ static long parse_duration(const char *text)
 {
     char *end;
     long n = strtol(text, &end, 10);
-    long unit = !strcmp(end, "s") ? 1 : !strcmp(end, "m") ? 60 : !strcmp(end, "h") ? 3600
-              : !strcmp(end, "d") ? 86400 : 0;
+    long unit = !strcmp(end, "s")   ? 1
+                : !strcmp(end, "m") ? 60
+                : !strcmp(end, "h") ? 3600
+                : !strcmp(end, "d") ? 86400
+                                    : 0;
 
     return n > 0 && n < 1000000 ? n * unit : 0;
 }
@@ -155,8 +158,7 @@ static unsigned long long hash(const char *text, size_t len)
 /* Whether it was printed already; else notes it. */
 static bool seen(struct boundary *b, const struct entry *entry)
 {
-    unsigned long long h =
-        hash(json_string_value(entry->line), json_string_length(entry->line));
+    unsigned long long h = hash(json_string_value(entry->line), json_string_length(entry->line));
 
     if (entry->time_ns != b->time_ns) {
         b->time_ns = entry->time_ns;
@@ -226,9 +228,11 @@ static json_t *ask(const struct options *o, const char *query, long long from_ns
 
 static void say_none(const struct options *o)
 {
-    fprintf(stderr, "clew: no lines found at %s in the time asked for.\n"
-                    "Check the id, look further back with --since 24h, and see that the services\n"
-                    "have CLEW_LOKI_URL set to this Loki.\n", o->loki);
+    fprintf(stderr,
+            "clew: no lines found at %s in the time asked for.\n"
+            "Check the id, look further back with --since 24h, and see that the services\n"
+            "have CLEW_LOKI_URL set to this Loki.\n",
+            o->loki);
 }
 
 static int run(const struct options *o)
@@ -284,29 +288,54 @@ static int wrong(const char *what)
 int cli_tail(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"request-id", required_argument, NULL, 'r'}, {"correlation-id", required_argument, NULL, 'c'},
-        {"trace-id", required_argument, NULL, 't'},   {"service", required_argument, NULL, 's'},
-        {"level", required_argument, NULL, 'l'},      {"query", required_argument, NULL, 'q'},
-        {"since", required_argument, NULL, 'S'},      {"limit", required_argument, NULL, 'n'},
-        {"follow", no_argument, NULL, 'f'},           {"json", no_argument, NULL, 'j'},
-        {"color", required_argument, NULL, 'C'},      {"loki", required_argument, NULL, 'L'},
-        {"help", no_argument, NULL, 'h'},             {NULL, 0, NULL, 0},
+        {"request-id", required_argument, NULL, 'r'},
+        {"correlation-id", required_argument, NULL, 'c'},
+        {"trace-id", required_argument, NULL, 't'},
+        {"service", required_argument, NULL, 's'},
+        {"level", required_argument, NULL, 'l'},
+        {"query", required_argument, NULL, 'q'},
+        {"since", required_argument, NULL, 'S'},
+        {"limit", required_argument, NULL, 'n'},
+        {"follow", no_argument, NULL, 'f'},
+        {"json", no_argument, NULL, 'j'},
+        {"color", required_argument, NULL, 'C'},
+        {"loki", required_argument, NULL, 'L'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     const char *loki = getenv("CLEW_LOKI_URL");
-    struct options o = {.rank = -1, .since_s = 3600, .limit = 5000,
+    struct options o = {.rank = -1,
+                        .since_s = 3600,
+                        .limit = 5000,
                         .loki = loki && *loki ? loki : "http://127.0.0.1:3100"};
     int option;
 
     while ((option = getopt_long(argc, argv, "f", long_options, NULL)) != -1) {
         switch (option) {
-        case 'r': o.request_id = optarg; break;
-        case 'c': o.correlation_id = optarg; break;
-        case 't': o.trace_id = optarg; break;
-        case 's': o.service = optarg; break;
-        case 'q': o.query = optarg; break;
-        case 'L': o.loki = optarg; break;
-        case 'f': o.follow = true; break;
-        case 'j': o.json = true; break;
+        case 'r':
+            o.request_id = optarg;
+            break;
+        case 'c':
+            o.correlation_id = optarg;
+            break;
+        case 't':
+            o.trace_id = optarg;
+            break;
+        case 's':
+            o.service = optarg;
+            break;
+        case 'q':
+            o.query = optarg;
+            break;
+        case 'L':
+            o.loki = optarg;
+            break;
+        case 'f':
+            o.follow = true;
+            break;
+        case 'j':
+            o.json = true;
+            break;
         case 'l':
             if ((o.rank = cli_level_rank(optarg)) < 0)
                 return wrong("--level: use trace, debug, info, warn, error or fatal");

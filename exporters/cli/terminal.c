@@ -44,9 +44,8 @@ int cli_width(void)
 
 const char *cli_colour_of(const char *name, size_t len)
 {
-    static const char *const colours[] = {"\033[36m", "\033[35m", "\033[34m",
-                                          "\033[32m", "\033[33m", "\033[96m",
-                                          "\033[95m", "\033[94m"};
+    static const char *const colours[] = {"\033[36m", "\033[35m", "\033[34m", "\033[32m",
+                                          "\033[33m", "\033[96m", "\033[95m", "\033[94m"};
     unsigned hash = 2166136261u;
 
     for (size_t i = 0; i < len; i++)

@@ -124,8 +124,8 @@ static int run(struct options *o)
         return EXIT_WRONG_USAGE;
     }
     url = cli_url(o->tempo, "/api/traces/%s", o->trace_id);
-    status = cli_get(url, cli_headers(o->json ? "application/json" : "application/protobuf"),
-                     &body, &len);
+    status = cli_get(url, cli_headers(o->json ? "application/json" : "application/protobuf"), &body,
+                     &len);
     free(url);
     if (status == 200)
         err = print_trace(o, body, len);
@@ -152,10 +152,14 @@ static const char *setting(const char *name)
 int cli_trace(int argc, char **argv)
 {
     static const struct option long_options[] = {
-        {"request-id", required_argument, NULL, 'r'}, {"json", no_argument, NULL, 'j'},
-        {"ascii", no_argument, NULL, 'a'},            {"color", required_argument, NULL, 'C'},
-        {"tempo", required_argument, NULL, 'T'},      {"loki", required_argument, NULL, 'L'},
-        {"help", no_argument, NULL, 'h'},             {NULL, 0, NULL, 0},
+        {"request-id", required_argument, NULL, 'r'},
+        {"json", no_argument, NULL, 'j'},
+        {"ascii", no_argument, NULL, 'a'},
+        {"color", required_argument, NULL, 'C'},
+        {"tempo", required_argument, NULL, 'T'},
+        {"loki", required_argument, NULL, 'L'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     struct options o = {.tempo = setting("CLEW_TEMPO_URL"), .loki = setting("CLEW_LOKI_URL")};
     int option;
@@ -164,11 +168,21 @@ int cli_trace(int argc, char **argv)
     o.ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         switch (option) {
-        case 'r': o.request_id = optarg; break;
-        case 'j': o.json = true; break;
-        case 'a': o.ascii = true; break;
-        case 'T': o.tempo = optarg; break;
-        case 'L': o.loki = optarg; break;
+        case 'r':
+            o.request_id = optarg;
+            break;
+        case 'j':
+            o.json = true;
+            break;
+        case 'a':
+            o.ascii = true;
+            break;
+        case 'T':
+            o.tempo = optarg;
+            break;
+        case 'L':
+            o.loki = optarg;
+            break;
         case 'C':
             if (!cli_parse_colour(optarg, &o.colour)) {
                 fprintf(stderr, "clew trace: --color: use auto, always or never\n");

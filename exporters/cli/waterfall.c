@@ -135,8 +135,8 @@ static void add_bar(const struct drawing *d, const struct clew__otlp_span *span)
         clew__buf_adds(d->out, span->status == 2 ? CLI_RED
                                                  : cli_colour_of(span->service, span->service_len));
     for (int i = 0; i < d->bar; i++)
-        clew__buf_adds(d->out, i < from || i >= to ? (d->ascii ? "." : "·")
-                                                   : (d->ascii ? "#" : "█"));
+        clew__buf_adds(d->out,
+                       i < from || i >= to ? (d->ascii ? "." : "·") : (d->ascii ? "#" : "█"));
     if (d->colour)
         clew__buf_adds(d->out, CLI_RESET);
 }

@@ -17,8 +17,8 @@ int clew__address_parse(const char *text, struct sockaddr_storage *ret)
     struct addrinfo *found;
     char host[64];
 
-    if (!colon || !colon[1] || strlen(colon + 1) > 5 || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-        atoi(colon + 1) > 65535)
+    if (!colon || !colon[1] || strlen(colon + 1) > 5 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535)
         return -EINVAL;
     if (len > 1 && text[0] == '[' && text[len - 1] == ']') {
         text++;

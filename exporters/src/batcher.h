@@ -50,8 +50,7 @@ bool clew__batcher_commit(struct clew__batcher *b);
 
 /* The oldest batch that is due, or with force any; NULL when there is none.
  * *ret_wait_ns: until the open batch is due, UINT64_MAX when it is empty. */
-struct clew__batch *clew__batcher_take(struct clew__batcher *b, bool force,
-                                       uint64_t *ret_wait_ns);
+struct clew__batch *clew__batcher_take(struct clew__batcher *b, bool force, uint64_t *ret_wait_ns);
 void clew__batch_free(struct clew__batch *batch);
 
 uint64_t clew__now_ns(void); /* CLOCK_MONOTONIC */

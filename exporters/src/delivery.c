@@ -352,8 +352,8 @@ int clew__delivery_add(const struct clew__destination *destination)
     curl_easy_setopt(line->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(line->easy, CURLOPT_TIMEOUT_MS, destination->timeout_ms);
     curl_easy_setopt(line->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(line->easy, CURLOPT_USERAGENT, "OTel-OTLP-Exporter-C/" CLEW_VERSION
-                                                    " clewline/" CLEW_VERSION);
+    curl_easy_setopt(line->easy, CURLOPT_USERAGENT,
+                     "OTel-OTLP-Exporter-C/" CLEW_VERSION " clewline/" CLEW_VERSION);
     if (destination->certificate[0])
         curl_easy_setopt(line->easy, CURLOPT_CAINFO, destination->certificate);
     add_metrics(line);

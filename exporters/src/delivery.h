@@ -20,8 +20,8 @@ struct clew__answer {
     unsigned status; /* 0: none came */
     const char *body;
     size_t len;
-    size_t records; /* of the batch */
-    size_t rejected; /* out: with DONE */
+    size_t records;   /* of the batch */
+    size_t rejected;  /* out: with DONE */
     char reason[200]; /* out: the far side's words, for the log */
 };
 
@@ -29,7 +29,7 @@ struct clew__destination {
     const char *name; /* metric label; static */
     struct clew__batcher *batcher;
     const char *url;
-    const char *headers; /* "Name: value\n…"; Content-Type among them */
+    const char *headers;     /* "Name: value\n…"; Content-Type among them */
     const char *certificate; /* CA file, "" for the system's */
     long timeout_ms;
     /* Makes the body of a batch; false when that failed (the batch is lost). */

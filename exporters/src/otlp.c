@@ -235,8 +235,7 @@ static void read_partial_success(struct clew__answer *answer)
         inner = clew__pb_of(f.bytes, f.len);
         while (clew__pb_next(&inner, &f)) {
             if (f.number == 1 && f.wire == CLEW__PB_VARINT)
-                answer->rejected =
-                    f.value < answer->records ? (size_t)f.value : answer->records;
+                answer->rejected = f.value < answer->records ? (size_t)f.value : answer->records;
             else if (f.number == 2 && f.wire == CLEW__PB_BYTES)
                 clew__answer_reason(answer, (const char *)f.bytes, f.len);
         }
@@ -299,8 +298,8 @@ int clew__otlp_add(const struct clew__settings *s)
                  s->otlp_gzip ? "Content-Encoding: gzip\n" : "", s->otlp_headers);
     if (n < 0 || (size_t)n >= sizeof(headers))
         return clew_set_error(-EINVAL, "OTEL_EXPORTER_OTLP_HEADERS: too long");
-    clew__batcher_init(&batcher, BATCH_BYTES, s->bsp_batch,
-                       (uint64_t)s->bsp_delay_ms * 1000000, s->queue_bytes);
+    clew__batcher_init(&batcher, BATCH_BYTES, s->bsp_batch, (uint64_t)s->bsp_delay_ms * 1000000,
+                       s->queue_bytes);
     destination = (struct clew__destination){.name = "otlp_traces",
                                              .batcher = &batcher,
                                              .url = s->otlp_url,

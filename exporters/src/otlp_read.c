@@ -143,8 +143,8 @@ static int read_pair(const struct clew__pb_field *pair, struct clew__buf *value,
 }
 
 int clew__otlp_attributes(const uint8_t *bytes, size_t len, unsigned number,
-                          void (*take)(void *arg, const char *key, size_t key_len,
-                                       const char *json, size_t json_len),
+                          void (*take)(void *arg, const char *key, size_t key_len, const char *json,
+                                       size_t json_len),
                           void *arg)
 {
     struct clew__pb pb = clew__pb_of(bytes, len);

@@ -9,8 +9,8 @@
 #include <buf.h>
 
 struct clew__otlp_span {
-    const uint8_t *trace_id; /* 16 bytes */
-    const uint8_t *span_id;  /* 8 bytes */
+    const uint8_t *trace_id;  /* 16 bytes */
+    const uint8_t *span_id;   /* 8 bytes */
     const uint8_t *parent_id; /* 8 bytes; NULL for a root */
     const char *name;
     size_t name_len;
@@ -36,8 +36,8 @@ int clew__otlp_read(const void *bytes, size_t len,
 /* Calls take for each KeyValue of field number in an encoded message. The value
  * is its text as JSON. */
 int clew__otlp_attributes(const uint8_t *bytes, size_t len, unsigned number,
-                          void (*take)(void *arg, const char *key, size_t key_len,
-                                       const char *json, size_t json_len),
+                          void (*take)(void *arg, const char *key, size_t key_len, const char *json,
+                                       size_t json_len),
                           void *arg);
 
 #endif

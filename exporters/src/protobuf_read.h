@@ -15,7 +15,12 @@ struct clew__pb {
     bool bad;
 };
 
-enum clew__pb_wire { CLEW__PB_VARINT = 0, CLEW__PB_FIXED64 = 1, CLEW__PB_BYTES = 2, CLEW__PB_FIXED32 = 5 };
+enum clew__pb_wire {
+    CLEW__PB_VARINT = 0,
+    CLEW__PB_FIXED64 = 1,
+    CLEW__PB_BYTES = 2,
+    CLEW__PB_FIXED32 = 5
+};
 
 struct clew__pb_field {
     uint32_t number;

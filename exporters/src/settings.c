@@ -97,7 +97,8 @@ __attribute__((format(printf, 2, 3))) static void warn_later(struct clew__settin
 }
 
 /* A number of OpenTelemetry's: wrong is told and passed over. */
-static long otel_number(struct clew__settings *s, const char *own, const char *general, long low, long high, long fallback)
+static long otel_number(struct clew__settings *s, const char *own, const char *general, long low,
+                        long high, long fallback)
 {
     const char *text = general ? get_either(own, general) : get(own);
     char *end;
@@ -299,7 +300,9 @@ static void read_otlp_headers(struct clew__settings *s)
         }
         if (key == 0 || p[key] != '=' || len - key - 1 >= sizeof(value) ||
             !percent_decode(value, p + key + 1, len - key - 1) ||
-            strspn(p, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") <
+            strspn(
+                p,
+                "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") <
                 key) {
             warn_later(s, "OTEL_EXPORTER_OTLP_HEADERS: a malformed header is left out");
         } else {
@@ -335,9 +338,12 @@ static int read_otlp(struct clew__settings *s)
     if (exporter && strcasecmp(exporter, "otlp") != 0)
         warn_later(s, "OTEL_TRACES_EXPORTER: \"%.32s\" is not known here, using otlp", exporter);
     if (protocol && strcasecmp(protocol, "http/protobuf") != 0)
-        warn_later(s, "OTEL_EXPORTER_OTLP_PROTOCOL: \"%.32s\" is not known here, using http/protobuf", protocol);
+        warn_later(s,
+                   "OTEL_EXPORTER_OTLP_PROTOCOL: \"%.32s\" is not known here, using http/protobuf",
+                   protocol);
     if (compression && strcasecmp(compression, "none") != 0 && strcasecmp(compression, "gzip") != 0)
-        warn_later(s, "OTEL_EXPORTER_OTLP_COMPRESSION: \"%.32s\" is not known here, using none", compression);
+        warn_later(s, "OTEL_EXPORTER_OTLP_COMPRESSION: \"%.32s\" is not known here, using none",
+                   compression);
     s->otlp_gzip = compression && strcasecmp(compression, "gzip") == 0;
     s->otlp_timeout_ms = otel_number(s, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
                                      "OTEL_EXPORTER_OTLP_TIMEOUT", 1, 3600000, 10000);

@@ -112,8 +112,8 @@ static int read_number(const char *name, const char *text, unsigned long low, un
     errno = 0;
     n = strtoul(text, &end, 10);
     if (errno || end == text || *end || text[0] == '-' || n < low || n > high)
-        return clew_set_error(-EINVAL, "%s: \"%.32s\" is not a number from %lu to %lu", name,
-                              text, low, high);
+        return clew_set_error(-EINVAL, "%s: \"%.32s\" is not a number from %lu to %lu", name, text,
+                              low, high);
     *ret = n;
     return 0;
 }

@@ -109,8 +109,7 @@ const char *clew_context_correlation_id(const struct clew_context *context)
     return context ? context->correlation_id : "";
 }
 
-void clew_context_set_trace(struct clew_context *context, const uint8_t trace_id[16],
-                            uint8_t flags)
+void clew_context_set_trace(struct clew_context *context, const uint8_t trace_id[16], uint8_t flags)
 {
     memcpy(context->trace_id, trace_id, 16);
     context->trace_flags = flags;
@@ -133,9 +132,9 @@ uint8_t clew_context_trace_flags(const struct clew_context *context)
 
 static bool key_is_reserved(const char *key)
 {
-    static const char *const reserved[] = {"timestamp", "level",   "service", "request_id",
+    static const char *const reserved[] = {"timestamp",      "level",    "service", "request_id",
                                            "correlation_id", "trace_id", "span_id", "message",
-                                           "context",   "source"};
+                                           "context",        "source"};
 
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
         if (strcmp(key, reserved[i]) == 0)

@@ -19,7 +19,7 @@ struct clew_context {
     char request_id[CLEW_ID_MAX + 1];
     char correlation_id[CLEW_ID_MAX + 1];
     char bound[CLEW_BOUND_MAX_BYTES]; /* see fields_priv.h */
-    char *trace_state; /* heap, "" as NULL; tracing's */
+    char *trace_state;                /* heap, "" as NULL; tracing's */
     char *baggage;
 };
 

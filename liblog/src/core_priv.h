@@ -74,7 +74,7 @@ struct clew__counters {
         recovered, rings;
 };
 extern struct clew__counters clew__counters;
-#define CLEW__COUNT_ONE(name)                                                  \
+#define CLEW__COUNT_ONE(name) \
     ((void)atomic_fetch_add_explicit(&clew__counters.name, 1, memory_order_relaxed))
 
 /* ---- records (record.c) ------------------------------------------------ */

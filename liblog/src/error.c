@@ -29,8 +29,8 @@ int clew_set_error(int code, const char *format, ...)
 const char *clew_level_name(enum clew_level level)
 {
     switch (level) {
-#define X(name, number, text)                                                  \
-    case CLEW_LEVEL_##name:                                                    \
+#define X(name, number, text) \
+    case CLEW_LEVEL_##name:   \
         return #name;
         CLEW_LEVEL_MAP(X)
 #undef X
@@ -42,10 +42,10 @@ const char *clew_level_name(enum clew_level level)
 
 int clew_level_parse(const char *text, enum clew_level *ret_level)
 {
-#define X(name, number, lower)                                                 \
-    if (strcasecmp(text, lower) == 0) {                                        \
-        *ret_level = CLEW_LEVEL_##name;                                        \
-        return 0;                                                              \
+#define X(name, number, lower)          \
+    if (strcasecmp(text, lower) == 0) { \
+        *ret_level = CLEW_LEVEL_##name; \
+        return 0;                       \
     }
     CLEW_LEVEL_MAP(X)
 #undef X

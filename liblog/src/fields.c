@@ -76,8 +76,7 @@ int clew__fields_set(struct clew__fields *fields, const char *key, enum clew_typ
         (!old && fields->n == fields->max_n))
         return -E2BIG;
     if (old) {
-        memmove(fields->bytes + old_at, fields->bytes + old_at + old,
-                fields->len - old_at - old);
+        memmove(fields->bytes + old_at, fields->bytes + old_at + old, fields->len - old_at - old);
         fields->n--;
     }
     at = fields->bytes + fields->len - old;

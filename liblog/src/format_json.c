@@ -54,8 +54,8 @@ void clew__format_site(struct clew__site_text *text, const struct clew_site *sit
     bool first = true;
 
     clew__buf_init(out, 262144);
-    clew__buf_addf(out, "\",\"level\":\"%s\",\"service\":",
-                   clew_level_name((enum clew_level)site->level));
+    clew__buf_addf(
+        out, "\",\"level\":\"%s\",\"service\":", clew_level_name((enum clew_level)site->level));
     clew__json_string(out, service, strlen(service));
     text->head_len = (uint32_t)out->len;
 

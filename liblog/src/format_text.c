@@ -2,7 +2,8 @@
  *
  * The readable line, for a person at a terminal:
  *
- *   10:00:00.123 INFO  User balance updated operation=deposit amount=100.0 request_id=… balance.c:42
+ *   10:00:00.123 INFO  User balance updated operation=deposit amount=100.0 request_id=…
+ * balance.c:42
  *
  * Values are quoted like JSON strings when they hold anything but plain
  * characters, so that no log value can move the cursor. Collector thread.

@@ -189,8 +189,7 @@ out:
     leave(self);
 }
 
-int clew__record_put(uint32_t what, uint64_t span_id, const void *payload, size_t len,
-                     bool reserve)
+int clew__record_put(uint32_t what, uint64_t span_id, const void *payload, size_t len, bool reserve)
 {
     struct clew__thread *self = &clew__self;
     size_t size = clew__align8(sizeof(struct clew__record) + len);

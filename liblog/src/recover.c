@@ -31,7 +31,7 @@ struct dead {
         struct clew_site site;
         struct clew__site_text text;
         const char *keys[25];
-    } *sites[CLEW__SITES_MAX + 1];
+    } * sites[CLEW__SITES_MAX + 1];
 };
 
 /* A ring of the dead process, its data laid out twice in a row as it was. */

@@ -47,7 +47,6 @@ static int check_directory(const char *directory)
     return 0;
 }
 
-
 void clew__file_safe_name(char *out, size_t size, const char *service)
 {
     size_t n = 0;
@@ -134,8 +133,7 @@ static int publish_chunk(enum clew__chunk_kind kind, uint64_t offset, uint64_t s
     uint32_t n = atomic_load(&header->nchunks);
 
     if (n >= CLEW__CHUNKS_MAX)
-        return clew_set_error(-ENOSPC, "ring file: more than %u threads at once",
-                              CLEW__CHUNKS_MAX);
+        return clew_set_error(-ENOSPC, "ring file: more than %u threads at once", CLEW__CHUNKS_MAX);
     header->chunk[n].kind = kind;
     header->chunk[n].offset = offset;
     header->chunk[n].size = size;
@@ -284,8 +282,7 @@ static char *map_twice(uint64_t offset, size_t bytes)
     return p;
 }
 
-int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_control,
-                        char **ret_data)
+int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_control, char **ret_data)
 {
     struct clew__ring_control *control = NULL;
     char *data = NULL;
@@ -300,9 +297,9 @@ int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_contr
         goto out;
     control = map(offset, CLEW__RING_CONTROL_BYTES);
     data = map_twice(offset + CLEW__RING_CONTROL_BYTES, data_bytes);
-    err = control && data ? publish_chunk(CLEW__CHUNK_RING, offset,
-                                          CLEW__RING_CONTROL_BYTES + data_bytes)
-                          : clew_set_error(-ENOMEM, "ring: mmap: %s", strerror(errno));
+    err = control && data
+              ? publish_chunk(CLEW__CHUNK_RING, offset, CLEW__RING_CONTROL_BYTES + data_bytes)
+              : clew_set_error(-ENOMEM, "ring: mmap: %s", strerror(errno));
     if (err < 0) {
         if (control)
             munmap(control, CLEW__RING_CONTROL_BYTES);

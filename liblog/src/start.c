@@ -56,8 +56,8 @@ static void in_child(void)
 /* Opens the file and starts the thread; lifecycle_lock held. */
 static int run(void)
 {
-    int fallback = clew__file_open(clew__config.ring_directory, clew__config.service,
-                                   clew__config.version);
+    int fallback =
+        clew__file_open(clew__config.ring_directory, clew__config.service, clew__config.version);
     int err;
 
     if (fallback < 0)

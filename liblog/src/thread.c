@@ -54,8 +54,7 @@ static struct clew__ring *make_ring(void)
         return NULL;
     *ring = (struct clew__ring){.size = clew__config.ring_bytes};
     ring->context = clew__line_context_new();
-    if (!ring->context ||
-        clew__file_add_ring(ring->size, &ring->control, &ring->data) < 0) {
+    if (!ring->context || clew__file_add_ring(ring->size, &ring->control, &ring->data) < 0) {
         clew__line_context_free(ring->context);
         free(ring);
         return NULL;

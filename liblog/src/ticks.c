@@ -18,8 +18,8 @@ struct pair {
     uint64_t ns;
 };
 
-static struct pair base;          /* where the measured stretch begins */
-static uint64_t rate_from_ns;     /* until then the stretch is too short: the old rate is better */
+static struct pair base;      /* where the measured stretch begins */
+static uint64_t rate_from_ns; /* until then the stretch is too short: the old rate is better */
 
 static bool has_invariant_tsc(void)
 {

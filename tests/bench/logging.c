@@ -205,8 +205,8 @@ int main(void)
             lines[i][round] = sustained.lines_per_s;
             cpu[i][round] = sustained.cpu_ns;
             if (sustained.lines_in_file != SUSTAINED + 1) {
-                printf("%s: %ld of %d lines in the file\n", peers[i]->name,
-                       sustained.lines_in_file, SUSTAINED + 1);
+                printf("%s: %ld of %d lines in the file\n", peers[i]->name, sustained.lines_in_file,
+                       SUSTAINED + 1);
                 lost = i == 0 ? 1 : lost;
             }
         }

@@ -42,10 +42,10 @@ int main(void)
         fprintf(stderr, "order_service: %s\n", clew_last_error());
         return 1;
     }
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD, (uint16_t)atoi(port ? port : "8081"), NULL, NULL,
-        clew_mhd_handle, &middleware, MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL,
-        MHD_OPTION_END);
+    struct MHD_Daemon *daemon =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, (uint16_t)atoi(port ? port : "8081"),
+                         NULL, NULL, clew_mhd_handle, &middleware, MHD_OPTION_NOTIFY_COMPLETED,
+                         clew_mhd_completed, NULL, MHD_OPTION_END);
     if (!daemon) {
         fprintf(stderr, "order_service: cannot listen\n");
         return 1;

@@ -44,8 +44,8 @@ static enum MHD_Result answer(struct fake_http *server, struct MHD_Connection *c
         pthread_mutex_unlock(&server->lock);
         return MHD_NO;
     }
-    response = MHD_create_response_from_buffer(a->body ? a->body_len : 0, (void *)(a->body ? a->body : ""),
-                                               MHD_RESPMEM_MUST_COPY);
+    response = MHD_create_response_from_buffer(
+        a->body ? a->body_len : 0, (void *)(a->body ? a->body : ""), MHD_RESPMEM_MUST_COPY);
     if (a->retry_after)
         (void)MHD_add_response_header(response, "Retry-After", a->retry_after);
     result = MHD_queue_response(connection, a->status, response);
@@ -123,10 +123,10 @@ struct fake_http *fake_http_start_on(uint16_t port, const struct fake_answer *an
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&server->changed, &attr);
-    server->http = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION, 0, NULL, NULL, on_request,
-        server, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-        MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+    server->http = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION,
+                                    0, NULL, NULL, on_request, server, MHD_OPTION_SOCK_ADDR,
+                                    &address, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
+                                    MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
     if (!server->http) {
         perror("fake_http");
         abort();

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct fake_answer {
-    unsigned status; /* 0: hang until the server stops */
+    unsigned status;         /* 0: hang until the server stops */
     const char *retry_after; /* NULL: no such header */
     const char *body;
     size_t body_len;

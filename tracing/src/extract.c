@@ -261,13 +261,12 @@ struct clew_scope clew_extract_context(const struct clew_extract *extract, bool 
 
     if (!context)
         return scope;
-    (void)clew_context_set_request_id(context, extract->request_id.value,
-                                      extract->request_id.len);
+    (void)clew_context_set_request_id(context, extract->request_id.value, extract->request_id.len);
     (void)clew_context_set_correlation_id(context, extract->correlation_id.value,
                                           extract->correlation_id.len);
     remote = extract->ntraceparent == 1 &&
-             clew__traceparent_parse(extract->traceparent.value, extract->traceparent.len,
-                                     trace_id, &scope.span_id, &flags);
+             clew__traceparent_parse(extract->traceparent.value, extract->traceparent.len, trace_id,
+                                     &scope.span_id, &flags);
     if (remote) {
         context->trace_state = clew__tracestate_join(extract->tracestate, extract->ntracestate);
     } else {

@@ -58,8 +58,8 @@ struct clew_http_exchange *clew_http_exchange_begin(const char *method, const ch
     copy(exchange->route, sizeof(exchange->route), UNMATCHED);
     copy(exchange->path, sizeof(exchange->path), path);
     exchange->path[strcspn(exchange->path, "?#")] = '\0';
-    exchange->span = clew_span_start_in(exchange->scope, remote, exchange->method,
-                                        CLEW_SPAN_SERVER);
+    exchange->span =
+        clew_span_start_in(exchange->scope, remote, exchange->method, CLEW_SPAN_SERVER);
     if (exchange->span)
         exchange->scope.span_id = clew_span_scope(exchange->span).span_id;
     clew_span_set(exchange->span, clew_kv("http.request.method", exchange->method),
@@ -120,9 +120,9 @@ static void log_completed(const struct clew_http_exchange *exchange, const char 
 {
     double seconds = (double)(clew__monotonic_ns() - exchange->start_ns) / 1e9;
 
-#define FIELDS                                                                 \
-    clew_kv("method", exchange->method), clew_kv("route", exchange->route),    \
-        clew_kv("path", exchange->path), clew_kv("status", exchange->status),  \
+#define FIELDS                                                                \
+    clew_kv("method", exchange->method), clew_kv("route", exchange->route),   \
+        clew_kv("path", exchange->path), clew_kv("status", exchange->status), \
         clew_kv("duration_seconds", seconds)
     if (error)
         clew_error("request completed", FIELDS, clew_kv("error", error));

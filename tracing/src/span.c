@@ -60,9 +60,8 @@ struct clew_span *clew_span_start_in(struct clew_scope parent, bool remote, cons
                                .kind = kind,
                                .recording = recording,
                                .parent_is_remote = remote && parent.span_id};
-    span->attributes = (struct clew__fields){.bytes = span->bytes,
-                                             .max_bytes = CLEW_SPAN_BYTES_MAX,
-                                             .max_n = CLEW_SPAN_ATTRIBUTES_MAX};
+    span->attributes = (struct clew__fields){
+        .bytes = span->bytes, .max_bytes = CLEW_SPAN_BYTES_MAX, .max_n = CLEW_SPAN_ATTRIBUTES_MAX};
     if (recording)
         copy_text(span->name, name);
     return span;
@@ -112,12 +111,10 @@ void clew_span_set_fields(struct clew_span *span, size_t n, const char *const *k
             span->dropped++;
 }
 
-void clew_span_set_status(struct clew_span *span, enum clew_span_status status,
-                          const char *message)
+void clew_span_set_status(struct clew_span *span, enum clew_span_status status, const char *message)
 {
     /* Ok is final, and nothing goes back to Unset. */
-    if (!clew_span_is_recording(span) || span->status == CLEW_SPAN_OK ||
-        status == CLEW_SPAN_UNSET)
+    if (!clew_span_is_recording(span) || span->status == CLEW_SPAN_OK || status == CLEW_SPAN_UNSET)
         return;
     span->status = status;
     copy_text(span->message, status == CLEW_SPAN_ERROR ? message : NULL);

@@ -41,8 +41,8 @@ CLEW_PUBLIC struct clew_metric *clew_counter(const char *name, const char *help,
 CLEW_PUBLIC struct clew_metric *clew_gauge(const char *name, const char *help,
                                            const char *const *label_names);
 CLEW_PUBLIC struct clew_metric *clew_histogram(const char *name, const char *help,
-                                               const char *const *label_names,
-                                               const double *bounds, size_t nbounds);
+                                               const char *const *label_names, const double *bounds,
+                                               size_t nbounds);
 
 /* The handle of one label set: one value per label name, any bytes (escaped on
  * the page, invalid UTF-8 replaced, cut at 256 bytes). Never NULL for a

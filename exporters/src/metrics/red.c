@@ -137,8 +137,8 @@ int clew__red_start(void)
     static const char *const duration_labels[] = {"method", "path", NULL};
     struct clew_metric *gauge;
 
-    requests = clew_counter("http_requests_total", "Requests answered, by method, route and status.",
-                            labels);
+    requests = clew_counter("http_requests_total",
+                            "Requests answered, by method, route and status.", labels);
     durations = clew_histogram("http_request_duration_seconds",
                                "Time from the request's headers to the end of its answer.",
                                duration_labels, NULL, 0);

@@ -71,8 +71,7 @@ static uint64_t hash_values(const struct clew_metric *metric, const char *const 
 static struct clew_series *find(const struct clew_metric *metric, uint64_t hash)
 {
     for (size_t i = hash % TABLE_SLOTS;; i = (i + 1) % TABLE_SLOTS) {
-        struct clew_series *series =
-            atomic_load_explicit(&metric->table[i], memory_order_acquire);
+        struct clew_series *series = atomic_load_explicit(&metric->table[i], memory_order_acquire);
 
         if (!series || series->hash == hash)
             return series;
@@ -116,8 +115,7 @@ static struct clew_series *make_series(struct clew_metric *metric, const char *c
         good = good && (series->counters = zeroed(64, SHARDS * sizeof(struct counter_shard)));
     if (metric->type == METRIC_HISTOGRAM) {
         good = good && (series->histograms = zeroed(64, SHARDS * metric->shard_bytes));
-        good = good && (series->exemplars =
-                            calloc(metric->nbounds + 1, sizeof(struct exemplar)));
+        good = good && (series->exemplars = calloc(metric->nbounds + 1, sizeof(struct exemplar)));
     }
     if (good)
         return series;
@@ -241,9 +239,9 @@ static struct clew_metric *make(enum metric_type type, const char *name, const c
                                 const char *const *label_names, const double *bounds,
                                 size_t nbounds)
 {
-    static const char *const overflow[CLEW_METRIC_LABELS_MAX] = {
-        "overflow", "overflow", "overflow", "overflow",
-        "overflow", "overflow", "overflow", "overflow"};
+    static const char *const overflow[CLEW_METRIC_LABELS_MAX] = {"overflow", "overflow", "overflow",
+                                                                 "overflow", "overflow", "overflow",
+                                                                 "overflow", "overflow"};
     struct clew_metric *metric = calloc(1, sizeof(*metric));
 
     if (!metric)
@@ -278,8 +276,7 @@ static bool same_labels(const struct clew_metric *metric, const char *const *nam
 }
 
 static struct clew_metric *get(enum metric_type type, const char *name, const char *help,
-                               const char *const *label_names, const double *bounds,
-                               size_t nbounds)
+                               const char *const *label_names, const double *bounds, size_t nbounds)
 {
     struct clew_metric *metric;
     size_t len = name ? strlen(name) : 0;
@@ -404,8 +401,7 @@ static void set_exemplar(struct exemplar *e, double value, const uint8_t *trace_
     atomic_store_explicit(&e->trace[1], trace[1], memory_order_relaxed);
     atomic_store_explicit(&e->span, span_id, memory_order_relaxed);
     atomic_store_explicit(&e->value_bits, double_to_bits(value), memory_order_relaxed);
-    atomic_store_explicit(&e->time_ns,
-                          (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+    atomic_store_explicit(&e->time_ns, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
                           memory_order_relaxed);
     atomic_store_explicit(&e->version, version + 2, memory_order_release);
 }

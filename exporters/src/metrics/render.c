@@ -118,8 +118,7 @@ static void add_sample(struct clew__buf *out, const struct clew_series *series, 
     add_number(out, value);
 }
 
-static void add_histogram(struct clew__buf *out, const struct clew_series *series,
-                          bool openmetrics)
+static void add_histogram(struct clew__buf *out, const struct clew_series *series, bool openmetrics)
 {
     const struct clew_metric *metric = series->metric;
     const double infinity = INFINITY;
@@ -137,8 +136,8 @@ static void add_histogram(struct clew__buf *out, const struct clew_series *serie
         clew__buf_addc(out, '\n');
     }
     for (unsigned i = 0; i < SHARDS; i++)
-        sum += bits_to_double(atomic_load_explicit(&histogram_shard_at(series, i)->sum_bits,
-                                                   memory_order_relaxed));
+        sum += bits_to_double(
+            atomic_load_explicit(&histogram_shard_at(series, i)->sum_bits, memory_order_relaxed));
     add_sample(out, series, "_sum", NULL, sum);
     clew__buf_addc(out, '\n');
     add_sample(out, series, "_count", NULL, (double)count);
@@ -148,8 +147,7 @@ static void add_histogram(struct clew__buf *out, const struct clew_series *serie
 static void add_metric(struct clew__buf *out, const struct clew_metric *metric, bool openmetrics)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
-    const struct clew_series *series =
-        atomic_load_explicit(&metric->series, memory_order_acquire);
+    const struct clew_series *series = atomic_load_explicit(&metric->series, memory_order_acquire);
     size_t len = strlen(metric->name);
 
     if (openmetrics && metric->type == METRIC_COUNTER)

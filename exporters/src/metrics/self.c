@@ -12,13 +12,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STAT(member)                                                           \
-    static double read_##member(void *arg)                                     \
-    {                                                                          \
-        struct clew_stats stats;                                               \
-        (void)arg;                                                             \
-        clew_stats_read(&stats);                                               \
-        return (double)stats.member;                                           \
+#define STAT(member)                       \
+    static double read_##member(void *arg) \
+    {                                      \
+        struct clew_stats stats;           \
+        (void)arg;                         \
+        clew_stats_read(&stats);           \
+        return (double)stats.member;       \
     }
 STAT(lines)
 STAT(spans)
@@ -91,9 +91,9 @@ static bool add_drops(void)
                    {"no_ring", read_dropped_no_ring},
                    {"nested", read_dropped_nested},
                    {"output", read_dropped_output}};
-    struct clew_metric *metric = clew_counter("clew_log_dropped_total",
-                                              "Log records and spans that were lost, by reason.",
-                                              (const char *const[]){"reason", NULL});
+    struct clew_metric *metric =
+        clew_counter("clew_log_dropped_total", "Log records and spans that were lost, by reason.",
+                     (const char *const[]){"reason", NULL});
 
     for (size_t i = 0; metric && i < sizeof(reasons) / sizeof(reasons[0]); i++)
         clew__series_callback(
@@ -113,23 +113,23 @@ int clew__self_metrics_start(void)
                 start_time);
     good &= add(clew_counter("process_cpu_seconds_total", "User and system CPU time.", NULL),
                 cpu_seconds);
-    good &= add(clew_gauge("process_resident_memory_bytes", "Resident memory.", NULL),
-                resident_bytes);
+    good &=
+        add(clew_gauge("process_resident_memory_bytes", "Resident memory.", NULL), resident_bytes);
     good &= add(clew_gauge("process_open_fds", "Open file descriptors.", NULL), open_descriptors);
     good &= add(clew_counter("clew_log_lines_total", "Log lines handed to the sinks.", NULL),
                 read_lines);
     good &= add(clew_counter("clew_spans_total", "Spans handed to the sinks.", NULL), read_spans);
-    good &= add(clew_counter("clew_log_truncated_total", "Records with a string that was cut.",
-                             NULL),
-                read_truncated);
+    good &=
+        add(clew_counter("clew_log_truncated_total", "Records with a string that was cut.", NULL),
+            read_truncated);
     good &= add(clew_counter("clew_replaced_ids_total",
                              "Request and correlation ids that were bad and replaced.", NULL),
                 read_replaced_ids);
     good &= add(clew_counter("clew_recovered_total",
                              "Lines and spans recovered from processes that had died.", NULL),
                 read_recovered);
-    good &= add(clew_gauge("clew_rings", "Rings, one for each thread that logs.", NULL),
-                read_rings);
+    good &=
+        add(clew_gauge("clew_rings", "Rings, one for each thread that logs.", NULL), read_rings);
     return good && add_drops() ? 0 : -ENOMEM;
 }
 

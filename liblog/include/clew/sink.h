@@ -36,17 +36,17 @@ struct clew_field {
 };
 
 enum clew_span_kind { /* numbers of OTLP trace.proto, Span.SpanKind */
-    CLEW_SPAN_INTERNAL = 1,
-    CLEW_SPAN_SERVER = 2,
-    CLEW_SPAN_CLIENT = 3,
-    CLEW_SPAN_PRODUCER = 4,
-    CLEW_SPAN_CONSUMER = 5
+                      CLEW_SPAN_INTERNAL = 1,
+                      CLEW_SPAN_SERVER = 2,
+                      CLEW_SPAN_CLIENT = 3,
+                      CLEW_SPAN_PRODUCER = 4,
+                      CLEW_SPAN_CONSUMER = 5
 };
 
 enum clew_span_status { /* OTLP trace.proto, Status.StatusCode */
-    CLEW_SPAN_UNSET = 0,
-    CLEW_SPAN_OK = 1,
-    CLEW_SPAN_ERROR = 2
+                        CLEW_SPAN_UNSET = 0,
+                        CLEW_SPAN_OK = 1,
+                        CLEW_SPAN_ERROR = 2
 };
 
 /* One ended, sampled span. Borrowed for the call. Strings are valid UTF-8. */

@@ -108,8 +108,13 @@ static void test_encode_loki_push_request(void **state)
 static void test_encode_loki_leaves_out_what_is_unknown(void **state)
 {
     static const uint8_t none[16];
-    struct clew_line line = {.time_ns = 1, .level = CLEW_LEVEL_INFO, .json = "{}", .json_len = 2,
-                             .request_id = "", .correlation_id = "", .trace_id = none};
+    struct clew_line line = {.time_ns = 1,
+                             .level = CLEW_LEVEL_INFO,
+                             .json = "{}",
+                             .json_len = 2,
+                             .request_id = "",
+                             .correlation_id = "",
+                             .trace_id = none};
     struct clew__buf out;
     struct clew__pb pb;
     struct clew__pb_field entry, f;
@@ -152,8 +157,8 @@ static bool check_span(void *arg, const struct clew__otlp_span *span)
     assert_int_equal(field(span->bytes, span->bytes_len, 16, 0).value, 0x301);
     assert_memory_equal(field(span->bytes, span->bytes_len, 3, 0).bytes, "a=1", 3);
     seen_attributes[0] = '\0';
-    assert_int_equal(
-        clew__otlp_attributes(span->bytes, span->bytes_len, 9, take_attribute, NULL), 0);
+    assert_int_equal(clew__otlp_attributes(span->bytes, span->bytes_len, 9, take_attribute, NULL),
+                     0);
     assert_string_equal(seen_attributes, "s=\"t\";i=-3;b=false;d=0.5;u=9223372036854775807;");
     seen_attributes[0] = '\0';
     (void)clew__otlp_attributes(span->resource, span->resource_len, 1, take_attribute, NULL);
@@ -227,8 +232,8 @@ static void test_encode_verdicts(void **state)
 
 static void test_encode_partial_success_is_counted(void **state)
 {
-    struct clew__answer a = {.status = 200, .body = "\x0a\x08\x08\x03\x12\x04oops", .len = 10,
-                             .records = 5};
+    struct clew__answer a = {
+        .status = 200, .body = "\x0a\x08\x08\x03\x12\x04oops", .len = 10, .records = 5};
 
     (void)state;
     assert_int_equal(clew__otlp_judge(&a), CLEW__DONE);

@@ -38,12 +38,12 @@ static int teardown(void **state)
     return 0;
 }
 
-#define CHECK(condition)                                                       \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);            \
-            return 1;                                                          \
-        }                                                                      \
+#define CHECK(condition)                                            \
+    do {                                                            \
+        if (!(condition)) {                                         \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
+            return 1;                                               \
+        }                                                           \
     } while (0)
 
 #define N(list) (sizeof(list) / sizeof(list[0]))
@@ -126,8 +126,8 @@ static int rejected(void *arg)
 
 static int retried(void *arg)
 {
-    static const struct fake_answer answers[] = {{429, "2", NULL, 0}, {503, NULL, NULL, 0},
-                                                 {204, NULL, NULL, 0}};
+    static const struct fake_answer answers[] = {
+        {429, "2", NULL, 0}, {503, NULL, NULL, 0}, {204, NULL, NULL, 0}};
     struct fake_http *server = fake_http_start(answers, N(answers));
     const struct fake_request *first, *second, *third;
 

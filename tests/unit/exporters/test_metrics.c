@@ -72,8 +72,8 @@ static void test_metrics_gauge_goes_both_ways(void **state)
 
 static void test_metrics_hostile_text_keeps_the_page_whole(void **state)
 {
-    struct clew_metric *metric = clew_counter("hostile_total", "line\nbreak \\ \"q\" \xff",
-                                              LABELS("a", "b"));
+    struct clew_metric *metric =
+        clew_counter("hostile_total", "line\nbreak \\ \"q\" \xff", LABELS("a", "b"));
     char long_value[1000];
 
     (void)state;

@@ -16,7 +16,8 @@
 static void test_protobuf_known_bytes(void **state)
 {
     /* the examples of the encoding specification: 150, "testing", fixed */
-    static const uint8_t bytes[] = "\x08\x96\x01\x12\x07testing\x19\x01\0\0\0\0\0\0\x80\x25\x02\0\0\0";
+    static const uint8_t bytes[] =
+        "\x08\x96\x01\x12\x07testing\x19\x01\0\0\0\0\0\0\x80\x25\x02\0\0\0";
     struct clew__pb pb = clew__pb_of(bytes, sizeof(bytes) - 1);
     struct clew__pb_field f;
 
@@ -45,7 +46,9 @@ static void test_protobuf_malformed_is_bad(void **state)
         {"\x08", 1},                                          /* no value */
         {"\x08\x80", 2},                                      /* varint without an end */
         {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11}, /* over 64 bits */
-        {"\x12\x05""abc", 5},                                 /* shorter than it says */
+        {"\x12\x05"
+         "abc",
+         5},                                                  /* shorter than it says */
         {"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11}, /* a length of 2^64-1 */
         {"\x00\x01", 2},                                      /* field 0 */
         {"\x0b", 1},                                          /* a group */
@@ -120,8 +123,8 @@ static void test_protobuf_otlp_survives_any_bytes(void **state)
         int n = 0;
 
         for (size_t i = 0; i < len; i++)
-            bytes[i] = (uint8_t)(rand() % 3 ? "\x0a\x12\x1a\x04\x02\x08\x10\x20"[rand() % 8]
-                                            : rand());
+            bytes[i] =
+                (uint8_t)(rand() % 3 ? "\x0a\x12\x1a\x04\x02\x08\x10\x20"[rand() % 8] : rand());
         (void)clew__otlp_read(bytes, len, take, &n);
         (void)clew__otlp_attributes(bytes, len, 1, ignore, NULL);
         free(bytes);

@@ -51,16 +51,16 @@ static void *flood(void *arg)
     return NULL;
 }
 
-#define CHECK_PAGE(expected)                                                   \
-    do {                                                                       \
-        char *page_;                                                           \
-        size_t len_;                                                           \
-        clew_metrics_render(true, &page_, &len_);                              \
-        if (!strstr(page_, expected)) {                                        \
+#define CHECK_PAGE(expected)                                                          \
+    do {                                                                              \
+        char *page_;                                                                  \
+        size_t len_;                                                                  \
+        clew_metrics_render(true, &page_, &len_);                                     \
+        if (!strstr(page_, expected)) {                                               \
             fprintf(stderr, "line %d: not there: %s\n%s", __LINE__, expected, page_); \
-            return 1;                                                          \
-        }                                                                      \
-        free(page_);                                                           \
+            return 1;                                                                 \
+        }                                                                             \
+        free(page_);                                                                  \
     } while (0)
 
 static int exact_while_lines_drop(void *arg)
@@ -127,8 +127,10 @@ static int own_event(void *arg)
               clew_kv("status", 200), clew_kv("method", "PUT"));
     clew_info("request completed", clew_kv("route", "/other")); /* not the event's shape */
     CHECK_PAGE("http_requests_total{method=\"PUT\",path=\"/mine\",status=\"200\"} 1.0\n");
-    CHECK_PAGE("http_request_duration_seconds_bucket{method=\"PUT\",path=\"/mine\",le=\"0.25\"} 1.0\n");
-    CHECK_PAGE("http_request_duration_seconds_bucket{method=\"PUT\",path=\"/mine\",le=\"0.1\"} 0.0\n");
+    CHECK_PAGE(
+        "http_request_duration_seconds_bucket{method=\"PUT\",path=\"/mine\",le=\"0.25\"} 1.0\n");
+    CHECK_PAGE(
+        "http_request_duration_seconds_bucket{method=\"PUT\",path=\"/mine\",le=\"0.1\"} 0.0\n");
     return 0;
 }
 

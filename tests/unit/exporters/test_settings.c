@@ -21,12 +21,24 @@ static struct clew__settings settings;
 static int forget(void **state)
 {
     static const char *const names[] = {
-        "CLEW_LOKI_URL", "CLEW_LOKI_LABELS", "CLEW_LOKI_TENANT", "CLEW_LOKI_USERNAME",
-        "CLEW_LOKI_PASSWORD", "CLEW_LOKI_PASSWORD_FILE", "CLEW_LOKI_BEARER_TOKEN",
-        "CLEW_MANAGEMENT_ADDRESS", "CLEW_EXPORT_QUEUE_KIB", "CLEW_SHUTDOWN_TIMEOUT_MS",
-        "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_TRACES_EXPORTER",
-        "OTEL_SDK_DISABLED", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "CLEW_LOKI_URL",
+        "CLEW_LOKI_LABELS",
+        "CLEW_LOKI_TENANT",
+        "CLEW_LOKI_USERNAME",
+        "CLEW_LOKI_PASSWORD",
+        "CLEW_LOKI_PASSWORD_FILE",
+        "CLEW_LOKI_BEARER_TOKEN",
+        "CLEW_MANAGEMENT_ADDRESS",
+        "CLEW_EXPORT_QUEUE_KIB",
+        "CLEW_SHUTDOWN_TIMEOUT_MS",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_SDK_DISABLED",
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
     };
 
     (void)state;
@@ -48,9 +60,12 @@ static void test_settings_nothing_set_means_no_network(void **state)
 static void test_settings_wrong_values_name_the_variable(void **state)
 {
     static const char *const wrong[][2] = {
-        {"CLEW_LOKI_URL", "ftp://x"},        {"CLEW_MANAGEMENT_ADDRESS", "nowhere"},
-        {"CLEW_MANAGEMENT_ADDRESS", "::1:9"}, {"CLEW_MANAGEMENT_ADDRESS", "127.0.0.1:99999"},
-        {"CLEW_EXPORT_QUEUE_KIB", "12"},     {"CLEW_SHUTDOWN_TIMEOUT_MS", "soon"},
+        {"CLEW_LOKI_URL", "ftp://x"},
+        {"CLEW_MANAGEMENT_ADDRESS", "nowhere"},
+        {"CLEW_MANAGEMENT_ADDRESS", "::1:9"},
+        {"CLEW_MANAGEMENT_ADDRESS", "127.0.0.1:99999"},
+        {"CLEW_EXPORT_QUEUE_KIB", "12"},
+        {"CLEW_SHUTDOWN_TIMEOUT_MS", "soon"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"},
     };
 

@@ -40,8 +40,8 @@ static void test_context_replaces_bad_ids_and_counts(void **state)
         const char *id;
         size_t len;
     } bad[] = {
-        {"new\nline", 8}, {"nul\0here", 8}, {"\x7f", 1}, {"tab\t", 4},
-        {"gr\xc3\xbc\xc3\x9f", 6}, {"\x1b[31m", 5},
+        {"new\nline", 8}, {"nul\0here", 8},          {"\x7f", 1},
+        {"tab\t", 4},     {"gr\xc3\xbc\xc3\x9f", 6}, {"\x1b[31m", 5},
     };
     struct clew_context *context = clew_context_new();
     char too_long[CLEW_ID_MAX + 1];

@@ -134,8 +134,7 @@ static void test_json_integers_at_their_ends(void **state)
     clew__buf_addc(&out, ' ');
     clew__json_uint(&out, UINT64_MAX);
     clew__buf_addc(&out, '\0');
-    assert_string_equal(out.data,
-                        "-9223372036854775808 9223372036854775807 18446744073709551615");
+    assert_string_equal(out.data, "-9223372036854775808 9223372036854775807 18446744073709551615");
     clew__buf_done(&out);
 }
 

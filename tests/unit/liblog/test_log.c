@@ -90,8 +90,8 @@ static int all_types(void *arg)
 
     (void)arg;
     clew_info("types", clew_kv("bool", (bool)true), clew_kv("int", -7), clew_kv("long", INT64_MIN),
-              clew_kv("unsigned", (uint64_t)INT64_MAX), clew_kv("small", small), clew_kv("float", 0.5f),
-              clew_kv("text", text), clew_kvn("part", "abcdef", 3),
+              clew_kv("unsigned", (uint64_t)INT64_MAX), clew_kv("small", small),
+              clew_kv("float", 0.5f), clew_kv("text", text), clew_kvn("part", "abcdef", 3),
               clew_kv("null", (const char *)NULL), clew_kv("nan", 0.0 / 0.0));
     clew_info("bare");
     clew_info("twice", clew_kv("k", 1), clew_kv("other", 2), clew_kv("k", 3));
@@ -292,7 +292,8 @@ static void test_log_text_has_no_raw_controls(void **state)
     (void)state;
     child_run(&child, text_format, NULL);
     assert_int_equal(child.status, 0);
-    assert_non_null(strstr(child.output, "WARN  to a person name=\"two words\" esc=\"\\u001b[31m\""));
+    assert_non_null(
+        strstr(child.output, "WARN  to a person name=\"two words\" esc=\"\\u001b[31m\""));
     assert_null(strchr(child.output, '\033'));
 }
 

@@ -29,9 +29,10 @@ static void test_cli_line_is_readable(void **state)
     (void)state;
     setenv("TZ", "UTC", 1);
     assert_string_equal(
-        format(&out, "{\"level\":\"WARN\",\"service\":\"s\",\"request_id\":\"r\",\"username\":\"bob\","
-                     "\"message\":\"disk full\",\"context\":{\"n\":3,\"t\":\"a b\",\"d\":0.1},"
-                     "\"source\":{\"file\":\"x.c\",\"line\":7}}"),
+        format(&out,
+               "{\"level\":\"WARN\",\"service\":\"s\",\"request_id\":\"r\",\"username\":\"bob\","
+               "\"message\":\"disk full\",\"context\":{\"n\":3,\"t\":\"a b\",\"d\":0.1},"
+               "\"source\":{\"file\":\"x.c\",\"line\":7}}"),
         "22:13:20.123 WARN  s                disk full username=bob n=3 t=\"a b\" d=0.1 x.c:7");
     clew__buf_done(&out);
 }
@@ -99,18 +100,18 @@ static void test_cli_waterfall_is_a_tree(void **state)
     clew__buf_init(&out, 65536);
     assert_int_equal(cli_waterfall(&out, trace.data, trace.len, 95, false, true), 5);
     clew__buf_addc(&out, '\0');
-    assert_string_equal(out.data,
-                        "5 spans of 1 services, 1 with errors,    10.000 ms\n"
-                        "root                                   unknown_service  server   ########## "
-                        "   10.000 ms\n"
-                        "|-child                                unknown_service  server   .####..... "
-                        "    4.000 ms\n"
-                        "| `-grandchild                         unknown_service  server   ..#....... "
-                        "    1.000 ms error: no\\x1bluck\n"
-                        "`-second                               unknown_service  server   ......#... "
-                        "    1.000 ms\n"
-                        "orphan                                 unknown_service  server   ........#. "
-                        "  500.000 us (its parent span is not here)\n");
+    assert_string_equal(
+        out.data, "5 spans of 1 services, 1 with errors,    10.000 ms\n"
+                  "root                                   unknown_service  server   ########## "
+                  "   10.000 ms\n"
+                  "|-child                                unknown_service  server   .####..... "
+                  "    4.000 ms\n"
+                  "| `-grandchild                         unknown_service  server   ..#....... "
+                  "    1.000 ms error: no\\x1bluck\n"
+                  "`-second                               unknown_service  server   ......#... "
+                  "    1.000 ms\n"
+                  "orphan                                 unknown_service  server   ........#. "
+                  "  500.000 us (its parent span is not here)\n");
     clew__buf_done(&out);
     clew__buf_done(&trace);
 }

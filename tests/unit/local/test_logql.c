@@ -67,9 +67,20 @@ static void test_logql_filters(void **state)
 static void test_logql_errors_say_where(void **state)
 {
     static const char *const wrong[] = {
-        "", "service", "{", "{}", "{service=\"x}", "{service=x}", "{service==\"x\"}",
-        "{service=~\"(\"}", "{service=~\".*\"}", "{service=\"\"}", "{service=\"x\"} | json",
-        "{service=\"x\"} request_id=\"y\"", "{service=\"x\"} | status > 5", "{service=\"x\"} |",
+        "",
+        "service",
+        "{",
+        "{}",
+        "{service=\"x}",
+        "{service=x}",
+        "{service==\"x\"}",
+        "{service=~\"(\"}",
+        "{service=~\".*\"}",
+        "{service=\"\"}",
+        "{service=\"x\"} | json",
+        "{service=\"x\"} request_id=\"y\"",
+        "{service=\"x\"} | status > 5",
+        "{service=\"x\"} |",
         "rate({service=\"x\"}[5m])",
     };
     char error[256];

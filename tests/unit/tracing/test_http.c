@@ -31,8 +31,8 @@ static int teardown(void **state)
 static void take(void *self, const struct clew_span_record *span)
 {
     (void)self;
-    printf("{\"message\":\"span\",\"name\":\"%s\",\"kind\":%d,\"status\":%d", span->name, span->kind,
-           span->status);
+    printf("{\"message\":\"span\",\"name\":\"%s\",\"kind\":%d,\"status\":%d", span->name,
+           span->kind, span->status);
     for (size_t i = 0; i < span->nattributes; i++) {
         const struct clew_field *a = &span->attributes[i];
 

@@ -159,9 +159,10 @@ static void test_propagation_round_trip(void **state)
 
 static void test_propagation_malformed_starts_a_new_trace(void **state)
 {
-    static const char *const twice[][2] = {{"traceparent", GOOD}, {"traceparent", GOOD},
-                                           {"tracestate", "a=1"}};
-    static const char *const bad[][2] = {{"traceparent", "nonsense"}, {"tracestate", "a=1"},
+    static const char *const twice[][2] = {
+        {"traceparent", GOOD}, {"traceparent", GOOD}, {"tracestate", "a=1"}};
+    static const char *const bad[][2] = {{"traceparent", "nonsense"},
+                                         {"tracestate", "a=1"},
                                          {"X-Request-ID", "bad id\r\nSet-Cookie: x"}};
     struct headers out = {""};
     bool remote;

@@ -59,12 +59,12 @@ static void take(void *self, const struct clew_span_record *span)
 
 static const struct clew_sink_ops sink = {"test", NULL, take, NULL, NULL};
 
-#define CHECK(condition)                                                       \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);            \
-            return 1;                                                          \
-        }                                                                      \
+#define CHECK(condition)                                            \
+    do {                                                            \
+        if (!(condition)) {                                         \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
+            return 1;                                               \
+        }                                                           \
     } while (0)
 
 static int nested(void *arg)

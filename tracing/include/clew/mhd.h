@@ -80,8 +80,8 @@ static inline enum MHD_Result clew_mhd_handle(void *cls, struct MHD_Connection *
 }
 
 /* For MHD_OPTION_NOTIFY_COMPLETED: ends the exchange. */
-static inline void clew_mhd_completed(void *cls, struct MHD_Connection *connection,
-                                      void **con_cls, enum MHD_RequestTerminationCode why)
+static inline void clew_mhd_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                                      enum MHD_RequestTerminationCode why)
 {
     struct clew_mhd_request_ *request = (struct clew_mhd_request_ *)*con_cls;
     const char *error = NULL;
@@ -142,8 +142,7 @@ static inline enum MHD_Result clew_mhd_respond(struct MHD_Connection *connection
     clew_http_exchange_set_status(exchange, status);
     if (context) {
         clew_mhd_set_header_(response, "X-Request-ID", clew_context_request_id(context));
-        clew_mhd_set_header_(response, "X-Correlation-ID",
-                             clew_context_correlation_id(context));
+        clew_mhd_set_header_(response, "X-Correlation-ID", clew_context_correlation_id(context));
     }
     return MHD_queue_response(connection, status, response);
 }

@@ -19,9 +19,9 @@
 extern "C" {
 #endif
 
-#define CLEW_SPAN_ATTRIBUTES_MAX 128u  /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT's default */
-#define CLEW_SPAN_BYTES_MAX 4096u      /* name, attributes and status of one span */
-#define CLEW_TRACESTATE_MAX 512u       /* bytes carried; whole members are cut */
+#define CLEW_SPAN_ATTRIBUTES_MAX 128u /* OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT's default */
+#define CLEW_SPAN_BYTES_MAX 4096u     /* name, attributes and status of one span */
+#define CLEW_TRACESTATE_MAX 512u      /* bytes carried; whole members are cut */
 #define CLEW_BAGGAGE_MAX 8192u
 
 /* Every span function accepts NULL and does nothing then, so a failed start
@@ -57,11 +57,9 @@ CLEW_PUBLIC void clew_span_set_name(struct clew_span *span, const char *name);
 
 /* Sets attributes; a key that is there is replaced.
  *     clew_span_set(span, clew_kv("http.route", route), clew_kv("n", 3)); */
-#define clew_span_set(span, ...)                                               \
-    clew_span_set_fields((span), CLEW__COUNT(0, __VA_ARGS__),                  \
-                         CLEW__KEY_ARRAY(__VA_ARGS__),                         \
-                         CLEW__TYPE_ARRAY(__VA_ARGS__),                        \
-                         CLEW__VALUE_ARRAY(__VA_ARGS__))
+#define clew_span_set(span, ...)                                                            \
+    clew_span_set_fields((span), CLEW__COUNT(0, __VA_ARGS__), CLEW__KEY_ARRAY(__VA_ARGS__), \
+                         CLEW__TYPE_ARRAY(__VA_ARGS__), CLEW__VALUE_ARRAY(__VA_ARGS__))
 CLEW_PUBLIC void clew_span_set_fields(struct clew_span *span, size_t n, const char *const *keys,
                                       const uint8_t *types, const struct clew_value *values);
 

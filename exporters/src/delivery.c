@@ -403,6 +403,14 @@ void clew__delivery_wake(void)
         (void)curl_multi_wakeup(multi);
 }
 
+void clew__delivery_batch_end(void *destination)
+{
+    const struct clew__destination *to = destination;
+
+    if (atomic_load(&to->batcher->queued))
+        clew__delivery_wake();
+}
+
 /* Until the ticket is done, or for 0 the thread has ended. */
 static bool wait_until(uint64_t deadline_ns, uint64_t ticket)
 {

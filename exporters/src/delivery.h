@@ -43,6 +43,9 @@ int clew__delivery_add(const struct clew__destination *destination);
 int clew__delivery_start(void);
 /* Something was sealed: look. Never blocks long. */
 void clew__delivery_wake(void);
+/* The batch_end of a sink whose self is its destination: the thread may be
+ * asleep without a time to wake up at. */
+void clew__delivery_batch_end(void *destination);
 /* Sends everything that is queued now; 0, -ETIMEDOUT. */
 int clew__delivery_flush(uint64_t deadline_ns);
 /* The same, then ends the thread; what could not be sent is counted. */

@@ -142,17 +142,10 @@ static void take_line(void *self, const struct clew_line *line)
         clew__delivery_wake();
 }
 
-/* The delivery thread may be asleep without a time to wake up at. */
-static void batch_end(void *self)
-{
-    (void)self;
-    if (atomic_load(&batcher.queued))
-        clew__delivery_wake();
-}
-
 int clew__loki_add(const struct clew__settings *s)
 {
-    static const struct clew_sink_ops ops = {"loki", take_line, NULL, batch_end, NULL};
+    static const struct clew_sink_ops ops = {"loki", take_line, NULL, clew__delivery_batch_end,
+                                             NULL};
     int n, err;
 
     settings = s;
@@ -173,5 +166,5 @@ int clew__loki_add(const struct clew__settings *s)
                                              .encode = clew__loki_encode,
                                              .judge = clew__loki_judge};
     err = clew__delivery_add(&destination);
-    return err < 0 ? err : clew_sink_add(&ops, NULL);
+    return err < 0 ? err : clew_sink_add(&ops, &destination);
 }

@@ -281,16 +281,10 @@ static void take_span(void *self, const struct clew_span_record *span)
         clew__delivery_wake();
 }
 
-static void batch_end(void *self)
-{
-    (void)self;
-    if (atomic_load(&batcher.queued))
-        clew__delivery_wake();
-}
-
 int clew__otlp_add(const struct clew__settings *s)
 {
-    static const struct clew_sink_ops ops = {"otlp", NULL, take_span, batch_end, NULL};
+    static const struct clew_sink_ops ops = {"otlp", NULL, take_span, clew__delivery_batch_end,
+                                             NULL};
     int n, err;
 
     settings = s;
@@ -309,5 +303,5 @@ int clew__otlp_add(const struct clew__settings *s)
                                              .encode = clew__otlp_encode,
                                              .judge = clew__otlp_judge};
     err = clew__delivery_add(&destination);
-    return err < 0 ? err : clew_sink_add(&ops, NULL);
+    return err < 0 ? err : clew_sink_add(&ops, &destination);
 }

@@ -19,44 +19,48 @@ static void must(int ok, const char *what)
     }
 }
 
-void child_init(struct child *child)
+struct child child;
+
+int child_setup(void **state)
 {
     char rings[96];
 
-    memset(child, 0, sizeof(*child));
-    (void)snprintf(child->directory, sizeof(child->directory), "/tmp/clew-test-XXXXXX");
-    must(mkdtemp(child->directory) != NULL, "mkdtemp");
-    (void)snprintf(rings, sizeof(rings), "%s/rings", child->directory);
+    (void)state;
+    memset(&child, 0, sizeof(child));
+    (void)snprintf(child.directory, sizeof(child.directory), "/tmp/clew-test-XXXXXX");
+    must(mkdtemp(child.directory) != NULL, "mkdtemp");
+    (void)snprintf(rings, sizeof(rings), "%s/rings", child.directory);
     must(setenv("CLEW_RING_DIR", rings, 1) == 0, "setenv");
+    return 0;
 }
 
-static void forget(struct child *child)
+static void forget(void)
 {
-    free(child->output);
-    child->output = NULL;
-    child->output_len = 0;
-    json_decref(child->lines);
-    child->lines = NULL;
+    free(child.output);
+    child.output = NULL;
+    child.output_len = 0;
+    json_decref(child.lines);
+    child.lines = NULL;
 }
 
-static void parse(struct child *child)
+static void parse(void)
 {
-    child->lines = json_array();
-    child->whole = false;
-    for (char *p = child->output, *end; p < child->output + child->output_len; p = end + 1) {
+    child.lines = json_array();
+    child.whole = false;
+    for (char *p = child.output, *end; p < child.output + child.output_len; p = end + 1) {
         json_t *line;
 
-        end = memchr(p, '\n', child->output_len - (size_t)(p - child->output));
+        end = memchr(p, '\n', child.output_len - (size_t)(p - child.output));
         line = end ? json_loadb(p, (size_t)(end - p), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL)
                    : NULL;
         if (!line)
             return;
-        json_array_append_new(child->lines, line);
+        json_array_append_new(child.lines, line);
     }
-    child->whole = true;
+    child.whole = true;
 }
 
-void child_run(struct child *child, int (*scenario)(void *arg), void *arg)
+void child_run(int (*scenario)(void *arg), void *arg)
 {
     char path[96];
     long size;
@@ -64,8 +68,8 @@ void child_run(struct child *child, int (*scenario)(void *arg), void *arg)
     FILE *file;
     int fd;
 
-    forget(child);
-    (void)snprintf(path, sizeof(path), "%s/stdout", child->directory);
+    forget();
+    (void)snprintf(path, sizeof(path), "%s/stdout", child.directory);
     fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     must(fd >= 0, path);
     (void)fflush(NULL);
@@ -75,15 +79,15 @@ void child_run(struct child *child, int (*scenario)(void *arg), void *arg)
         must(dup2(fd, STDOUT_FILENO) >= 0, "dup2");
         exit(scenario(arg));
     }
-    must(waitpid(pid, &child->status, 0) == pid, "waitpid");
+    must(waitpid(pid, &child.status, 0) == pid, "waitpid");
     file = fdopen(fd, "r");
     must(file && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0, path);
     rewind(file);
-    child->output = calloc(1, (size_t)size + 1);
-    must(child->output != NULL, "calloc");
-    child->output_len = fread(child->output, 1, (size_t)size, file);
+    child.output = calloc(1, (size_t)size + 1);
+    must(child.output != NULL, "calloc");
+    child.output_len = fread(child.output, 1, (size_t)size, file);
     (void)fclose(file);
-    parse(child);
+    parse();
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -95,11 +99,26 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-void child_done(struct child *child)
+static void forget_variables(void)
 {
-    forget(child);
-    (void)nftw(child->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    (void)unsetenv("CLEW_RING_DIR");
+    for (size_t i = 0; environ[i];) {
+        char name[128];
+
+        (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(environ[i], "="), environ[i]);
+        if (strncmp(name, "CLEW_", 5) == 0 || strncmp(name, "OTEL_", 5) == 0)
+            (void)unsetenv(name);
+        else
+            i++;
+    }
+}
+
+int child_teardown(void **state)
+{
+    (void)state;
+    forget();
+    (void)nftw(child.directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    forget_variables();
+    return 0;
 }
 
 static const char *message_of(json_t *line)
@@ -109,21 +128,21 @@ static const char *message_of(json_t *line)
     return text ? text : "";
 }
 
-size_t child_count(const struct child *child, const char *message)
+size_t child_count(const char *message)
 {
     size_t i, n = 0;
     json_t *line;
 
-    json_array_foreach(child->lines, i, line) n += strcmp(message_of(line), message) == 0;
+    json_array_foreach(child.lines, i, line) n += strcmp(message_of(line), message) == 0;
     return n;
 }
 
-json_t *child_line(const struct child *child, const char *message)
+json_t *child_line(const char *message)
 {
     size_t i;
     json_t *line;
 
-    json_array_foreach(child->lines, i, line)
+    json_array_foreach(child.lines, i, line)
     {
         if (strcmp(message_of(line), message) == 0)
             return line;

@@ -17,17 +17,29 @@ struct child {
     bool whole;    /* all were */
 };
 
-/* Makes the directory and sets CLEW_RING_DIR. */
-void child_init(struct child *child);
+/* The one child of a test program, and its setup and teardown for cmocka: a
+ * directory of its own with CLEW_RING_DIR in it; afterwards the directory and
+ * all CLEW_ and OTEL_ variables are gone. */
+extern struct child child;
+int child_setup(void **state);
+int child_teardown(void **state);
+
 /* Runs scenario(arg) with stdout to a file; its return value is the exit
  * status. May be called again: the ring directory stays. */
-void child_run(struct child *child, int (*scenario)(void *arg), void *arg);
-/* Forgets the output and removes the directory. */
-void child_done(struct child *child);
+void child_run(int (*scenario)(void *arg), void *arg);
+
+/* For scenarios: says what did not hold and makes the exit status 1. */
+#define CHECK(condition)                                            \
+    do {                                                            \
+        if (!(condition)) {                                         \
+            fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
+            return 1;                                               \
+        }                                                           \
+    } while (0)
 
 /* The number of lines whose message is this. */
-size_t child_count(const struct child *child, const char *message);
+size_t child_count(const char *message);
 /* The first such line, borrowed; NULL when there is none. */
-json_t *child_line(const struct child *child, const char *message);
+json_t *child_line(const char *message);
 
 #endif

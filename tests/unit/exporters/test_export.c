@@ -20,31 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct child child;
-
 static int setup(void **state)
 {
-    (void)state;
-    child_init(&child);
     setenv("CLEW_LOG_OUTPUT", "none", 1);
-    return 0;
+    return child_setup(state);
 }
-
-static int teardown(void **state)
-{
-    (void)state;
-    child_done(&child);
-    unsetenv("CLEW_LOG_OUTPUT");
-    return 0;
-}
-
-#define CHECK(condition)                                            \
-    do {                                                            \
-        if (!(condition)) {                                         \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-            return 1;                                               \
-        }                                                           \
-    } while (0)
 
 #define N(list) (sizeof(list) / sizeof(list[0]))
 
@@ -221,7 +201,7 @@ static int forks(void *arg)
 
 static void run(int (*scenario)(void *))
 {
-    child_run(&child, scenario, NULL);
+    child_run(scenario, NULL);
     assert_int_equal(child.status, 0);
 }
 
@@ -362,7 +342,7 @@ static void test_export_taken_port_is_an_error(void **state)
     run(port_is_taken);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, child_teardown)
 
 int main(void)
 {

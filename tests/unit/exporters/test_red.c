@@ -15,22 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct child child;
-
-static int setup(void **state)
-{
-    (void)state;
-    child_init(&child);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    child_done(&child);
-    return 0;
-}
-
 static void one_exchange(const char *method, const char *route, unsigned status)
 {
     struct clew_extract headers;
@@ -89,7 +73,7 @@ static int exact_while_lines_drop(void *arg)
 static void test_red_is_exact_while_lines_drop(void **state)
 {
     (void)state;
-    child_run(&child, exact_while_lines_drop, NULL);
+    child_run(exact_while_lines_drop, NULL);
     assert_int_equal(child.status, 0);
 }
 
@@ -113,7 +97,7 @@ static int level_off(void *arg)
 static void test_red_does_not_need_the_lines(void **state)
 {
     (void)state;
-    child_run(&child, level_off, NULL);
+    child_run(level_off, NULL);
     assert_int_equal(child.status, 0);
     assert_int_equal(child.output_len, 0);
 }
@@ -137,11 +121,11 @@ static int own_event(void *arg)
 static void test_red_takes_a_services_own_event(void **state)
 {
     (void)state;
-    child_run(&child, own_event, NULL);
+    child_run(own_event, NULL);
     assert_int_equal(child.status, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, child_setup, child_teardown)
 
 int main(void)
 {

@@ -16,28 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct child child;
-
-static int setup(void **state)
-{
-    (void)state;
-    child_init(&child);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    child_done(&child);
-    unsetenv("CLEW_LOG_LEVEL");
-    unsetenv("CLEW_LOG_FORMAT");
-    unsetenv("CLEW_RING_FULL");
-    return 0;
-}
-
 static void run(int (*scenario)(void *))
 {
-    child_run(&child, scenario, NULL);
+    child_run(scenario, NULL);
     assert_int_equal(child.status, 0);
     assert_true(child.whole);
 }
@@ -105,7 +86,7 @@ static void test_log_types_and_odd_texts(void **state)
 
     (void)state;
     run(all_types);
-    context = json_object_get(child_line(&child, "types"), "context");
+    context = json_object_get(child_line("types"), "context");
     assert_true(json_is_true(json_object_get(context, "bool")));
     assert_int_equal(json_integer_value(json_object_get(context, "int")), -7);
     assert_true(json_integer_value(json_object_get(context, "long")) == INT64_MIN);
@@ -116,11 +97,11 @@ static void test_log_types_and_odd_texts(void **state)
     assert_string_equal(json_string_value(json_object_get(context, "part")), "abc");
     assert_true(json_is_null(json_object_get(context, "null")));
     assert_string_equal(json_string_value(json_object_get(context, "nan")), "NaN");
-    assert_null(json_object_get(child_line(&child, "bare"), "context"));
-    context = json_object_get(child_line(&child, "twice"), "context");
+    assert_null(json_object_get(child_line("bare"), "context"));
+    context = json_object_get(child_line("twice"), "context");
     assert_int_equal(json_object_size(context), 2);
     assert_int_equal(json_integer_value(json_object_get(context, "k")), 3);
-    assert_non_null(child_line(&child, "quote \" and\nnewline \xEF\xBF\xBD"));
+    assert_non_null(child_line("quote \" and\nnewline \xEF\xBF\xBD"));
 }
 
 static int random_values(void *arg)
@@ -144,7 +125,7 @@ static void test_log_any_bytes_stay_valid_json(void **state)
 {
     (void)state;
     run(random_values);
-    assert_int_equal(child_count(&child, "random"), 20000);
+    assert_int_equal(child_count("random"), 20000);
 }
 
 static int evaluated;
@@ -176,10 +157,10 @@ static void test_log_levels_switch_at_run_time(void **state)
 {
     (void)state;
     run(levels);
-    assert_int_equal(child_count(&child, "off"), 0);
-    assert_int_equal(child_count(&child, "switched"), 1);
-    assert_int_equal(child_count(&child, "below"), 0);
-    assert_int_equal(child_count(&child, "fatal is a level, not an exit"), 1);
+    assert_int_equal(child_count("off"), 0);
+    assert_int_equal(child_count("switched"), 1);
+    assert_int_equal(child_count("below"), 0);
+    assert_int_equal(child_count("fatal is a level, not an exit"), 1);
 }
 
 static int bad_variable(void *arg)
@@ -235,7 +216,7 @@ static void test_log_threads_come_and_go(void **state)
 
     (void)state;
     run(threads);
-    assert_int_equal(child_count(&child, "churn"), 20000);
+    assert_int_equal(child_count("churn"), 20000);
     memset(last, -1, sizeof(last));
     json_array_foreach(child.lines, i, line)
     {
@@ -274,9 +255,9 @@ static void test_log_fork_keeps_both(void **state)
 {
     (void)state;
     run(forks);
-    assert_int_equal(child_count(&child, "before"), 1);
-    assert_int_equal(child_count(&child, "child"), 100);
-    assert_int_equal(child_count(&child, "parent"), 100);
+    assert_int_equal(child_count("before"), 1);
+    assert_int_equal(child_count("child"), 100);
+    assert_int_equal(child_count("parent"), 100);
 }
 
 static int text_format(void *arg)
@@ -290,7 +271,7 @@ static int text_format(void *arg)
 static void test_log_text_has_no_raw_controls(void **state)
 {
     (void)state;
-    child_run(&child, text_format, NULL);
+    child_run(text_format, NULL);
     assert_int_equal(child.status, 0);
     assert_non_null(
         strstr(child.output, "WARN  to a person name=\"two words\" esc=\"\\u001b[31m\""));
@@ -355,7 +336,7 @@ static void test_log_sinks_and_observers_see_events(void **state)
     run(sinks);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, child_setup, child_teardown)
 
 int main(void)
 {

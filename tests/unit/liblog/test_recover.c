@@ -19,22 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct child child;
-
-static int setup(void **state)
-{
-    (void)state;
-    child_init(&child);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    child_done(&child);
-    return 0;
-}
-
 struct life {
     int lines;
     int signal; /* 0: _exit() */
@@ -98,16 +82,16 @@ static void test_recover_loses_no_line(void **state)
         struct life life = {50 * (1 + round), deaths[round % 4]};
         unsigned char seen[2048] = {0};
 
-        child_run(&child, die, &life);
+        child_run(die, &life);
         mark(seen, (size_t)life.lines);
-        child_run(&child, live, NULL);
+        child_run(live, NULL);
         assert_int_equal(child.status, 0);
         assert_true(child.whole);
         mark(seen, (size_t)life.lines);
         assert_null(memchr(seen, 0, (size_t)life.lines));
-        assert_int_equal(child_count(&child, "alive"), 1);
-        child_run(&child, live, NULL);
-        assert_int_equal(child_count(&child, "last words"), 0);
+        assert_int_equal(child_count("alive"), 1);
+        child_run(live, NULL);
+        assert_int_equal(child_count("last words"), 0);
     }
 }
 
@@ -140,7 +124,7 @@ static void test_recover_survives_damage(void **state)
         long size;
         int fd;
 
-        child_run(&child, die, &life);
+        child_run(die, &life);
         ring_file(path, sizeof(path));
         fd = open(path, O_RDWR);
         assert_true(fd >= 0);
@@ -156,10 +140,10 @@ static void test_recover_survives_damage(void **state)
                 assert_int_equal(pwrite(fd, &byte, 1, at), 1);
         }
         close(fd);
-        child_run(&child, live, NULL);
+        child_run(live, NULL);
         assert_int_equal(child.status, 0);
         assert_true(child.whole);
-        assert_int_equal(child_count(&child, "alive"), 1);
+        assert_int_equal(child_count("alive"), 1);
     }
 }
 
@@ -195,8 +179,8 @@ static void test_recover_leaves_the_living_alone(void **state)
         exit(lives_beside(ends));
     }
     assert_int_equal(read(ready[0], &c, 1), 1);
-    child_run(&child, live, NULL);
-    assert_int_equal(child_count(&child, "elder"), 0);
+    child_run(live, NULL);
+    assert_int_equal(child_count("elder"), 0);
     close(finish[1]);
     waitpid(pid, &status, 0);
     assert_int_equal(status, 0);
@@ -205,7 +189,7 @@ static void test_recover_leaves_the_living_alone(void **state)
     close(finish[0]);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, child_setup, child_teardown)
 
 int main(void)
 {

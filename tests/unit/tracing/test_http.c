@@ -12,22 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct child child;
-
-static int setup(void **state)
-{
-    (void)state;
-    child_init(&child);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    child_done(&child);
-    return 0;
-}
-
 static void take(void *self, const struct clew_span_record *span)
 {
     (void)self;
@@ -102,7 +86,7 @@ static void test_http_events_and_spans(void **state)
     json_t *line, *context, *span;
 
     (void)state;
-    child_run(&child, exchanges, NULL);
+    child_run(exchanges, NULL);
     assert_int_equal(child.status, 0);
     assert_true(child.whole);
     assert_null(strstr(child.output, "secret"));
@@ -139,7 +123,7 @@ static void test_http_events_and_spans(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_http_events_and_spans, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_http_events_and_spans, child_setup, child_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

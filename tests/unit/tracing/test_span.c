@@ -12,25 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct child child;
-
-static int setup(void **state)
-{
-    (void)state;
-    child_init(&child);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    child_done(&child);
-    unsetenv("OTEL_TRACES_SAMPLER");
-    unsetenv("OTEL_TRACES_SAMPLER_ARG");
-    unsetenv("OTEL_SDK_DISABLED");
-    return 0;
-}
-
 /* What the sink saw, copied. */
 static struct {
     int n;
@@ -58,14 +39,6 @@ static void take(void *self, const struct clew_span_record *span)
 }
 
 static const struct clew_sink_ops sink = {"test", NULL, take, NULL, NULL};
-
-#define CHECK(condition)                                            \
-    do {                                                            \
-        if (!(condition)) {                                         \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-            return 1;                                               \
-        }                                                           \
-    } while (0)
 
 static int nested(void *arg)
 {
@@ -102,7 +75,7 @@ static int nested(void *arg)
 static void test_span_nesting_attributes_status(void **state)
 {
     (void)state;
-    child_run(&child, nested, NULL);
+    child_run(nested, NULL);
     assert_int_equal(child.status, 0);
 }
 
@@ -126,7 +99,7 @@ static int limits(void *arg)
 static void test_span_limits_are_kept_and_counted(void **state)
 {
     (void)state;
-    child_run(&child, limits, NULL);
+    child_run(limits, NULL);
     assert_int_equal(child.status, 0);
 }
 
@@ -166,12 +139,12 @@ static void test_span_samplers_by_variable(void **state)
         setenv("OTEL_TRACES_SAMPLER", table[i].sampler, 1);
         setenv("OTEL_TRACES_SAMPLER_ARG", table[i].arg, 1);
         setenv("OTEL_SDK_DISABLED", table[i].disabled, 1);
-        child_run(&child, count_spans, (void *)table[i].expected);
+        child_run(count_spans, (void *)table[i].expected);
         assert_int_equal(child.status, 0);
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, child_setup, child_teardown)
 
 int main(void)
 {

@@ -16,6 +16,7 @@
 
 #include <curl/curl.h>
 #include <getopt.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,6 +203,8 @@ int main(int argc, char **argv)
     const char *config = NULL;
     int option;
 
+    /* So that "." in a matcher is a character, not a byte; nothing else changes. */
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'c':

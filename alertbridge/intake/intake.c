@@ -20,6 +20,7 @@
 #include <json.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@
 #define IDLE_TIMEOUT_S 30u
 #define BODIES_MAX 4u          /* so many bodies of the largest size in memory */
 #define ANSWER_MAX (64u << 20) /* bytes of a view */
+#define LARGE_BODY (1u << 20)
 
 struct clew__intake {
     const struct clew__config *config;
@@ -186,6 +188,16 @@ static void report(const struct request *request, const struct clew__apply *appl
               clew_kv("deliveries", apply->ndeliveries));
 }
 
+/* The tree of a large body is dozens of megabytes, and each thread of the pool
+ * would keep that much for the next one. */
+static void done_notification(struct clew__notification *notification,
+                              const struct request *request)
+{
+    clew__notification_done(notification);
+    if (request->received > LARGE_BODY)
+        (void)malloc_trim(0);
+}
+
 static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Connection *connection,
                                     struct request *request)
 {
@@ -208,7 +220,7 @@ static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Conn
     clew_inject(clew_scope_current(), take_header, &thread);
     r = clew__store_write(intake->store, clew__store_apply, &apply);
     if (r < 0) {
-        clew__notification_done(&notification);
+        done_notification(&notification, request);
         return refuse(connection, request, 503, clew_last_error());
     }
     if (apply.ndeliveries && intake->senders)
@@ -218,7 +230,7 @@ static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Conn
     clew__buf_addf(&json, "{\"alerts\":%zu,\"deliveries\":%llu}\n", notification.nalerts,
                    (unsigned long long)apply.ndeliveries);
     text = clew__buf_take(&json, &len);
-    clew__notification_done(&notification);
+    done_notification(&notification, request);
     return answer(connection, MHD_HTTP_OK, text, len);
 }
 

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * See bridge.h. */
+#include "bridge.h"
+
+#include <common/instant.h>
+
+#include <clew/log.h>
+
+#include <curl/curl.h>
+#include <ftw.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void must(bool ok, const char *what)
+{
+    if (!ok) {
+        perror(what);
+        abort();
+    }
+}
+
+void bench_init(struct bench *bench)
+{
+    (void)snprintf(bench->directory, sizeof(bench->directory), "/tmp/clew-bridge-XXXXXX");
+    must(mkdtemp(bench->directory) != NULL, "mkdtemp");
+    must(setenv("CLEW_RING_DIR", bench_path(bench, "rings"), 1) == 0, "setenv");
+    must(setenv("CLEW_LOG_OUTPUT", bench_path(bench, "log"), 1) == 0, "setenv");
+}
+
+static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *walk)
+{
+    (void)status, (void)flag, (void)walk;
+    return remove(path);
+}
+
+void bench_done(struct bench *bench)
+{
+    (void)nftw(bench->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *bench_path(struct bench *bench, const char *name)
+{
+    (void)snprintf(bench->path, sizeof(bench->path), "%s/%s", bench->directory, name);
+    return bench->path;
+}
+
+const char *bench_write(struct bench *bench, const char *name, const char *format, ...)
+{
+    FILE *file = fopen(bench_path(bench, name), "w");
+    va_list args;
+
+    must(file != NULL, name);
+    va_start(args, format);
+    (void)vfprintf(file, format, args);
+    va_end(args);
+    must(fclose(file) == 0, name);
+    return bench->path;
+}
+
+char *read_text(const char *path, size_t *ret_len)
+{
+    FILE *file = fopen(path, "r");
+    long size;
+    char *text;
+
+    must(file && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0, path);
+    rewind(file);
+    text = malloc((size_t)size + 1);
+    must(text && fread(text, 1, (size_t)size, file) == (size_t)size, path);
+    (void)fclose(file);
+    text[size] = '\0';
+    if (ret_len)
+        *ret_len = (size_t)size;
+    return text;
+}
+
+char *read_sample(const char *name, size_t *ret_len)
+{
+    char path[512];
+
+    (void)snprintf(path, sizeof(path), CLEW_TEST_DATA "/alertmanager/%s.json", name);
+    return read_text(path, ret_len);
+}
+
+struct clew__config *load_config(struct bench *bench, const char *text)
+{
+    struct clew__config *config = NULL;
+
+    if (clew__config_load(bench_write(bench, "config.yml", "%s", text), NULL, &config) < 0) {
+        (void)fprintf(stderr, "%s\n", clew_last_error());
+        abort();
+    }
+    return config;
+}
+
+const char *usual_config(uint16_t port, const char *extra)
+{
+    static char text[2048];
+
+    (void)snprintf(text, sizeof(text),
+                   "listen: 127.0.0.1:0\n"
+                   "storage: unused\n"
+                   "route:\n"
+                   "  receiver: team\n"
+                   "  routes:\n"
+                   "    - {receiver: on-call, matchers: ['severity=\"critical\"']}\n"
+                   "receivers:\n"
+                   "  - name: team\n"
+                   "    slack_configs:\n"
+                   "      - {api_url: 'http://127.0.0.1:%u" SLACK_PATH "', send_resolved: true}\n"
+                   "  - name: on-call\n"
+                   "    slack_configs:\n"
+                   "      - {api_url: 'http://127.0.0.1:%u" SLACK_PATH "2', send_resolved: true}\n"
+                   "    pagerduty_configs:\n"
+                   "      - {routing_key: '" ROUTING_KEY "',"
+                   " url: 'http://127.0.0.1:%u/v2/enqueue'%s}\n",
+                   port, port, port, extra);
+    return text;
+}
+
+char *make_body(const char *group_key, const char *external_url, unsigned truncated,
+                const struct made_alert *alerts, size_t n)
+{
+    json_t *list = json_array(), *body;
+    char *text;
+
+    for (size_t i = 0; i < n; i++) {
+        char fingerprint[17], instance[16];
+
+        (void)snprintf(fingerprint, sizeof(fingerprint), "%016x", alerts[i].number);
+        (void)snprintf(instance, sizeof(instance), "host-%u", alerts[i].number);
+        json_array_append_new(
+            list, json_pack("{s:s, s:{s:s, s:s, s:s}, s:{s:s}, s:s, s:s, s:s, s:s}", "status",
+                            alerts[i].status, "labels", "alertname", alerts[i].name, "severity",
+                            alerts[i].severity, "instance", instance, "annotations", "summary",
+                            "it is broken", "startsAt", alerts[i].starts_at, "endsAt",
+                            strcmp(alerts[i].status, "firing") == 0 ? "0001-01-01T00:00:00Z"
+                                                                    : "2026-11-20T22:00:00Z",
+                            "generatorURL", "http://prometheus.example/graph?g0.expr=up",
+                            "fingerprint", fingerprint));
+    }
+    body = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:o, s:{s:s}, s:{}, s:{}}", "version", "4",
+                     "groupKey", group_key, "receiver", "bridge", "externalURL", external_url,
+                     "truncatedAlerts", (int)truncated, "status", "firing", "alerts", list,
+                     "groupLabels", "alertname", n ? alerts[0].name : "none", "commonLabels",
+                     "commonAnnotations");
+    text = json_dumps(body, JSON_COMPACT);
+    must(text != NULL, "json");
+    json_decref(body);
+    return text;
+}
+
+/* ---- the far side ---------------------------------------------------- */
+
+static enum MHD_Result reply(struct far *far, struct MHD_Connection *connection, const char *url,
+                             struct clew__buf *body)
+{
+    struct far_request request = {.at = clew__instant_now()};
+    bool pager = strncmp(url, "/v2/", 4) == 0;
+    const char *text = pager ? "{\"status\":\"success\"}" : "ok", *retry_after = NULL;
+    struct MHD_Response *response;
+    enum MHD_Result result;
+
+    (void)snprintf(request.path, sizeof(request.path), "%s", url);
+    request.body = json_loadb(body->data ? body->data : "", body->len, 0, NULL);
+    if (far->hang_path && strncmp(url, far->hang_path, strlen(far->hang_path)) == 0)
+        (void)usleep(far->hang_ms * 1000);
+    (void)pthread_mutex_lock(&far->lock);
+    request.status = pager ? 202 : 200;
+    if (far->decide)
+        request.status = far->decide(far, &request, &text, &retry_after);
+    far->requests = realloc(far->requests, (far->n + 1) * sizeof(request));
+    must(far->requests != NULL, "realloc");
+    far->requests[far->n++] = request;
+    (void)pthread_cond_broadcast(&far->changed);
+    (void)pthread_mutex_unlock(&far->lock);
+    if (!request.status)
+        return MHD_NO;
+    response = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text,
+                                               MHD_RESPMEM_MUST_COPY);
+    if (retry_after)
+        (void)MHD_add_response_header(response, "Retry-After", retry_after);
+    result = MHD_queue_response(connection, request.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result take(void *cls, struct MHD_Connection *connection, const char *url,
+                            const char *method, const char *version, const char *data, size_t *len,
+                            void **con_cls)
+{
+    struct clew__buf *body = *con_cls;
+
+    (void)method, (void)version;
+    if (!body) {
+        body = *con_cls = malloc(sizeof(*body));
+        must(body != NULL, "malloc");
+        clew__buf_init(body, 16u << 20);
+        return MHD_YES;
+    }
+    if (*len) {
+        clew__buf_add(body, data, *len);
+        *len = 0;
+        return MHD_YES;
+    }
+    return reply(cls, connection, url, body);
+}
+
+static void forget(void *cls, struct MHD_Connection *connection, void **con_cls,
+                   enum MHD_RequestTerminationCode why)
+{
+    (void)cls, (void)connection, (void)why;
+    if (*con_cls)
+        clew__buf_done(*con_cls);
+    free(*con_cls);
+    *con_cls = NULL;
+}
+
+void far_start(struct far *far)
+{
+    (void)pthread_mutex_init(&far->lock, NULL);
+    (void)pthread_cond_init(&far->changed, NULL);
+    far->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, far->port,
+        NULL, NULL, take, far, MHD_OPTION_NOTIFY_COMPLETED, forget, NULL,
+        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    must(far->daemon != NULL, "MHD_start_daemon");
+    far->port = MHD_get_daemon_info(far->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+void far_stop(struct far *far)
+{
+    MHD_stop_daemon(far->daemon);
+    for (size_t i = 0; i < far->n; i++)
+        json_decref(far->requests[i].body);
+    free(far->requests);
+    (void)pthread_cond_destroy(&far->changed);
+    (void)pthread_mutex_destroy(&far->lock);
+    *far = (struct far){0};
+}
+
+bool far_wait(struct far *far, size_t n, unsigned seconds)
+{
+    struct timespec time;
+    bool reached;
+    int r = 0;
+
+    (void)clock_gettime(CLOCK_REALTIME, &time);
+    time.tv_sec += seconds;
+    (void)pthread_mutex_lock(&far->lock);
+    while (far->n < n && r == 0)
+        r = pthread_cond_timedwait(&far->changed, &far->lock, &time);
+    reached = far->n >= n;
+    (void)pthread_mutex_unlock(&far->lock);
+    return reached;
+}
+
+size_t far_count(struct far *far)
+{
+    size_t n;
+
+    (void)pthread_mutex_lock(&far->lock);
+    n = far->n;
+    (void)pthread_mutex_unlock(&far->lock);
+    return n;
+}
+
+struct pager far_pager(struct far *far)
+{
+    json_t *open = json_object(), *opened = json_object(), *value;
+    struct pager pager = {0};
+    const char *key;
+
+    (void)pthread_mutex_lock(&far->lock);
+    for (size_t i = 0; i < far->n; i++) {
+        const struct far_request *request = &far->requests[i];
+        const char *action = json_string_value(json_object_get(request->body, "event_action"));
+
+        key = json_string_value(json_object_get(request->body, "dedup_key"));
+        if (request->status != 202 || !action || !key)
+            continue;
+        if (strcmp(action, "resolve") == 0) {
+            pager.late = pager.late || !json_is_true(json_object_get(open, key));
+            json_object_set_new(open, key, json_false());
+        } else if (!json_is_true(json_object_get(open, key))) {
+            json_int_t times = json_integer_value(json_object_get(opened, key)) + 1;
+
+            json_object_set_new(open, key, json_true());
+            json_object_set_new(opened, key, json_integer(times));
+            pager.opened++;
+            if (times > pager.most)
+                pager.most = (unsigned)times;
+        }
+    }
+    (void)pthread_mutex_unlock(&far->lock);
+    json_object_foreach(open, key, value) pager.open += json_is_true(value);
+    json_decref(open);
+    json_decref(opened);
+    return pager;
+}
+
+static size_t collect(char *data, size_t size, size_t n, void *arg)
+{
+    clew__buf_add(arg, data, size * n);
+    return size * n;
+}
+
+static unsigned request(uint16_t port, const char *path, const char *body, size_t len,
+                        char **ret_text)
+{
+    CURL *easy = curl_easy_init();
+    struct clew__buf answer;
+    char url[256], *text;
+    size_t answer_len;
+    long status = 0;
+
+    clew__buf_init(&answer, 64u << 20);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", port, path);
+    (void)curl_easy_setopt(easy, CURLOPT_URL, url);
+    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT, 30L);
+    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
+    if (body) {
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+    }
+    (void)curl_easy_perform(easy);
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_cleanup(easy);
+    text = clew__buf_take(&answer, &answer_len);
+    if (ret_text)
+        *ret_text = text;
+    else
+        free(text);
+    return (unsigned)status;
+}
+
+unsigned post(uint16_t port, const char *path, const char *body, size_t len, char **ret_text)
+{
+    return request(port, path, body, len, ret_text);
+}
+
+unsigned get(uint16_t port, const char *path, char **ret_text)
+{
+    return request(port, path, NULL, 0, ret_text);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD                                                                   \
+    "storage: x\nexternal_url: https://bridge.example\nroute: {receiver: a}\n" \
+    "receivers:\n  - name: a\n    pagerduty_configs:\n      - routing_key: '" ROUTING_KEY "'\n"
+
+static struct bench bench;
+static struct clew__config *config;
+static struct made_page made;
+
+static int setup(void **state)
+{
+    (void)state;
+    bench_init(&bench);
+    config = load_config(&bench, HEAD);
+    page_init(&made, 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    page_done(&made);
+    config = clew__config_free(config);
+    bench_done(&bench);
+    return 0;
+}
+
+static const char *text_of(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+static void test_pagerduty_trigger(void **state)
+{
+    json_t *event, *payload, *details, *links;
+
+    (void)state;
+    event = page_render(config, &made.page);
+    assert_string_equal(text_of(event, "routing_key"), ROUTING_KEY);
+    assert_string_equal(text_of(event, "event_action"), "trigger");
+    assert_string_equal(text_of(event, "dedup_key"), "d1");
+    assert_string_equal(text_of(event, "client_url"), "https://bridge.example");
+    assert_true(*text_of(event, "client"));
+    payload = json_object_get(event, "payload");
+    assert_string_equal(text_of(payload, "summary"), "one is down");
+    assert_string_equal(text_of(payload, "source"), "one");
+    assert_string_equal(text_of(payload, "severity"), "critical");
+    assert_string_equal(text_of(payload, "timestamp"), "2026-11-20T20:59:17.632Z");
+    assert_string_equal(text_of(payload, "class"), "Down");
+    details = json_object_get(payload, "custom_details");
+    assert_string_equal(text_of(json_object_get(details, "labels"), "instance"), "one");
+    assert_int_equal(json_integer_value(json_object_get(details, "firing")), 1);
+    links = json_object_get(event, "links");
+    assert_int_equal(json_array_size(links), 3);
+    assert_string_equal(text_of(json_array_get(links, 0), "href"), "https://runbooks.example/Down");
+    json_decref(event);
+}
+
+static void test_pagerduty_resolve(void **state)
+{
+    json_t *event;
+
+    (void)state;
+    made.page.resolve = true;
+    event = page_render(config, &made.page);
+    assert_string_equal(text_of(event, "event_action"), "resolve");
+    assert_string_equal(text_of(event, "dedup_key"), "d1");
+    assert_string_equal(text_of(event, "routing_key"), ROUTING_KEY);
+    assert_null(json_object_get(event, "payload"));
+    json_decref(event);
+}
+
+static void test_pagerduty_severity_table(void **state)
+{
+    static const char *const cases[][2] = {
+        {"critical", "critical"}, {"CRITICAL", "critical"}, {"error", "error"},
+        {"high", "error"},        {"major", "error"},       {"warning", "warning"},
+        {"medium", "warning"},    {"info", "info"},         {"low", "info"},
+        {"none", "info"},         {"page", "error"},        {"", "error"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_t *event;
+
+        json_object_set_new(made.alerts[0].labels, "severity", json_string(cases[i][0]));
+        event = page_render(config, &made.page);
+        assert_string_equal(text_of(json_object_get(event, "payload"), "severity"), cases[i][1]);
+        json_decref(event);
+    }
+}
+
+static void test_pagerduty_configured_texts(void **state)
+{
+    json_t *event;
+
+    (void)state;
+    (void)clew__config_free(config);
+    config = load_config(&bench, HEAD "        severity: '{{ .CommonLabels.priority }}'\n"
+                                      "        description: '{{ .Labels.instance }} <down>'\n");
+    json_object_set_new(made.page.common_labels, "priority", json_string("low"));
+    event = page_render(config, &made.page);
+    assert_string_equal(text_of(json_object_get(event, "payload"), "severity"), "info");
+    assert_string_equal(text_of(json_object_get(event, "payload"), "summary"), "one <down>");
+    json_decref(event);
+}
+
+/* Whatever an alert holds, the event is one that PagerDuty takes. */
+static void test_pagerduty_limits(void **state)
+{
+    char *big = malloc(200001), name[16];
+    json_t *event, *payload;
+    char *text;
+
+    (void)state;
+    for (size_t i = 0; i < 200000; i++)
+        big[i] = "\xC3\xBC"[i % 2];
+    big[200000] = '\0';
+    json_object_set_new(made.alerts[0].annotations, "summary", json_string(big));
+    json_object_set_new(made.alerts[0].annotations, "runbook_url", json_string("javascript:x"));
+    json_object_set_new(made.alerts[0].labels, "instance", json_string(big));
+    for (unsigned i = 0; i < 500; i++) {
+        (void)snprintf(name, sizeof(name), "label%u", i);
+        json_object_set_new(made.alerts[0].labels, name, json_string(big));
+        json_object_set_new(made.alerts[0].annotations, name, json_string(big));
+    }
+    event = page_render(config, &made.page);
+    text = json_dumps(event, JSON_COMPACT);
+    assert_in_range(strlen(text), 1000, 512000);
+    free(text);
+    payload = json_object_get(event, "payload");
+    assert_int_equal(strlen(text_of(payload, "summary")), 1023 * 2 + 3);
+    assert_int_equal(strlen(text_of(payload, "source")), 254 * 2 + 3);
+    assert_int_equal(json_array_size(json_object_get(event, "links")), 2);
+    json_decref(event);
+    free(big);
+}
+
+static void test_pagerduty_is_complete_without_labels(void **state)
+{
+    json_t *event, *payload;
+
+    (void)state;
+    made.page.nalerts = 0;
+    json_object_clear(made.page.group_labels);
+    json_object_clear(made.page.common_labels);
+    event = page_render(config, &made.page);
+    payload = json_object_get(event, "payload");
+    assert_true(*text_of(payload, "summary"));
+    assert_true(*text_of(payload, "source"));
+    assert_string_equal(text_of(payload, "severity"), "error");
+    json_decref(event);
+}
+
+static void test_pagerduty_429_waits(void **state)
+{
+    struct clew__answer answer = {.status = 429, .problem = "", .retry_after = "", .body = ""};
+    struct clew__verdict verdict = clew__pagerduty.verdict(&answer);
+
+    (void)state;
+    assert_int_equal(verdict.kind, CLEW__RETRY);
+    assert_true(verdict.wait_seconds == 30);
+    assert_true(verdict.wait_all);
+    answer.retry_after = "5";
+    assert_true(clew__pagerduty.verdict(&answer).wait_seconds == 5);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_pagerduty_trigger),
+        TEST(test_pagerduty_resolve),
+        TEST(test_pagerduty_severity_table),
+        TEST(test_pagerduty_configured_texts),
+        TEST(test_pagerduty_limits),
+        TEST(test_pagerduty_is_complete_without_labels),
+        cmocka_unit_test(test_pagerduty_429_waits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

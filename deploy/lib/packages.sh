@@ -3,7 +3,7 @@
 
 CLEW_PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev
   libmicrohttpd-dev libjansson-dev libsnappy-dev zlib1g-dev libsqlite3-dev libyaml-dev nettle-dev"
-CLEW_PACKAGES_DEMO="prometheus prometheus-alertmanager curl jq ca-certificates procps"
+CLEW_PACKAGES_DEMO="prometheus prometheus-alertmanager curl jq ca-certificates"
 CLEW_PACKAGES_TESTS="libcmocka-dev"
 
 # packages_ensure PACKAGE…: installs those that are missing, asking for root

@@ -10,14 +10,13 @@
  * requests in hand, which the stop waits for. */
 #include "intake.h"
 
+#include "answer.h"
 #include "listen.h"
 
 #include <common/instant.h>
 #include <common/metrics.h>
 
 #include <clew/mhd.h>
-
-#include <json.h>
 
 #include <errno.h>
 #include <malloc.h>
@@ -33,6 +32,7 @@
 #define BODIES_MAX 4u          /* so many bodies of the largest size in memory */
 #define ANSWER_MAX (64u << 20) /* bytes of a view */
 #define LARGE_BODY (1u << 20)
+#define LOGGED_MAX 100u /* lines about the alerts of one webhook */
 
 struct clew__intake {
     const struct clew__config *config;
@@ -57,73 +57,6 @@ struct request {
 
 static const char webhook_path[] = "/api/v1/alertmanager";
 
-/* Answers with JSON; takes text, a heap string. */
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text,
-                              size_t len)
-{
-    struct MHD_Response *response =
-        text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
-    enum MHD_Result result;
-
-    if (!response) {
-        free(text);
-        return MHD_NO;
-    }
-    (void)MHD_add_response_header(response, "Content-Type", "application/json");
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        (void)MHD_add_response_header(response, "Allow", "GET, POST");
-    if (status == MHD_HTTP_UNAUTHORIZED)
-        (void)MHD_add_response_header(response, "WWW-Authenticate",
-                                      "Basic realm=\"alertbridge\", Bearer");
-    result = clew_mhd_respond(connection, status, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-static enum MHD_Result answer_error(struct MHD_Connection *connection, unsigned status,
-                                    const char *reason)
-{
-    struct clew__buf json;
-    size_t len = 0;
-    char *text;
-
-    clew__buf_init(&json, 8192);
-    clew__buf_adds(&json, "{\"error\":");
-    clew__json_string(&json, reason, strlen(reason));
-    clew__buf_adds(&json, "}\n");
-    text = clew__buf_take(&json, &len);
-    return answer(connection, status, text, len);
-}
-
-/* Neither is configured: open. Either is right: in. */
-static bool authorized(const struct clew__config *config, struct MHD_Connection *connection)
-{
-    bool basic = config->username && *config->username;
-    bool bearer = config->bearer_token && *config->bearer_token;
-    const char *header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
-    char *password = NULL, *username;
-    bool right = false;
-
-    if (!basic && !bearer)
-        return true;
-    if (!header)
-        return false;
-    if (bearer && strncasecmp(header, "Bearer ", 7) == 0)
-        return clew__secret_equal(header + 7, config->bearer_token);
-    if (!basic)
-        return false;
-    username = MHD_basic_auth_get_username_password(connection, &password);
-    if (username && password) {
-        bool same_name = clew__secret_equal(username, config->username);
-        bool same_password = clew__secret_equal(password, config->password);
-
-        right = same_name && same_password;
-    }
-    MHD_free(username);
-    MHD_free(password);
-    return right;
-}
-
 static double seconds_since(int64_t instant)
 {
     return (double)(clew__instant_now() - instant) / 1e9;
@@ -143,7 +76,7 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, const struct re
         clew_error("webhook refused", clew_kv("status", status), clew_kv("reason", reason));
     else
         clew_warn("webhook refused", clew_kv("status", status), clew_kv("reason", reason));
-    return answer_error(connection, status, reason);
+    return clew__answer_error(connection, status, reason);
 }
 
 static void take_header(void *arg, const char *name, const char *value)
@@ -162,7 +95,7 @@ static void take_header(void *arg, const char *name, const char *value)
 static void report(const struct request *request, const struct clew__apply *apply)
 {
     const struct clew__notification *n = apply->notification;
-    uint64_t nfired = 0, nresolved = 0, nrepeats = 0;
+    uint64_t nfired = 0, nresolved = 0, nrepeats = 0, nlogged = 0;
 
     for (size_t i = 0; i < n->nalerts; i++) {
         const struct clew__alert *alert = &n->alerts[i];
@@ -173,6 +106,10 @@ static void report(const struct request *request, const struct clew__apply *appl
         }
         nfired += alert->change == CLEW__CHANGE_FIRED || alert->change == CLEW__CHANGE_REFIRED;
         nresolved += alert->change == CLEW__CHANGE_RESOLVED;
+        if (nlogged++ == LOGGED_MAX)
+            clew_info("further changes are in the store's audit only");
+        if (nlogged > LOGGED_MAX)
+            continue;
         clew_info("alert changed", clew_kv("fingerprint", alert->fingerprint),
                   clew_kv("alertname", clew__page_value(alert->labels, "alertname")),
                   clew_kv("status", alert->firing ? "firing" : "resolved"),
@@ -231,7 +168,7 @@ static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Conn
                    (unsigned long long)apply.ndeliveries);
     text = clew__buf_take(&json, &len);
     done_notification(&notification, request);
-    return answer(connection, MHD_HTTP_OK, text, len);
+    return clew__answer_text(connection, MHD_HTTP_OK, text, len);
 }
 
 static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Connection *connection,
@@ -246,10 +183,10 @@ static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Conne
     r = clew__store_read(intake->store, view, &json);
     if (r < 0) {
         clew__buf_done(&json);
-        return answer_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, clew_last_error());
+        return clew__answer_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, clew_last_error());
     }
     text = clew__buf_take(&json, &len);
-    return answer(connection, MHD_HTTP_OK, text, len);
+    return clew__answer_text(connection, MHD_HTTP_OK, text, len);
 }
 
 /* The head of a webhook: what can be refused before the body is read. */
@@ -257,7 +194,7 @@ static unsigned check_head(struct clew__intake *intake, struct MHD_Connection *c
 {
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
 
-    if (!authorized(intake->config, connection))
+    if (!clew__authorized(intake->config, connection))
         return MHD_HTTP_UNAUTHORIZED;
     if (length && strtoull(length, NULL, 10) > intake->config->max_body_bytes)
         return MHD_HTTP_CONTENT_TOO_LARGE;
@@ -330,12 +267,14 @@ static enum MHD_Result handle_rest(struct clew__intake *intake, struct MHD_Conne
                                                                       : NULL;
 
     if (!view && strcmp(url, webhook_path) != 0)
-        return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such path");
+        return clew__answer_error(connection, MHD_HTTP_NOT_FOUND, "no such path");
     clew_mhd_route(url);
     if (!view || strcmp(method, "GET") != 0)
-        return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "another method is needed");
-    if (!authorized(intake->config, connection))
-        return answer_error(connection, MHD_HTTP_UNAUTHORIZED, refusal(MHD_HTTP_UNAUTHORIZED));
+        return clew__answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+                                  "another method is needed");
+    if (!clew__authorized(intake->config, connection))
+        return clew__answer_error(connection, MHD_HTTP_UNAUTHORIZED,
+                                  refusal(MHD_HTTP_UNAUTHORIZED));
     return answer_view(intake, connection, view);
 }
 

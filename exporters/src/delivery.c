@@ -434,16 +434,8 @@ int clew__delivery_flush(uint64_t deadline_ns)
     return wait_until(deadline_ns, atomic_fetch_add(&flush_wanted, 1) + 1) ? 0 : -ETIMEDOUT;
 }
 
-void clew__delivery_stop(uint64_t deadline_ns)
+static void forget_destinations(void)
 {
-    if (!atomic_exchange(&running, false))
-        return;
-    atomic_store(&stop_at_ns, deadline_ns);
-    atomic_store(&stopping, true);
-    /* The thread keeps the deadline itself; the little more is for its end. */
-    if (!wait_until(deadline_ns + 1000000000u, 0))
-        return;
-    pthread_join(thread, NULL);
     for (size_t i = 0; i < nlines; i++) {
         struct line *line = &lines[i];
 
@@ -454,6 +446,24 @@ void clew__delivery_stop(uint64_t deadline_ns)
         clew__buf_done(&line->body);
         clew__buf_done(&line->answer);
     }
-    curl_multi_cleanup(multi);
     nlines = 0;
+}
+
+void clew__delivery_stop(uint64_t deadline_ns)
+{
+    if (!atomic_exchange(&running, false)) {
+        if (!atomic_load(&forked))
+            forget_destinations(); /* added by a start that failed */
+        return;
+    }
+    atomic_store(&stop_at_ns, deadline_ns);
+    atomic_store(&stopping, true);
+    /* The thread keeps the deadline itself; the little more is for its end. */
+    if (!wait_until(deadline_ns + 1000000000u, 0))
+        return;
+    pthread_join(thread, NULL);
+    forget_destinations();
+    curl_multi_cleanup(multi);
+    atomic_store(&stopping, false);
+    ended = false;
 }

@@ -146,6 +146,7 @@ int clew__loki_add(const struct clew__settings *s)
 {
     static const struct clew_sink_ops ops = {"loki", take_line, NULL, clew__delivery_batch_end,
                                              NULL};
+    static bool sink_is_added; /* by a start that failed later */
     int n, err;
 
     settings = s;
@@ -166,5 +167,9 @@ int clew__loki_add(const struct clew__settings *s)
                                              .encode = clew__loki_encode,
                                              .judge = clew__loki_judge};
     err = clew__delivery_add(&destination);
-    return err < 0 ? err : clew_sink_add(&ops, &destination);
+    if (err == 0 && !sink_is_added) {
+        err = clew_sink_add(&ops, &destination);
+        sink_is_added = err == 0;
+    }
+    return err;
 }

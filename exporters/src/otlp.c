@@ -285,6 +285,7 @@ int clew__otlp_add(const struct clew__settings *s)
 {
     static const struct clew_sink_ops ops = {"otlp", NULL, take_span, clew__delivery_batch_end,
                                              NULL};
+    static bool sink_is_added; /* by a start that failed later */
     int n, err;
 
     settings = s;
@@ -303,5 +304,9 @@ int clew__otlp_add(const struct clew__settings *s)
                                              .encode = clew__otlp_encode,
                                              .judge = clew__otlp_judge};
     err = clew__delivery_add(&destination);
-    return err < 0 ? err : clew_sink_add(&ops, &destination);
+    if (err == 0 && !sink_is_added) {
+        err = clew_sink_add(&ops, &destination);
+        sink_is_added = err == 0;
+    }
+    return err;
 }

@@ -21,14 +21,24 @@ static _Atomic enum { NEVER, RUNNING, STOPPED } state;
 static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic pid_t owner;
 
+/* What cannot be taken back and need not be: a failed start may be repeated. */
+static int start_metrics(void)
+{
+    static bool done;
+    int err = done ? 0 : clew__self_metrics_start();
+
+    if (err == 0 && !done)
+        err = clew__red_start();
+    done = done || err == 0;
+    return err;
+}
+
 static int start_parts(const char *service, const char *version)
 {
     int err = clew__settings_read(&settings);
 
     if (err == 0)
-        err = clew__red_start();
-    if (err == 0)
-        err = clew__self_metrics_start();
+        err = start_metrics();
     if (err == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         err = clew_set_error(-ENOMEM, "libcurl could not be initialised");
     if (err == 0 && settings.management)

@@ -35,6 +35,7 @@ struct line {
     struct clew__buf body; /* of the current batch; len 0: none */
     size_t records;
     unsigned attempts;
+    unsigned doubtful; /* of these, answered RETRY_FEW */
     uint64_t retry_at_ns;
     struct clew__buf answer;
     uint64_t told_at_ns;
@@ -82,6 +83,7 @@ static void forget_body(struct line *line)
     clew__buf_done(&line->body);
     line->records = 0;
     line->attempts = 0;
+    line->doubtful = 0;
     line->retry_at_ns = 0;
 }
 
@@ -142,6 +144,29 @@ static void tell(struct line *line, const struct clew__answer *answer, const cha
               clew_kv("records", line->records));
 }
 
+/* Whether the far side's answer has the value of one of our headers in it, as a
+ * server that echoes requests does. What describes the body is no secret. */
+static bool repeats_secret(const struct line *line)
+{
+    const char *header = line->to->headers;
+
+    while (line->answer.len && *header) {
+        size_t len = strcspn(header, "\n");
+        const char *value = memchr(header, ' ', len);
+        const char *last = memrchr(header, ' ', len); /* "Bearer TOKEN": the token */
+
+        if (value && strncmp(header, "Content-", 8) != 0) {
+            size_t n = len - (size_t)(last + 1 - header);
+
+            if (n >= 4 && memmem(line->answer.data, line->answer.len, last + 1, n))
+                return true;
+        }
+        header += len;
+        header += *header == '\n';
+    }
+    return false;
+}
+
 static void finish(struct line *line, CURLcode code)
 {
     struct clew__answer answer = {.records = line->records,
@@ -162,7 +187,10 @@ static void finish(struct line *line, CURLcode code)
         verdict = CLEW__RETRY;
     }
     if (verdict == CLEW__RETRY_FEW)
-        verdict = line->attempts < FEW ? CLEW__RETRY : CLEW__PERMANENT;
+        verdict = ++line->doubtful < FEW ? CLEW__RETRY : CLEW__PERMANENT;
+    if (repeats_secret(line))
+        (void)snprintf(answer.reason, sizeof(answer.reason),
+                       "(left out: the answer repeats a credential)");
     switch (verdict) {
     case CLEW__DONE:
         clew_series_add(line->accepted, (double)(line->records - answer.rejected));
@@ -248,6 +276,24 @@ static void say_flushed(uint64_t ticket, bool at_end)
     pthread_mutex_unlock(&lock);
 }
 
+/* At the end: what could not be sent in time is lost for the far side. */
+static void count_unsent(void)
+{
+    struct clew__batch *batch;
+    uint64_t wait;
+
+    for (size_t i = 0; i < nlines; i++) {
+        struct clew__batcher *batcher = lines[i].to->batcher;
+
+        if (lines[i].body.len)
+            atomic_fetch_add(&batcher->dropped, lines[i].records);
+        while ((batch = clew__batcher_take(batcher, true, &wait))) {
+            atomic_fetch_add(&batcher->dropped, batch->n);
+            clew__batch_free(batch);
+        }
+    }
+}
+
 static void *deliver(void *arg)
 {
     uint64_t flushed = 0;
@@ -273,6 +319,7 @@ static void *deliver(void *arg)
         if (wait)
             (void)curl_multi_poll(multi, NULL, 0, (int)(wait / 1000000 + 1), NULL);
     }
+    count_unsent();
     say_flushed(flushed, true);
     return NULL;
 }

@@ -113,6 +113,22 @@ bool clew__loki_encode(const struct clew__batch *batch, struct clew__buf *ret_bo
     return good;
 }
 
+/* Loki says "…, total ignored: N out of M" when it kept the others; without such
+ * words all are counted as refused. */
+static size_t rejected_lines(const struct clew__answer *answer)
+{
+    static const char words[] = "total ignored: ";
+    const char *at = memmem(answer->body, answer->len, words, sizeof(words) - 1);
+    const char *end = answer->body + answer->len;
+    size_t n = 0;
+
+    if (!at)
+        return answer->records;
+    for (at += sizeof(words) - 1; at < end && isdigit((unsigned char)*at); at++)
+        n = n > answer->records ? n : n * 10 + (size_t)(*at - '0');
+    return n && n < answer->records ? n : answer->records;
+}
+
 enum clew__verdict clew__loki_judge(struct clew__answer *answer)
 {
     clew__answer_reason(answer, answer->body, answer->len);
@@ -120,9 +136,8 @@ enum clew__verdict clew__loki_judge(struct clew__answer *answer)
         return CLEW__DONE;
     switch (answer->status) {
     case 400:
-        /* Some or all lines were refused, the others are stored, and nobody
-         * says how many: never again, and counted as if all had been. */
-        answer->rejected = answer->records;
+        /* Some or all lines were refused, the others are stored: never again. */
+        answer->rejected = rejected_lines(answer);
         return CLEW__DONE;
     case 429:
     case 502:

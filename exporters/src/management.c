@@ -189,6 +189,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 
 /* ---- the server -------------------------------------------------------------------------- */
 
+/* The child of a fork serves nothing. */
+static void in_child(void)
+{
+    port = 0;
+}
+
 int clew__management_start(const struct sockaddr_storage *address)
 {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL;
@@ -207,6 +213,7 @@ int clew__management_start(const struct sockaddr_storage *address)
                               strerror(errno ? errno : EADDRINUSE));
     info = MHD_get_daemon_info(http, MHD_DAEMON_INFO_BIND_PORT);
     port = info ? info->port : 0;
+    (void)pthread_atfork(NULL, NULL, in_child);
     return 0;
 }
 

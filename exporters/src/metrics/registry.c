@@ -66,8 +66,7 @@ static uint64_t hash_values(const struct clew_metric *metric, const char *const 
     return hash;
 }
 
-/* Values are told apart by their 64-bit hash alone: what is kept of them is
- * cleaned and cut, so there is no original to compare with. */
+/* Values are told apart by their 64-bit hash alone. */
 static struct clew_series *find(const struct clew_metric *metric, uint64_t hash)
 {
     for (size_t i = hash % TABLE_SLOTS;; i = (i + 1) % TABLE_SLOTS) {
@@ -130,8 +129,8 @@ static void link_series(struct clew_metric *metric, struct clew_series *series)
     metric->nseries++;
 }
 
-static struct clew_series *add_series(struct clew_metric *metric, const char *const *values,
-                                      uint64_t hash)
+static struct clew_series *add_clean_series(struct clew_metric *metric, const char *const *values,
+                                            uint64_t hash)
 {
     struct clew_series *series;
 
@@ -159,6 +158,26 @@ out:
     return series;
 }
 
+/* Values that look alike on the page, cleaned and cut, are one series. Such odd
+ * ones are looked up under the lock each time. */
+static struct clew_series *add_series(struct clew_metric *metric, const char *const *values)
+{
+    char *clean[CLEW_METRIC_LABELS_MAX] = {NULL};
+    struct clew_series *series = metric->overflow;
+    uint64_t hash;
+    size_t i;
+
+    for (i = 0; i < metric->nlabels && (clean[i] = clean_copy(values[i], LABEL_VALUE_MAX)); i++)
+        ;
+    if (i == metric->nlabels) {
+        hash = hash_values(metric, (const char *const *)clean);
+        series = add_clean_series(metric, (const char *const *)clean, hash);
+    }
+    while (i > 0)
+        free(clean[--i]);
+    return series;
+}
+
 struct clew_series *clew_metric_series(struct clew_metric *metric, const char *const *label_values)
 {
     static const char *const none[] = {NULL};
@@ -175,7 +194,7 @@ struct clew_series *clew_metric_series(struct clew_metric *metric, const char *c
             return metric->overflow;
     hash = hash_values(metric, values);
     series = find(metric, hash);
-    return series ? series : add_series(metric, values, hash);
+    return series ? series : add_series(metric, values);
 }
 
 /* ---- metrics ------------------------------------------------------------------------ */
@@ -194,13 +213,24 @@ static void free_metric(struct clew_metric *metric)
     free(metric);
 }
 
+static bool has_label(const struct clew_metric *metric, const char *name)
+{
+    for (size_t i = 0; i < metric->nlabels; i++)
+        if (strcmp(metric->labels[i], name) == 0)
+            return true;
+    return false;
+}
+
 static bool set_labels(struct clew_metric *metric, const char *const *names)
 {
     for (; names && *names; names++) {
         if (metric->nlabels == CLEW_METRIC_LABELS_MAX || !name_is_good(*names, false) ||
             strncmp(*names, "__", 2) == 0 ||
-            (metric->type == METRIC_HISTOGRAM && strcmp(*names, "le") == 0)) {
-            (void)clew_set_error(-EINVAL, "metric %s: bad label name \"%.64s\", or too many",
+            (metric->type == METRIC_HISTOGRAM && strcmp(*names, "le") == 0) ||
+            has_label(metric, *names)) {
+            (void)clew_set_error(-EINVAL,
+                                 "metric %s: label name \"%.64s\" is bad, there twice or one too "
+                                 "many",
                                  metric->name, *names);
             return false;
         }
@@ -275,6 +305,18 @@ static bool same_labels(const struct clew_metric *metric, const char *const *nam
     return n == metric->nlabels;
 }
 
+/* OpenMetrics calls the family of the counter x_total x, so no other may. */
+static bool same_family(const struct clew_metric *metric, enum metric_type type, const char *name)
+{
+    size_t a = strlen(metric->name), b = strlen(name);
+
+    if (metric->type == METRIC_COUNTER)
+        a -= 6;
+    if (type == METRIC_COUNTER)
+        b -= 6;
+    return (a == b && strncmp(metric->name, name, a) == 0) || strcmp(metric->name, name) == 0;
+}
+
 static struct clew_metric *get(enum metric_type type, const char *name, const char *help,
                                const char *const *label_names, const double *bounds, size_t nbounds)
 {
@@ -289,10 +331,14 @@ static struct clew_metric *get(enum metric_type type, const char *name, const ch
         return NULL;
     }
     pthread_mutex_lock(&lock);
-    for (metric = atomic_load(&first); metric && strcmp(metric->name, name) != 0;
+    for (metric = atomic_load(&first); metric && !same_family(metric, type, name);
          metric = metric->next)
         ;
-    if (metric && (metric->type != type || !same_labels(metric, label_names))) {
+    if (metric && strcmp(metric->name, name) != 0) {
+        (void)clew_set_error(-EEXIST, "metric %s: %s is the same family in OpenMetrics", name,
+                             metric->name);
+        metric = NULL;
+    } else if (metric && (metric->type != type || !same_labels(metric, label_names))) {
         (void)clew_set_error(-EEXIST, "metric %s: exists with another type or other labels", name);
         metric = NULL;
     } else if (!metric) {

@@ -96,6 +96,8 @@ static double scalar_of(const struct clew_series *series)
     uint64_t whole = 0;
     double fraction = 0;
 
+    if (callback && series->metric->type == METRIC_COUNTER)
+        return fmax(callback(series->callback_arg), 0); /* no counter is negative */
     if (callback)
         return callback(series->callback_arg);
     if (series->metric->type == METRIC_GAUGE)

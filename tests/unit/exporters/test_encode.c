@@ -230,6 +230,29 @@ static void test_encode_verdicts(void **state)
     }
 }
 
+static void test_encode_loki_says_how_many(void **state)
+{
+    static const struct {
+        const char *body;
+        size_t rejected;
+    } table[] = {
+        {"entry too old, total ignored: 2 out of 5", 2},
+        {"total ignored: 0 out of 5", 5},
+        {"total ignored: 99999999999999999999999 out of 5", 5},
+        {"total ignored: ", 5},
+        {"parse error", 5},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct clew__answer a = {
+            .status = 400, .body = table[i].body, .len = strlen(table[i].body), .records = 5};
+
+        assert_int_equal(clew__loki_judge(&a), CLEW__DONE);
+        assert_int_equal(a.rejected, table[i].rejected);
+    }
+}
+
 static void test_encode_partial_success_is_counted(void **state)
 {
     struct clew__answer a = {
@@ -276,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_encode_loki_leaves_out_what_is_unknown),
         cmocka_unit_test(test_encode_otlp_request),
         cmocka_unit_test(test_encode_verdicts),
+        cmocka_unit_test(test_encode_loki_says_how_many),
         cmocka_unit_test(test_encode_partial_success_is_counted),
         cmocka_unit_test(test_encode_batcher_bounds_and_counts),
     };

@@ -61,6 +61,12 @@ static double sample(const char *name)
     return value;
 }
 
+static void run(int (*scenario)(void *))
+{
+    child_run(scenario, NULL);
+    assert_int_equal(child.status, 0);
+}
+
 static int accepted(void *arg)
 {
     static const struct fake_answer answers[] = {{204, NULL, NULL, 0}};
@@ -129,6 +135,56 @@ static int retried(void *arg)
     return 0;
 }
 
+static int echoes(void *arg)
+{
+    static const struct fake_answer answers[] = {
+        {400, NULL, "you sent Authorization: Bearer hush-hush", 40}, {204, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+
+    (void)arg;
+    use("CLEW_LOKI_URL", fake_http_port(server));
+    setenv("CLEW_LOKI_BEARER_TOKEN", "hush-hush", 1);
+    setenv("CLEW_LOG_OUTPUT", "stdout", 1);
+    CHECK(clew_start("s", "1") == 0);
+    clew_info("line");
+    CHECK(clew_flush(5000) == 0);
+    clew_stop();
+    fake_http_stop(server);
+    return 0;
+}
+
+static void test_export_secrets_stay_out_of_the_log(void **state)
+{
+    (void)state;
+    run(echoes);
+    assert_int_equal(child_count("export failed"), 1);
+    assert_null(strstr(child.output, "hush"));
+}
+
+/* Answers of an outage do not count against a batch; a 500 alone does not end it. */
+static int outage_then_500(void *arg)
+{
+    static const struct fake_answer answers[] = {
+        {503, NULL, NULL, 0}, {503, NULL, NULL, 0}, {500, NULL, NULL, 0}, {204, NULL, NULL, 0}};
+    struct fake_http *server = fake_http_start(answers, N(answers));
+
+    (void)arg;
+    use("CLEW_LOKI_URL", fake_http_port(server));
+    CHECK(clew_start("s", "1") == 0);
+    clew_info("line");
+    CHECK(clew_flush(20000) == 0);
+    CHECK(sample("clew_export_records_total{destination=\"loki\",outcome=\"rejected\"}") == 0);
+    clew_stop();
+    fake_http_stop(server);
+    return 0;
+}
+
+static void test_export_outage_and_errors(void **state)
+{
+    (void)state;
+    run(outage_then_500);
+}
+
 static int refused_then_up(void *arg)
 {
     static const struct fake_answer answers[] = {{200, NULL, NULL, 0}};
@@ -170,6 +226,7 @@ static int hangs(void *arg)
     clew_stop();
     took = now_ns() - before;
     CHECK(took < UINT64_C(900000000));
+    CHECK(sample("clew_export_records_total{destination=\"loki\",outcome=\"dropped\"}") == 1);
     CHECK(fake_http_count(server) == 1);
     fake_http_stop(server);
     return 0;
@@ -183,10 +240,12 @@ static int forks(void *arg)
 
     (void)arg;
     use("CLEW_LOKI_URL", fake_http_port(server));
+    setenv("CLEW_MANAGEMENT_ADDRESS", "127.0.0.1:0", 1);
     CHECK(clew_start("s", "1") == 0);
     clew_info("parent");
     if (fork() == 0) {
         clew_info("child");
+        CHECK(clew_management_port() == 0);
         exit(0); /* must neither hang nor send the parent's lines again */
     }
     wait(&status);
@@ -197,12 +256,6 @@ static int forks(void *arg)
     clew_stop();
     fake_http_stop(server);
     return 0;
-}
-
-static void run(int (*scenario)(void *))
-{
-    child_run(scenario, NULL);
-    assert_int_equal(child.status, 0);
 }
 
 static void test_export_accepted(void **state)
@@ -365,6 +418,8 @@ int main(void)
         TEST(test_export_rejected_is_not_repeated),
         TEST(test_export_retries_no_earlier_than_told),
         TEST(test_export_waits_for_the_far_side),
+        TEST(test_export_secrets_stay_out_of_the_log),
+        TEST(test_export_outage_and_errors),
         TEST(test_export_shutdown_keeps_its_deadline),
         TEST(test_export_fork_sends_nothing_twice),
         TEST(test_export_management_pages),

@@ -81,8 +81,9 @@ static void test_metrics_hostile_text_keeps_the_page_whole(void **state)
     long_value[999] = '\0';
     clew_series_add(clew_metric_series(metric, LABELS("x\"y\\z\nw", "\xff\xfe")), 1);
     clew_series_add(clew_metric_series(metric, LABELS("long", long_value)), 1);
+    clew_series_add(clew_metric_series(metric, LABELS("x\"y\\z\nw", "\xfe\xff")), 1);
     assert_on_page("# HELP hostile_total line\\nbreak \\\\ \"q\" \xEF\xBF\xBD\n");
-    assert_on_page("hostile_total{a=\"x\\\"y\\\\z\\nw\",b=\"\xEF\xBF\xBD\xEF\xBF\xBD\"} 1.0\n");
+    assert_on_page("hostile_total{a=\"x\\\"y\\\\z\\nw\",b=\"\xEF\xBF\xBD\xEF\xBF\xBD\"} 2.0\n");
     memset(long_value, 'v', 256);
     long_value[256] = '\0';
     char expected[1100];
@@ -103,6 +104,9 @@ static void test_metrics_bad_definitions_are_refused(void **state)
     assert_null(clew_histogram("h", "H.", LABELS("le"), NULL, 0));
     assert_null(clew_histogram("h", "H.", NULL, backwards, 2));
     assert_non_null(strstr(clew_last_error(), "ascending"));
+    assert_null(clew_gauge("g", "H.", LABELS("a", "a")));
+    assert_non_null(clew_counter("family_total", "H.", NULL));
+    assert_null(clew_gauge("family", "H.", NULL));
     assert_non_null(clew_gauge("once", "H.", LABELS("a")));
     assert_ptr_equal(clew_gauge("once", "H.", LABELS("a")), clew_gauge("once", "H.", LABELS("a")));
     assert_null(clew_gauge("once", "H.", LABELS("b")));

@@ -174,7 +174,9 @@ static void test_config_values(void **state)
     assert_false(receiver->integrations[2].send_resolved);
     assert_false(receiver->integrations[2].per_alert);
     assert_string_equal(receiver->integrations[2].url, "https://events.pagerduty.com/v2/enqueue");
+    assert_null(strstr(receiver->integrations[0].target, "hooks.example"));
     assert_null(strstr(receiver->integrations[2].target, "key-from-file"));
+    assert_string_not_equal(receiver->integrations[0].target, receiver->integrations[1].target);
     assert_non_null(strstr(warnings, "good.yml:9: receiver \"both\": slack[1]"));
     assert_null(clew__config_integration(config, receiver->integrations[1].target, "both"));
     assert_ptr_equal(clew__config_integration(config, receiver->integrations[2].target, "gone"),

@@ -5,6 +5,8 @@
 #include <common/instant.h>
 #include <delivery/delivery.h>
 
+#include <clew/sink.h>
+
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,6 +191,42 @@ static void test_delivery_honours_retry_after(void **state)
     wait_for_queue(0);
 }
 
+static unsigned limit_events(struct far *self, const struct far_request *request, const char **text,
+                             const char **retry_after)
+{
+    unsigned *n = self->arg;
+
+    (void)text;
+    if (strncmp(request->path, "/v2/", 4) != 0 || (*n)++ > 0)
+        return strncmp(request->path, "/v2/", 4) == 0 ? 202 : 200;
+    *retry_after = "2";
+    return 429;
+}
+
+/* A limit is one of the routing key, so it holds for its other incidents too. */
+static void test_delivery_limit_holds_for_the_target(void **state)
+{
+    const struct made_alert alerts[] = {FIRING(1), FIRING(2), FIRING(3)};
+    unsigned n = 0;
+    int64_t told = 0;
+
+    (void)state;
+    far.arg = &n;
+    far.decide = limit_events;
+    apply(alerts, 3);
+    assert_true(far_wait(&far, 5, 20));
+    for (size_t i = 0; i < far.n; i++) {
+        if (strcmp(action(i), "slack") == 0)
+            continue;
+        if (told)
+            assert_true(far.requests[i].at - told >= 2 * CLEW__SECOND_NS);
+        else
+            told = far.requests[i].at;
+    }
+    wait_for_queue(0);
+    assert_int_equal(far_pager(&far).opened, 3);
+}
+
 static unsigned refuse_host_1(struct far *self, const struct far_request *request,
                               const char **text, const char **retry_after)
 {
@@ -276,6 +314,23 @@ static void test_delivery_stop_cuts_a_hanging_request(void **state)
     assert_int_equal(queue().queued, 2); /* for the next start */
 }
 
+/* What is exported about the requests. Written by the collector's thread, read
+ * after a flush. */
+static struct clew__buf spans;
+
+static void take_span(void *self, const struct clew_span_record *span)
+{
+    (void)self;
+    clew__buf_addf(&spans, "%s:", span->name);
+    for (size_t i = 0; i < span->nattributes; i++)
+        if (span->attributes[i].type == CLEW_TYPE_STRING)
+            clew__buf_addf(&spans, " %s=%.*s", span->attributes[i].key,
+                           (int)span->attributes[i].value.len, span->attributes[i].value.as.s);
+    clew__buf_addc(&spans, '\n');
+}
+
+static const struct clew_sink_ops span_sink = {.name = "test", .span = take_span};
+
 /* The lines about a page carry the ids of the webhook that caused it, and nothing
  * that is secret, not even when the far side says it aloud. */
 static void test_delivery_log_has_no_secret(void **state)
@@ -284,6 +339,8 @@ static void test_delivery_log_has_no_secret(void **state)
     char *log;
 
     (void)state;
+    clew__buf_init(&spans, 1u << 20);
+    assert_int_equal(clew_sink_add(&span_sink, NULL), 0);
     far.decide = refuse_host_1;
     apply(firing, 2);
     assert_true(far_wait(&far, 3, 10));
@@ -295,6 +352,9 @@ static void test_delivery_log_has_no_secret(void **state)
     assert_non_null(strstr(log, "\"request_id\":\"the-request\""));
     assert_non_null(strstr(log, "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\""));
     assert_null(strstr(log, "SECRET"));
+    clew__buf_addc(&spans, '\0');
+    assert_non_null(strstr(spans.data, "url.full=http://127.0.0.1/"));
+    assert_null(strstr(spans.data, "SECRET"));
     free(log);
 }
 
@@ -306,6 +366,7 @@ int main(void)
         TEST(test_delivery_delivers),
         TEST(test_delivery_retries_in_order),
         TEST(test_delivery_honours_retry_after),
+        TEST(test_delivery_limit_holds_for_the_target),
         TEST(test_delivery_dead_letter_blocks_nobody),
         TEST(test_delivery_gives_up_after_three_days),
         TEST(test_delivery_hanging_slack_delays_nobody_else),

@@ -48,7 +48,8 @@ void clew__delivery_wake(void);
 void clew__delivery_batch_end(void *destination);
 /* Sends everything that is queued now; 0, -ETIMEDOUT. */
 int clew__delivery_flush(uint64_t deadline_ns);
-/* The same, then ends the thread; what could not be sent is counted. */
+/* The same, then ends the thread, at most a second after the deadline; what
+ * could not be sent is counted. */
 void clew__delivery_stop(uint64_t deadline_ns);
 
 #endif

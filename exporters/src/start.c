@@ -77,7 +77,7 @@ int clew_start(const char *service, const char *version)
         return clew_set_error(-ESHUTDOWN, "Clewline was stopped and cannot start again");
     err = start_parts(service, version);
     if (err < 0) {
-        clew__delivery_stop(0);
+        clew__delivery_stop(clew__now_ns());
         clew__management_stop();
         return err;
     }

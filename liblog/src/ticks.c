@@ -21,14 +21,13 @@ struct pair {
 static struct pair base;      /* where the measured stretch begins */
 static uint64_t rate_from_ns; /* until then the stretch is too short: the old rate is better */
 
-static bool has_invariant_tsc(void)
+/* Before main(), so that every thread that ever reads the ticks agrees. */
+__attribute__((constructor)) static void choose_source(void)
 {
 #if defined(__x86_64__)
     unsigned a, b, c, d;
 
-    return __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & (1u << 8));
-#else
-    return false;
+    clew__ticks_from_tsc = __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & (1u << 8));
 #endif
 }
 
@@ -60,7 +59,6 @@ void clew__ticks_init(struct clew__clock *ret_clock)
 {
     struct pair now;
 
-    clew__ticks_from_tsc = has_invariant_tsc();
     if (!clew__ticks_from_tsc) {
         *ret_clock = (struct clew__clock){0, 0, UINT64_C(1) << 32};
         return;

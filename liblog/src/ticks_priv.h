@@ -30,7 +30,7 @@ static inline uint64_t clew__ticks(void)
     return clew__realtime_ns();
 }
 
-/* Chooses the source and makes a first, rough clock. Once per process. */
+/* Makes a first, rough clock. Once per process. */
 void clew__ticks_init(struct clew__clock *ret_clock);
 /* Makes the clock better from a longer base; follows steps of the wall clock. */
 void clew__ticks_calibrate(struct clew__clock *clock);

@@ -280,6 +280,7 @@ struct clew_scope clew_extract_context(const struct clew_extract *extract, bool 
         flags &= (uint8_t)~CLEW_TRACE_SAMPLED;
     clew_context_set_trace(context, trace_id, flags);
     context->baggage = clew__baggage_join(extract->baggage, extract->nbaggage);
-    *ret_remote = remote;
+    if (ret_remote)
+        *ret_remote = remote;
     return scope;
 }

@@ -235,10 +235,11 @@ static int hangs(void *arg)
 static int forks(void *arg)
 {
     static const struct fake_answer answers[] = {{204, NULL, NULL, 0}};
-    struct fake_http *server = fake_http_start(answers, N(answers));
+    static struct fake_http *server; /* the child, too, still knows of it */
     int status;
 
     (void)arg;
+    server = fake_http_start(answers, N(answers));
     use("CLEW_LOKI_URL", fake_http_port(server));
     setenv("CLEW_MANAGEMENT_ADDRESS", "127.0.0.1:0", 1);
     CHECK(clew_start("s", "1") == 0);

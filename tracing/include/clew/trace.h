@@ -95,7 +95,7 @@ CLEW_PUBLIC void clew_extract_header(struct clew_extract *extract, const char *n
  * started anew (malformed traceparent, W3C Trace Context section 4.3).
  *
  * owner    the caller: clew_scope_release()
- * ret_remote  whether the trace came from the headers
+ * ret_remote  whether the trace came from the headers; may be NULL
  * returns  scope.context NULL when there is no memory; scope.span_id is the
  *          remote parent or 0 */
 CLEW_PUBLIC struct clew_scope clew_extract_context(const struct clew_extract *extract,

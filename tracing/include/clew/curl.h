@@ -57,7 +57,10 @@ static inline void clew_curl_end_span_(CURL *easy, struct clew_span *span, CURLc
     curl_url_cleanup(parts);
 }
 
-/* curl_easy_perform() as a client span.
+/* curl_easy_perform() as a client span. The span says which URL, without user
+ * and password: where the path itself is a secret (a webhook's), open the span
+ * with clew_span_start(), send the headers of clew_inject(), and end it with
+ * clew_http_client_end() and no url.
  *
  * args     headers: what CURLOPT_HTTPHEADER was or would have been set to, may
  *          be NULL; borrowed. CURLOPT_HTTPHEADER is headers again afterwards

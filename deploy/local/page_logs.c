@@ -147,15 +147,23 @@ void page_lines(struct clew__buf *out, const struct page_lines *want)
     free(list);
 }
 
+/* An empty parameter, or field of the form, says nothing. */
+static const char *argument(const struct request *request, const char *name)
+{
+    const char *value = request_argument(request, name);
+
+    return value && *value ? value : NULL;
+}
+
 void handle_page_logs(struct request *request)
 {
     struct page_lines want = {
-        .request_id = request_argument(request, "request_id"),
-        .correlation_id = request_argument(request, "correlation_id"),
-        .trace_id = request_argument(request, "trace_id"),
-        .service = request_argument(request, "service"),
-        .level = request_argument(request, "level"),
-        .text = request_argument(request, "q"),
+        .request_id = argument(request, "request_id"),
+        .correlation_id = argument(request, "correlation_id"),
+        .trace_id = argument(request, "trace_id"),
+        .service = argument(request, "service"),
+        .level = argument(request, "level"),
+        .text = argument(request, "q"),
         .limit = 500,
     };
     struct clew__buf out;
@@ -180,9 +188,6 @@ void handle_page_logs(struct request *request)
         clew__buf_adds(&out, " and above");
     }
     clew__buf_adds(&out, "</form>");
-    /* An empty field of the form says nothing. */
-    want.text = want.text && *want.text ? want.text : NULL;
-    want.request_id = want.request_id && *want.request_id ? want.request_id : NULL;
     page_lines(&out, &want);
     html_finish(&out, request, 200);
 }

@@ -88,8 +88,18 @@ void clew__deliver_line(struct clew__line *line)
                              .request_id = line->context->request_id,
                              .correlation_id = line->context->correlation_id,
                              .trace_id = line->context->trace_id,
-                             .span_id = line->span_id};
+                             .span_id = line->span_id,
+                             .bound = line->context->bound,
+                             .nbound = line->context->nbound};
+    struct clew_field fields[24];
 
+    if (n) {
+        view.fields = fields;
+        for (unsigned i = 0; i < line->site->nfields; i++)
+            if (!(line->text->skip & (1u << i)))
+                fields[view.nfields++] = (struct clew_field){
+                    line->site->keys[i], (enum clew_type)line->site->types[i], line->values[i]};
+    }
     if (n || clew__output_wants_json()) {
         clew__buf_reset(&json);
         clew__format_json(&json, line);

@@ -15,6 +15,13 @@
 extern "C" {
 #endif
 
+/* A key with its value: of a line's context, bound to a request, or of a span. */
+struct clew_field {
+    const char *key; /* NUL-terminated */
+    enum clew_type type;
+    struct clew_value value; /* strings always with their length */
+};
+
 /* One log line. Everything in it is borrowed for the call. */
 struct clew_line {
     uint64_t time_ns; /* Unix time; stable for one record */
@@ -26,13 +33,12 @@ struct clew_line {
     const char *correlation_id;
     const uint8_t *trace_id; /* 16 bytes, all zero for none */
     uint64_t span_id;        /* 0 for none; bytes in network order as they lie */
-};
-
-/* One attribute of a span. */
-struct clew_field {
-    const char *key; /* NUL-terminated */
-    enum clew_type type;
-    struct clew_value value; /* strings always with their length, valid UTF-8 */
+    /* The call's own fields and those bound to the request; no key twice in
+     * one list. String values are as the call gave them, any bytes. */
+    const struct clew_field *fields;
+    size_t nfields;
+    const struct clew_field *bound;
+    size_t nbound;
 };
 
 enum clew_span_kind { /* numbers of OTLP trace.proto, Span.SpanKind */

@@ -28,13 +28,26 @@ static char headers[CLEW__SECRET_MAX + 256];
 
 /* ---- encoding ------------------------------------------------------------------------ */
 
+/* Types that OTLP does not have travel as the text they are in a line. */
+static void add_text(struct clew__buf *out, enum clew_type type, const struct clew_value *value)
+{
+    struct clew_field field = {"", type, *value};
+    char text[4096];
+    size_t len = clew_field_text(&field, text, sizeof(text));
+
+    clew__pb_bytes(out, 1, text, len < sizeof(text) ? len : sizeof(text));
+}
+
 /* AnyValue (number 2 of KeyValue); members are written even when they are zero. */
 static void add_any(struct clew__buf *out, enum clew_type type, const struct clew_value *value)
 {
     size_t at = clew__pb_begin(out, 2);
+    double seconds = (double)value->as.i / 1e9;
     uint64_t bits;
 
     switch (type) {
+    case CLEW_TYPE_NULL:
+        break;
     case CLEW_TYPE_STRING:
         clew__pb_bytes(out, 1, value->as.s, value->len);
         break;
@@ -42,16 +55,19 @@ static void add_any(struct clew__buf *out, enum clew_type type, const struct cle
         clew__pb_uint(out, 2, value->as.b);
         break;
     case CLEW_TYPE_INT:
+    case CLEW_TYPE_ERRNO:
         clew__pb_uint(out, 3, (uint64_t)value->as.i);
         break;
     case CLEW_TYPE_UINT: /* OTLP has no unsigned: what does not fit is the largest */
         clew__pb_uint(out, 3, value->as.u > INT64_MAX ? INT64_MAX : value->as.u);
         break;
     case CLEW_TYPE_DOUBLE:
-        memcpy(&bits, &value->as.d, 8);
+    case CLEW_TYPE_DURATION:
+        memcpy(&bits, type == CLEW_TYPE_DOUBLE ? &value->as.d : &seconds, 8);
         clew__pb_fixed64(out, 4, bits);
         break;
-    case CLEW_TYPE_END:
+    default:
+        add_text(out, type, value);
         break;
     }
     clew__pb_end(out, at);
@@ -284,7 +300,8 @@ static void take_span(void *self, const struct clew_span_record *span)
 int clew__otlp_add(const struct clew__settings *s)
 {
     static const struct clew_sink_ops ops = {"otlp", NULL, take_span, clew__delivery_batch_end,
-                                             NULL};
+                                             NULL,
+                                             CLEW_LEVEL_TRACE};
     static bool sink_is_added; /* by a start that failed later */
     int n, err;
 

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * JSON strings and numbers, UTF-8, hex. Strings are copied in runs of bytes
- * that need nothing done to them. */
+ * JSON strings and numbers, UTF-8, hex. Strings are copied 16 bytes at a time
+ * as long as none of them needs anything done to it. */
 #include "json.h"
 
+#include <locale.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 static const char hex_digits[] = "0123456789abcdef";
 static const char replacement[] = "\xEF\xBF\xBD";
@@ -72,79 +77,112 @@ void clew__utf8_clean(struct clew__buf *buf, const char *s, size_t len)
     clew__buf_add(buf, s + start, i - start);
 }
 
-static bool is_plain(unsigned char c)
+/* ---- strings ---------------------------------------------------------------- */
+
+static char *put_escape(char *p, unsigned char c)
 {
-    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
-}
-
-/* Whether any of 8 bytes is a control, a quote, a backslash, DEL or not ASCII.
- * The classic "has zero byte" trick, byte by byte in a word. */
-static bool word_is_plain(const char *s)
-{
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    uint64_t w, quote, slash, del;
-
-    memcpy(&w, s, 8);
-    quote = w ^ (ones * '"');
-    slash = w ^ (ones * '\\');
-    del = w ^ (ones * 0x7F);
-    return (((w - ones * 0x20) | (quote - ones) | (slash - ones) | (del - ones) | w) & highs) == 0;
-}
-
-static void add_escape(struct clew__buf *buf, unsigned char c)
-{
-    char text[6] = {'\\', 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15]};
-
+    *p++ = '\\';
     switch (c) {
     case '"':
     case '\\':
-        text[1] = (char)c;
-        break;
+        *p++ = (char)c;
+        return p;
     case '\n':
-        text[1] = 'n';
-        break;
+        *p++ = 'n';
+        return p;
     case '\r':
-        text[1] = 'r';
-        break;
+        *p++ = 'r';
+        return p;
     case '\t':
-        text[1] = 't';
-        break;
+        *p++ = 't';
+        return p;
     default:
-        clew__buf_add(buf, text, 6);
-        return;
+        memcpy(p, "u00", 3);
+        p[3] = hex_digits[c >> 4];
+        p[4] = hex_digits[c & 15];
+        return p + 5;
     }
-    clew__buf_add(buf, text, 2);
 }
+
+/* Writes the sequence at s and moves it on. */
+static char *put_special(char *p, const char **s, size_t left)
+{
+    unsigned char c = (unsigned char)**s;
+    size_t n;
+
+    if (c < 0x80) {
+        ++*s;
+        return c < 0x20 || c == '"' || c == '\\' || c == 0x7F ? put_escape(p, c)
+                                                              : (*p = (char)c, p + 1);
+    }
+    n = clew__utf8_sequence(*s, left);
+    if (n) {
+        memcpy(p, *s, n);
+        *s += n;
+        return p + n;
+    }
+    ++*s;
+    memcpy(p, replacement, 3);
+    return p + 3;
+}
+
+#if defined(__SSE2__)
+/* Bit i is set when byte i is a control, a quote, a backslash, DEL or not ASCII. */
+static inline unsigned special_bytes(__m128i v)
+{
+    __m128i control = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20)); /* signed: not ASCII too */
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    __m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7F));
+
+    return (unsigned)_mm_movemask_epi8(
+        _mm_or_si128(_mm_or_si128(control, quote), _mm_or_si128(slash, del)));
+}
+
+char *clew__put_chars(char *p, const char *s, size_t len, size_t readable)
+{
+    const char *end = s + len, *stop = s + readable;
+
+    while (s < end) {
+        unsigned special;
+        size_t n = (size_t)(end - s), plain;
+        __m128i v;
+
+        if (stop - s < 16) {
+            p = put_special(p, &s, n);
+            continue;
+        }
+        v = _mm_loadu_si128((const __m128i *)(const void *)s);
+        special = special_bytes(v);
+        _mm_storeu_si128((__m128i *)(void *)p, v);
+        plain = special ? (size_t)__builtin_ctz(special) : 16;
+        if (plain > n)
+            plain = n;
+        s += plain;
+        p += plain;
+        if (plain < 16 && s < end)
+            p = put_special(p, &s, (size_t)(end - s));
+    }
+    return p;
+}
+#else
+char *clew__put_chars(char *p, const char *s, size_t len, size_t readable)
+{
+    const char *end = s + len;
+
+    (void)readable;
+    while (s < end)
+        p = put_special(p, &s, (size_t)(end - s));
+    return p;
+}
+#endif
 
 void clew__json_chars(struct clew__buf *buf, const char *s, size_t len)
 {
-    size_t start = 0, i = 0;
+    char *p = clew__buf_room(buf, CLEW__PUT_CHARS_MAX(len));
 
-    while (i < len) {
-        unsigned char c;
-        size_t n;
-
-        if (len - i >= 8 && word_is_plain(s + i)) {
-            i += 8;
-            continue;
-        }
-        c = (unsigned char)s[i];
-        if (is_plain(c)) {
-            i++;
-            continue;
-        }
-        if (c >= 0x80 && (n = clew__utf8_sequence(s + i, len - i)) != 0) {
-            i += n;
-            continue;
-        }
-        clew__buf_add(buf, s + start, i - start);
-        if (c >= 0x80)
-            clew__buf_add(buf, replacement, 3);
-        else
-            add_escape(buf, c);
-        start = ++i;
-    }
-    clew__buf_add(buf, s + start, i - start);
+    if (p)
+        buf->len = (size_t)(clew__put_chars(p, s, len, len) - buf->data);
 }
 
 void clew__json_string(struct clew__buf *buf, const char *s, size_t len)
@@ -154,91 +192,184 @@ void clew__json_string(struct clew__buf *buf, const char *s, size_t len)
     clew__buf_addc(buf, '"');
 }
 
-void clew__json_uint(struct clew__buf *buf, uint64_t v)
+/* ---- numbers ---------------------------------------------------------------- */
+
+static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+                            "34353637383940414243444546474849505152535455565758596061626364656667"
+                            "6869707172737475767778798081828384858687888990919293949596979899";
+
+char *clew__put_uint(char *p, uint64_t v)
 {
     char text[20];
     size_t at = sizeof(text);
 
-    do {
-        text[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    clew__buf_add(buf, text + at, sizeof(text) - at);
+    while (v >= 100) {
+        at -= 2;
+        memcpy(text + at, pairs + 2 * (v % 100), 2);
+        v /= 100;
+    }
+    if (v >= 10) {
+        at -= 2;
+        memcpy(text + at, pairs + 2 * v, 2);
+    } else {
+        text[--at] = (char)('0' + v);
+    }
+    memcpy(p, text + at, sizeof(text) - at);
+    return p + sizeof(text) - at;
+}
+
+char *clew__put_int(char *p, int64_t v)
+{
+    if (v >= 0)
+        return clew__put_uint(p, (uint64_t)v);
+    *p = '-';
+    return clew__put_uint(p + 1, -(uint64_t)v);
+}
+
+char *clew__put_digits(char *p, uint64_t v, unsigned n)
+{
+    for (char *q = p + n; q > p; v /= 10)
+        *--q = (char)('0' + v % 10);
+    return p + n;
+}
+
+/* Amounts, ratios and durations are mostly short decimals: find the smallest k
+ * for which n / 10^k is the same double. n and 10^k are exact, so the division
+ * rounds correctly, and equality means that the text reads back equal. NULL when
+ * there is none. */
+static char *put_short_decimal(char *p, double a)
+{
+    static const double powers[] = {1,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const uint64_t whole[] = {1,
+                                     10,
+                                     100,
+                                     1000,
+                                     10000,
+                                     100000,
+                                     1000000,
+                                     10000000,
+                                     100000000,
+                                     1000000000,
+                                     10000000000,
+                                     100000000000,
+                                     1000000000000,
+                                     10000000000000,
+                                     100000000000000,
+                                     1000000000000000};
+
+    for (unsigned k = 0; k < sizeof(powers) / sizeof(powers[0]); k++) {
+        double scaled = a * powers[k], off;
+        uint64_t n;
+
+        if (scaled >= 9007199254740992.0) /* n has to be exact */
+            return NULL;
+        n = (uint64_t)(scaled + 0.5);
+        off = scaled - (double)n;
+        /* The product is off by one part in 2^53 at most: most k end here. */
+        if ((off < 0 ? -off : off) > scaled * 0x1p-51 || (double)n / powers[k] != a)
+            continue;
+        if (k < sizeof(whole) / sizeof(whole[0])) {
+            p = clew__put_uint(p, n / whole[k]);
+            *p++ = '.';
+            return k ? clew__put_digits(p, n % whole[k], k) : (*p = '0', p + 1);
+        }
+        memcpy(p, "0.", 2);
+        return clew__put_digits(p + 2, n, k);
+    }
+    return NULL;
+}
+
+/* strtod in the C locale, where a thread may have another. */
+static double text_to_double(const char *text)
+{
+    static _Atomic(locale_t) c_locale;
+    locale_t locale = c_locale;
+
+    if (!locale) {
+        locale_t fresh = newlocale(LC_ALL_MASK, "C", (locale_t)0), none = (locale_t)0;
+
+        if (!fresh)
+            return strtod(text, NULL);
+        if (atomic_compare_exchange_strong(&c_locale, &none, fresh)) {
+            locale = fresh;
+        } else {
+            freelocale(fresh);
+            locale = none;
+        }
+    }
+    return strtod_l(text, NULL, locale);
+}
+
+/* Shortest digits by trial: 15 always read back equal if they were given, 17
+ * always do; below the normal range there are fewer. */
+static char *put_any_double(char *p, double v)
+{
+    char text[40];
+    int first = fabs(v) < 2.2250738585072014e-308 ? 1 : 15;
+
+    for (int digits = first; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*g", digits, v);
+        for (char *c = text; *c; c++)
+            if (*c == ',') /* a locale's decimal comma */
+                *c = '.';
+        if (digits == 17 || text_to_double(text) == v)
+            break;
+    }
+    if (!strpbrk(text, ".e"))
+        strcat(text, ".0");
+    memcpy(p, text, strlen(text));
+    return p + strlen(text);
+}
+
+char *clew__put_double(char *p, double v)
+{
+    char *end;
+
+    if (isnan(v)) {
+        memcpy(p, "\"NaN\"", 5);
+        return p + 5;
+    }
+    if (isinf(v)) {
+        const char *text = v < 0 ? "\"-Infinity\"" : "\"Infinity\"";
+
+        memcpy(p, text, strlen(text));
+        return p + strlen(text);
+    }
+    if (fabs(v) < 9007199254740992.0 && (fabs(v) >= 1e-5 || v == 0)) {
+        if (signbit(v))
+            *p++ = '-';
+        end = put_short_decimal(p, fabs(v));
+        if (end)
+            return end;
+        if (signbit(v))
+            p--;
+    }
+    return put_any_double(p, v);
+}
+
+/* What put(p, v) makes, appended. */
+#define APPEND(buf, put, v)                                                                        \
+    do {                                                                                           \
+        char *at = clew__buf_room(buf, CLEW__PUT_NUMBER_MAX);                                      \
+        if (at)                                                                                    \
+            (buf)->len = (size_t)(put(at, v) - (buf)->data);                                       \
+    } while (0)
+
+void clew__json_uint(struct clew__buf *buf, uint64_t v)
+{
+    APPEND(buf, clew__put_uint, v);
 }
 
 void clew__json_int(struct clew__buf *buf, int64_t v)
 {
-    if (v < 0) {
-        clew__buf_addc(buf, '-');
-        clew__json_uint(buf, -(uint64_t)v);
-    } else {
-        clew__json_uint(buf, (uint64_t)v);
-    }
-}
-
-/* Amounts, ratios and durations are mostly short decimals: find n / 10^k with
- * k <= 9 that is the same double. Division of two exactly represented numbers
- * rounds correctly, so equality here means that the text reads back equal. */
-static bool add_short_decimal(struct clew__buf *buf, double v)
-{
-    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
-    double a = fabs(v);
-
-    if (a >= 9007199254740992.0 || (a < 1e-5 && a != 0))
-        return false;
-    for (unsigned k = 0; k < sizeof(powers) / sizeof(powers[0]); k++) {
-        double scaled = nearbyint(a * powers[k]);
-
-        if (scaled >= 9007199254740992.0)
-            return false;
-        if (scaled / powers[k] != a)
-            continue;
-
-        uint64_t n = (uint64_t)scaled, p = (uint64_t)powers[k];
-        char fraction[9];
-
-        if (signbit(v))
-            clew__buf_addc(buf, '-');
-        clew__json_uint(buf, n / p);
-        clew__buf_addc(buf, '.');
-        if (k == 0) {
-            clew__buf_addc(buf, '0');
-            return true;
-        }
-        n %= p;
-        for (unsigned i = k; i-- > 0; n /= 10)
-            fraction[i] = (char)('0' + n % 10);
-        clew__buf_add(buf, fraction, k);
-        return true;
-    }
-    return false;
+    APPEND(buf, clew__put_int, v);
 }
 
 void clew__json_double(struct clew__buf *buf, double v)
 {
-    char text[40];
-
-    if (isnan(v)) {
-        clew__buf_adds(buf, "\"NaN\"");
-        return;
-    }
-    if (isinf(v)) {
-        clew__buf_adds(buf, v < 0 ? "\"-Infinity\"" : "\"Infinity\"");
-        return;
-    }
-    if (add_short_decimal(buf, v))
-        return;
-    for (int digits = 15; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof(text), "%.*g", digits, v);
-        for (char *p = text; *p; p++)
-            if (*p == ',') /* a locale's decimal comma */
-                *p = '.';
-        if (digits == 17 || strtod(text, NULL) == v)
-            break;
-    }
-    clew__buf_adds(buf, text);
-    if (!strpbrk(text, ".e"))
-        clew__buf_adds(buf, ".0");
+    APPEND(buf, clew__put_double, v);
 }
 
 void clew__hex(char *ret, const void *bytes, size_t n)

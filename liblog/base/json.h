@@ -18,6 +18,18 @@ void clew__json_uint(struct clew__buf *buf, uint64_t v);
  * infinities as the strings "NaN", "Infinity", "-Infinity". */
 void clew__json_double(struct clew__buf *buf, double v);
 
+/* The same into memory that has room for it; they return the end of what was
+ * written. The bytes after it are scratch, up to the bound. */
+#define CLEW__PUT_NUMBER_MAX 40u
+#define CLEW__PUT_CHARS_MAX(len) (6 * (len) + 16)
+/* readable: bytes that may be read at s, at least len. */
+char *clew__put_chars(char *p, const char *s, size_t len, size_t readable);
+char *clew__put_uint(char *p, uint64_t v);
+char *clew__put_int(char *p, int64_t v);
+char *clew__put_double(char *p, double v);
+/* Exactly n digits. */
+char *clew__put_digits(char *p, uint64_t v, unsigned n);
+
 /* Length of the valid UTF-8 sequence at s (1..4), 0 when it is not valid
  * (Unicode 15, table 3-7). left > 0. */
 size_t clew__utf8_sequence(const char *s, size_t left);

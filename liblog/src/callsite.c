@@ -3,13 +3,15 @@
  * The registry of call sites. A site registers when it is passed for the first
  * time: that works in every shared object and in C++ inline functions and
  * templates, where an ELF section does not. From then on its gate says what is
- * to be done, and changing the level or adding an observer rewrites the gates.
+ * to be done, and changing a level or adding an observer rewrites the gates.
  *
  * Threads: registration and changes under registry_lock; gates and the table
- * are read without it. While a thread holds the lock its `busy` mark is up, so
- * a signal handler cannot come back here.
+ * are read without it. A signal handler that interrupts a holder of one of the
+ * library's locks does not come in here.
  */
 #include "core_priv.h"
+#include "levels_priv.h"
+#include "secret_priv.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -30,7 +32,6 @@ struct observers {
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew_site **_Atomic pages[CLEW__SITES_MAX / PAGE_SITES];
 static uint32_t nsites;
-static _Atomic int threshold = CLEW_LEVEL_INFO;
 static struct {
     const struct clew_observer_ops *ops;
     void *self;
@@ -39,17 +40,18 @@ static size_t nobservers;
 
 void clew__registry_lock(void)
 {
-    clew__self.busy++;
+    clew__self.locks++;
     pthread_mutex_lock(&registry_lock);
 }
 
 void clew__registry_unlock(void)
 {
     pthread_mutex_unlock(&registry_lock);
-    clew__self.busy--;
+    clew__self.locks--;
 }
 
-/* Ids begin at 1. */
+/* Ids begin at 1. Pages are mapped: a signal handler may be the first to pass
+ * a site, and malloc is not for it. */
 static int store_site(struct clew_site *site)
 {
     uint32_t index = nsites;
@@ -59,7 +61,7 @@ static int store_site(struct clew_site *site)
         return -ENOSPC;
     page = atomic_load(&pages[index / PAGE_SITES]);
     if (!page) {
-        page = calloc(PAGE_SITES, sizeof(struct clew_site *));
+        page = clew__map_memory(PAGE_SITES * sizeof(*page));
         if (!page)
             return -ENOMEM;
         atomic_store(&pages[index / PAGE_SITES], page);
@@ -83,15 +85,32 @@ const struct clew_site *clew__site_by_id(uint32_t id)
     return id == 0 || id > CLEW__SITES_MAX ? NULL : site_at(id - 1);
 }
 
+static void find_secrets(struct clew_site *site)
+{
+    for (unsigned i = 0; i < site->nfields; i++)
+        if (site->types[i] == CLEW_TYPE_SECRET || site->types[i] == CLEW_TYPE_LAZY ||
+            clew__key_is_secret(site->keys[i]))
+            site->secrets |= 1u << i;
+}
+
 static void set_gate(struct clew_site *site)
 {
+    bool forced = false;
     uint32_t gate = 0;
 
-    if (site->id && site->level >= atomic_load(&threshold))
-        gate |= CLEW_GATE_LINE;
+    if (site->id && site->level >= clew__site_threshold(site, &forced))
+        gate |= CLEW_GATE_LINE | (forced ? CLEW_GATE_FORCED : 0);
     if (site->observers)
         gate |= CLEW_GATE_OBSERVED;
+    if (gate && site->secrets)
+        gate |= CLEW_GATE_SECRET;
     __atomic_store_n(&site->gate, gate, __ATOMIC_RELEASE);
+}
+
+void clew__sites_regate(void)
+{
+    for (uint32_t i = 0; i < nsites; i++)
+        set_gate(site_at(i));
 }
 
 /* Asks observer i about site. Old lists are left to the readers they may have. */
@@ -119,13 +138,14 @@ uint32_t clew_log_register(struct clew_site *site)
     int saved = errno;
     uint32_t gate;
 
-    if (clew__self.busy) { /* a signal handler inside the library: not now */
+    if (clew__self.locks) { /* a signal handler inside the library: not now */
         CLEW__COUNT_ONE(nested);
         return 0;
     }
-    (void)clew__ensure_started(); /* the level is part of the configuration */
+    (void)clew__ensure_started(); /* the levels are part of the configuration */
     clew__registry_lock();
     if (__atomic_load_n(&site->gate, __ATOMIC_RELAXED) & CLEW_GATE_NEW) {
+        find_secrets(site);
         if (store_site(site) == 0)
             (void)clew__file_add_site(site); /* without: lines of it cannot be recovered */
         for (size_t i = 0; i < nobservers; i++)
@@ -141,7 +161,7 @@ uint32_t clew_log_register(struct clew_site *site)
 void clew__site_observe(const struct clew_site *site, const struct clew_value *values)
 {
     const struct observers *list = __atomic_load_n(&site->observers, __ATOMIC_ACQUIRE);
-    struct clew_scope scope = clew__self.scope;
+    struct clew_scope scope = clew_scope_current();
 
     for (size_t i = 0; i < list->n; i++)
         list->at[i].ops->observe(list->at[i].state, site, values, &scope);
@@ -152,6 +172,7 @@ void clew__sites_save(void)
     clew__registry_lock();
     for (uint32_t i = 0; i < nsites; i++)
         (void)clew__file_add_site(site_at(i));
+    clew__loggers_save();
     clew__registry_unlock();
 }
 
@@ -175,21 +196,4 @@ int clew_observer_add(const struct clew_observer_ops *ops, void *self)
     }
     clew__registry_unlock();
     return err;
-}
-
-int clew_log_set_level(enum clew_level level)
-{
-    if (level < CLEW_LEVEL_TRACE || level > CLEW_LEVEL_OFF)
-        return clew_set_error(-EINVAL, "level %d: not a level", (int)level);
-    clew__registry_lock();
-    atomic_store(&threshold, (int)level);
-    for (uint32_t i = 0; i < nsites; i++)
-        set_gate(site_at(i));
-    clew__registry_unlock();
-    return 0;
-}
-
-enum clew_level clew_log_level(void)
-{
-    return (enum clew_level)atomic_load(&threshold);
 }

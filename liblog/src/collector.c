@@ -1,35 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The collector: one thread that empties all rings, in the order of their time
- * stamps, and hands each record to the output and the sinks.
+ * The collector: one thread that empties all rings, merging them by their time
+ * stamps, and hands the lines to the outputs and the sinks.
  *
- * A pass notes how far each ring was written, merges up to there, and gives
- * the room back only after the sinks have what was in it. Between passes it
- * sleeps, longer the less there is to do; a thread wakes it for an error or
- * when its ring is half full. Order is exact within a thread; between threads
- * it is exact for what one pass saw.
+ * A pass notes how far each ring was written and merges up to there, in batches;
+ * a ring whose thread empties it itself is left alone until that ends. Between
+ * passes it sleeps, longer the less there is to do; a thread wakes it for an
+ * error or when its ring is half full. Order is exact within a thread; between
+ * threads it is exact for what one pass saw, and approximate while rings are
+ * full.
  */
-#include "core_priv.h"
+#include "empty_priv.h"
+#include "pressure_priv.h"
+#include "target_priv.h"
 
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SINKS_MAX 16
-#define PUBLISH_BYTES 65536u
 #define SLEEP_MIN_NS 1000000u
 #define SLEEP_MAX_NS 50000000u
-
-static struct {
-    const struct clew_sink_ops *ops;
-    void *self;
-} sinks[SINKS_MAX];
-static _Atomic size_t nsinks;
 
 static pthread_t thread;
 static _Atomic bool running;
@@ -43,10 +37,6 @@ static _Atomic uint64_t flush_wanted;
 static uint64_t flush_done; /* under flush_lock, and so is: */
 static bool ended;
 
-static struct clew__clock clock_now;
-static struct clew__site_text *texts[CLEW__SITES_MAX + 1];
-static struct clew__buf json;
-
 bool clew__in_collector(void)
 {
     return in_collector;
@@ -57,196 +47,42 @@ bool clew__collector_running(void)
     return atomic_load(&running);
 }
 
-int clew_sink_add(const struct clew_sink_ops *ops, void *self)
-{
-    size_t n;
-    int err = 0;
-
-    if (!ops || !ops->name)
-        return clew_set_error(-EINVAL, "sink: a name is needed");
-    clew__registry_lock();
-    n = atomic_load(&nsinks);
-    if (n == SINKS_MAX) {
-        err = clew_set_error(-ENOSPC, "sink %s: there are %d already", ops->name, SINKS_MAX);
-    } else {
-        sinks[n].ops = ops;
-        sinks[n].self = self;
-        atomic_store_explicit(&nsinks, n + 1, memory_order_release);
-    }
-    clew__registry_unlock();
-    return err;
-}
-
-/* ---- delivering ----------------------------------------------------------- */
-
-void clew__deliver_line(struct clew__line *line)
-{
-    size_t n = atomic_load_explicit(&nsinks, memory_order_acquire);
-    struct clew_line view = {.time_ns = line->time_ns,
-                             .level = (enum clew_level)line->site->level,
-                             .site = line->site,
-                             .request_id = line->context->request_id,
-                             .correlation_id = line->context->correlation_id,
-                             .trace_id = line->context->trace_id,
-                             .span_id = line->span_id,
-                             .bound = line->context->bound,
-                             .nbound = line->context->nbound};
-    struct clew_field fields[24];
-
-    if (n) {
-        view.fields = fields;
-        for (unsigned i = 0; i < line->site->nfields; i++)
-            if (!(line->text->skip & (1u << i)))
-                fields[view.nfields++] = (struct clew_field){
-                    line->site->keys[i], (enum clew_type)line->site->types[i], line->values[i]};
-    }
-    if (n || clew__output_wants_json()) {
-        clew__buf_reset(&json);
-        clew__format_json(&json, line);
-        if (json.failed) {
-            CLEW__COUNT_ONE(output);
-            return;
-        }
-        view.json = json.data;
-        view.json_len = json.len;
-    }
-    clew__output_line(line, &view);
-    for (size_t i = 0; i < n; i++)
-        if (sinks[i].ops->line)
-            sinks[i].ops->line(sinks[i].self, &view);
-    CLEW__COUNT_ONE(lines);
-}
-
-void clew__deliver_span(void *arg, const struct clew_span_record *span)
-{
-    size_t n = atomic_load_explicit(&nsinks, memory_order_acquire);
-
-    (void)arg;
-    for (size_t i = 0; i < n; i++)
-        if (sinks[i].ops->span)
-            sinks[i].ops->span(sinks[i].self, span);
-    CLEW__COUNT_ONE(spans);
-}
-
-void clew__deliver_batch_end(void)
-{
-    size_t n = atomic_load_explicit(&nsinks, memory_order_acquire);
-
-    clew__output_flush();
-    for (size_t i = 0; i < n; i++)
-        if (sinks[i].ops->batch_end)
-            sinks[i].ops->batch_end(sinks[i].self);
-}
-
-void clew__sinks_close(uint64_t deadline_ns)
-{
-    size_t n = atomic_load(&nsinks);
-
-    for (size_t i = 0; i < n; i++)
-        if (sinks[i].ops->close)
-            sinks[i].ops->close(sinks[i].self, deadline_ns);
-    clew__output_close();
-}
-
 /* ---- one pass ---------------------------------------------------------------- */
 
-static struct clew__site_text *text_of(const struct clew_site *site)
+/* A ring whose thread ended is free once it and its nested one are empty. */
+static bool is_empty(const struct clew__ring *ring)
 {
-    struct clew__site_text *text = texts[site->id];
-
-    if (!text) {
-        text = calloc(1, sizeof(*text));
-        if (!text)
-            return NULL;
-        clew__format_site(text, site, clew__config.service);
-        if (text->pieces.failed) {
-            free(text);
-            return NULL;
-        }
-        texts[site->id] = text;
-    }
-    return text;
+    return __atomic_load_n(&ring->control->head, __ATOMIC_ACQUIRE) ==
+           (atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7));
 }
 
-static const struct clew__record *record_at(const struct clew__ring *ring)
-{
-    return (const struct clew__record *)(ring->data + (ring->read & (ring->size - 1)));
-}
-
-static void consume(struct clew__ring *ring)
-{
-    const struct clew__record *record = record_at(ring);
-    const char *payload = (const char *)(record + 1);
-    size_t len = record->size - sizeof(*record);
-
-    if (record->what == CLEW__WHAT_CONTEXT) {
-        (void)clew__line_context_set(ring->context, payload, len);
-        ring->context_dirty = true;
-    } else if (record->what == CLEW__WHAT_SPAN) {
-        if (clew__span_decode)
-            (void)clew__span_decode(payload, len, &clock_now, clew__deliver_span, NULL);
-    } else {
-        const struct clew_site *site = clew__site_by_id(record->what);
-        struct clew__line line = {.time_ns = clew__ticks_to_ns(&clock_now, record->ticks),
-                                  .text = site ? text_of(site) : NULL,
-                                  .context = ring->context,
-                                  .span_id = record->span_id};
-
-        if (line.text && clew__line_decode(&line, site, payload, len))
-            clew__deliver_line(&line);
-        else
-            CLEW__COUNT_ONE(output);
-    }
-    ring->read += record->size;
-}
-
-/* Tells the producer, and whoever may have to recover, how far we are. */
-static void publish(struct clew__ring *ring)
-{
-    struct clew__ring_control *control = ring->control;
-
-    if ((atomic_load_explicit(&control->tail, memory_order_relaxed) & ~UINT64_C(7)) == ring->read)
-        return;
-    if (ring->context_dirty) {
-        ring->slot = 1 - ring->slot;
-        control->context[ring->slot].len = (uint32_t)ring->context->raw_len;
-        memcpy(control->context[ring->slot].bytes, ring->context->raw, ring->context->raw_len);
-        ring->context_dirty = false;
-    }
-    atomic_store_explicit(&control->tail, ring->read | ring->slot, memory_order_release);
-}
-
-static void publish_all(void)
-{
-    struct clew__ring *ring = atomic_load_explicit(&clew__rings, memory_order_acquire);
-
-    clew__deliver_batch_end();
-    for (; ring; ring = ring->next)
-        publish(ring);
-}
-
-/* A ring whose thread ended is free once it is empty. */
 static void free_orphans(void)
 {
     struct clew__ring *ring = atomic_load_explicit(&clew__rings, memory_order_acquire);
 
     for (; ring; ring = ring->next)
         if (atomic_load_explicit(&ring->state, memory_order_acquire) == CLEW__RING_ORPHAN &&
-            atomic_load_explicit(&ring->control->head, memory_order_acquire) == ring->read)
+            is_empty(ring) && is_empty(ring->nested))
             atomic_store_explicit(&ring->state, CLEW__RING_FREE, memory_order_release);
 }
 
-/* Notes what there is to read; the number of rings that have something. */
-static size_t look(struct clew__ring *found[CLEW__CHUNKS_MAX])
+/* Takes hold of the rings that have something, up to what they have now. */
+static size_t look(struct clew__ring *found[CLEW__CHUNKS_MAX], bool all)
 {
     struct clew__ring *ring = atomic_load_explicit(&clew__rings, memory_order_acquire);
+    uint64_t now = clew__monotonic_ns();
     size_t n = 0;
 
     for (; ring; ring = ring->next) {
-        ring->limit = atomic_load_explicit(&ring->control->head, memory_order_acquire);
-        if (ring->read == ring->limit || n == CLEW__CHUNKS_MAX)
+        if ((!all && clew__ring_is_crowded(ring, now)) || n == CLEW__CHUNKS_MAX ||
+            is_empty(ring) || !clew__ring_try_lock(ring))
             continue;
-        ring->next_ticks = record_at(ring)->ticks;
+        ring->limit = __atomic_load_n(&ring->control->head, __ATOMIC_ACQUIRE);
+        if (ring->read == ring->limit) {
+            clew__ring_unlock(ring);
+            continue;
+        }
+        ring->next_ticks = clew__ring_record(ring)->ticks;
         found[n++] = ring;
     }
     return n;
@@ -272,44 +108,67 @@ static size_t oldest(struct clew__ring *const rings[], size_t n, uint64_t *ret_u
 
 static struct clew__ring *active[CLEW__CHUNKS_MAX]; /* of the pass */
 
-/* Empties the rings up to where they are now; false when there was nothing. */
-static bool pass(void)
+/* Writes the batch and lets go of rings whose threads help themselves by now. */
+static size_t end_batch(struct clew__batch *batch, size_t n, bool all)
 {
-    size_t n = look(active);
-    uint64_t consumed = 0;
+    uint64_t now = clew__monotonic_ns();
+
+    clew__batch_end(batch);
+    for (size_t i = 0; i < n && !all;) {
+        if (clew__ring_is_crowded(active[i], now)) {
+            clew__ring_unlock(active[i]);
+            active[i] = active[--n];
+        } else {
+            i++;
+        }
+    }
+    if (n > 0)
+        clew__batch_begin(batch);
+    return n;
+}
+
+/* Takes from the oldest ring as long as it is the oldest, or the batch is full;
+ * true when that emptied it. */
+static bool take_from(struct clew__batch *batch, struct clew__ring *ring, uint64_t until)
+{
+    do {
+        if (!clew__batch_take(batch, ring)) { /* no memory: what is left is lost */
+            CLEW__COUNT_ONE(output);
+            clew__ring_advance(ring, clew__record_size(clew__ring_record(ring)));
+        }
+        if (ring->read == ring->limit)
+            return true;
+        ring->next_ticks = clew__ring_record(ring)->ticks;
+    } while (ring->next_ticks <= until && !clew__batch_is_full(batch));
+    return false;
+}
+
+/* Empties the rings up to where they are now; false when there was nothing. */
+static bool pass(bool all)
+{
+    struct clew__batch *batch = clew__batch_of_collector();
+    size_t n = batch ? look(active, all) : 0;
 
     if (n == 0)
         return false;
-    clew__ticks_calibrate(&clock_now);
-    clew__file_set_clock(&clock_now);
+    clew__clock_calibrate();
+    clew__batch_begin(batch);
     while (n > 0) {
         uint64_t until;
         size_t best = oldest(active, n, &until);
-        struct clew__ring *ring = active[best];
 
-        do {
-            uint64_t before = ring->read;
-
-            consume(ring);
-            consumed += ring->read - before;
-            if (consumed >= PUBLISH_BYTES) {
-                publish_all();
-                consumed = 0;
-            }
-            if (ring->read == ring->limit) {
-                active[best] = active[--n];
-                break;
-            }
-            ring->next_ticks = record_at(ring)->ticks;
-        } while (ring->next_ticks <= until);
+        if (take_from(batch, active[best], until))
+            active[best] = active[--n];
+        if (n == 0 || clew__batch_is_full(batch))
+            n = end_batch(batch, n, all);
     }
-    publish_all();
     return true;
 }
 
 /* ---- the thread ---------------------------------------------------------------- */
 
-/* Says in the log itself what the log lost, at most once a second. */
+/* Says in the log itself what the log lost, at most once a second, and not
+ * before the outputs take lines again. */
 static void report_drops(bool now)
 {
     static uint64_t told, told_at_ns;
@@ -317,15 +176,17 @@ static void report_drops(bool now)
     struct clew_stats s;
     uint64_t total;
 
-    if (!now && t - told_at_ns < 1000000000u)
+    if (!now && (t - told_at_ns < 1000000000u || clew__targets_failing()))
         return;
     clew_stats_read(&s);
-    total = s.dropped_ring_full + s.dropped_no_ring + s.dropped_nested + s.dropped_output;
+    total = s.dropped_ring_full + s.dropped_no_ring + s.dropped_nested + s.dropped_space +
+            s.dropped_closed + s.dropped_output;
     if (total == told)
         return;
     clew_warn("log records dropped", clew_kv("since_last", total - told),
               clew_kv("ring_full", s.dropped_ring_full), clew_kv("no_ring", s.dropped_no_ring),
-              clew_kv("nested", s.dropped_nested), clew_kv("output", s.dropped_output));
+              clew_kv("nested", s.dropped_nested), clew_kv("no_space", s.dropped_space),
+              clew_kv("closed", s.dropped_closed), clew_kv("output", s.dropped_output));
     told = total;
     told_at_ns = t;
 }
@@ -333,9 +194,13 @@ static void report_drops(bool now)
 static bool any_half_full(void)
 {
     struct clew__ring *ring = atomic_load_explicit(&clew__rings, memory_order_acquire);
+    uint64_t now = clew__monotonic_ns();
 
     for (; ring; ring = ring->next)
-        if (atomic_load(&ring->control->head) - ring->read > ring->size / 2)
+        if (__atomic_load_n(&ring->control->head, __ATOMIC_SEQ_CST) -
+                    (atomic_load(&ring->control->tail) & ~UINT64_C(7)) >
+                ring->size / 2 &&
+            !clew__ring_is_crowded(ring, now))
             return true;
     return false;
 }
@@ -384,20 +249,22 @@ static void *collect(void *arg)
     while (!atomic_load(&stopping)) {
         uint64_t ticket = atomic_load(&flush_wanted);
 
-        if (pass())
+        if (pass(ticket != flushed))
             pause = SLEEP_MIN_NS;
         else if (pause < SLEEP_MAX_NS)
             pause *= 2;
         free_orphans();
         report_drops(false);
+        clew__limits_report();
+        clew__targets_tend(clew__monotonic_ns());
         if (ticket != flushed)
             finish_flush(flushed = ticket);
         sleep_for(pause, flushed);
     }
-    while (pass())
+    while (pass(true))
         ;
     report_drops(true);
-    (void)pass();
+    (void)pass(true);
     pthread_mutex_lock(&flush_lock);
     ended = true;
     pthread_cond_broadcast(&flush_cond);
@@ -414,9 +281,7 @@ int clew__collector_start(void)
     int err;
 
     recovered = true;
-    clew__buf_init(&json, 4u << 20);
-    clew__ticks_init(&clock_now);
-    clew__file_set_clock(&clock_now);
+    clew__clock_start();
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&flush_cond, &attr);
@@ -457,6 +322,16 @@ int clew__collector_flush(uint64_t deadline_ns)
     return wait_until(deadline_ns, atomic_fetch_add(&flush_wanted, 1) + 1) ? 0 : -ETIMEDOUT;
 }
 
+static bool nothing_left(void)
+{
+    struct clew__ring *ring = atomic_load_explicit(&clew__rings, memory_order_acquire);
+
+    for (; ring; ring = ring->next)
+        if (!is_empty(ring))
+            return false;
+    return true;
+}
+
 void clew__collector_stop(uint64_t deadline_ns)
 {
     if (!atomic_exchange(&running, false))
@@ -466,8 +341,9 @@ void clew__collector_stop(uint64_t deadline_ns)
         return; /* stuck in an output: what is left stays in the ring file */
     pthread_join(thread, NULL);
     clew__sinks_close(deadline_ns);
+    clew__targets_close();
     /* What other threads wrote meanwhile is left for the next start. */
-    clew__file_close(look(active) == 0);
+    clew__file_close(nothing_left());
 }
 
 void clew__collector_after_fork(void)

@@ -5,6 +5,7 @@
  * variable, the value and what is allowed.
  */
 #include "core_priv.h"
+#include "secret_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct clew__config clew__config = {.level = CLEW_LEVEL_INFO, .ring_bytes = 262144};
+#define BLOCK_MS 100u
+
+struct clew__config clew__config = {.ring_bytes = 262144};
 
 static const char *get(const char *name)
 {
@@ -71,37 +74,111 @@ static int read_names(const char *service, const char *version)
     return 0;
 }
 
-static int read_level(void)
+static int read_levels(void)
 {
     const char *value = get("CLEW_LOG_LEVEL");
 
-    if (value && clew_level_parse(value, &clew__config.level) < 0)
-        return clew_set_error(
-            -EINVAL, "CLEW_LOG_LEVEL=%.64s: use trace, debug, info, warn, error, fatal or off",
-            value);
+    if (value && copy(clew__config.levels, sizeof(clew__config.levels), "CLEW_LOG_LEVEL", value) < 0)
+        return -EINVAL;
     return 0;
 }
 
-static int read_output(void)
-{
-    const char *format = get("CLEW_LOG_FORMAT"), *output = get("CLEW_LOG_OUTPUT");
+/* ---- outputs ---------------------------------------------------------------------- */
 
-    clew__config.format = CLEW__FORMAT_AUTO;
-    if (format && strcasecmp(format, "json") == 0)
-        clew__config.format = CLEW__FORMAT_JSON;
-    else if (format && strcasecmp(format, "text") == 0)
-        clew__config.format = CLEW__FORMAT_TEXT;
-    else if (format && strcasecmp(format, "auto") != 0)
-        return clew_set_error(-EINVAL, "CLEW_LOG_FORMAT=%.64s: use auto, json or text", format);
-    if (output && strchr(output, '/') == NULL && strcmp(output, "stdout") != 0 &&
-        strcmp(output, "stderr") != 0 && strcmp(output, "none") != 0)
-        return clew_set_error(-EINVAL,
-                              "CLEW_LOG_OUTPUT=%.64s: use stdout, stderr, none or a file's path "
-                              "(with a slash)",
-                              output);
-    return copy(clew__config.output, sizeof(clew__config.output), "CLEW_LOG_OUTPUT",
-                output ? output : "stdout");
+static int bad_output(const char *text, size_t len, const char *why)
+{
+    return clew_set_error(-EINVAL, "CLEW_LOG_OUTPUT: \"%.*s\": %s", (int)(len < 100 ? len : 100),
+                          text, why);
 }
+
+static int parse_format(const char *text, enum clew__format *ret)
+{
+    static const char *const names[] = {"auto", "json", "text"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcasecmp(text, names[i]) == 0) {
+            *ret = (enum clew__format)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* NAME=VALUE behind a target. */
+static int read_option(struct clew__output *output, const char *text, size_t len)
+{
+    char option[128], *value;
+
+    if (len >= sizeof(option))
+        return bad_output(text, len, "this option is too long");
+    memcpy(option, text, len);
+    option[len] = '\0';
+    value = strchr(option, '=');
+    if (!value)
+        return bad_output(text, len, "options are NAME=VALUE");
+    *value++ = '\0';
+    if (strcmp(option, "level") == 0 && clew_level_parse(value, &output->level) == 0)
+        return 0;
+    if (strcmp(option, "format") == 0 && parse_format(value, &output->format) == 0)
+        return 0;
+    return bad_output(text, len, "use level=LEVEL or format=auto, json or text");
+}
+
+/* A target and its options, separated by spaces. */
+static int read_target(const char *text, size_t len, enum clew__format format)
+{
+    struct clew__output *output = &clew__config.outputs[clew__config.noutputs];
+    const char *end = text + len;
+    size_t n = strcspn(text, " ;");
+
+    if (n > len)
+        n = len;
+    if (clew__config.noutputs == CLEW__TARGETS_MAX)
+        return bad_output(text, len, "there are four already");
+    *output = (struct clew__output){.level = CLEW_LEVEL_TRACE, .format = format};
+    if (n >= sizeof(output->name))
+        return bad_output(text, len, "the path is too long");
+    memcpy(output->name, text, n);
+    output->name[n] = '\0';
+    if (!strchr(output->name, '/') && strcmp(output->name, "stdout") != 0 &&
+        strcmp(output->name, "stderr") != 0)
+        return bad_output(text, n, "use stdout, stderr, none or a file's path (with a slash)");
+    for (text += n; text < end; text += n) {
+        text += strspn(text, " ");
+        n = strcspn(text, " ;");
+        if (text < end && n && read_option(output, text, n) < 0)
+            return -EINVAL;
+    }
+    clew__config.noutputs++;
+    return 0;
+}
+
+/* TARGET [OPTION=VALUE ...] [; TARGET ...] */
+static int read_outputs(void)
+{
+    const char *format_text = get("CLEW_LOG_FORMAT"), *list = get("CLEW_LOG_OUTPUT");
+    enum clew__format format = CLEW__FORMAT_AUTO;
+
+    if (format_text && parse_format(format_text, &format) < 0)
+        return clew_set_error(-EINVAL, "CLEW_LOG_FORMAT=%.64s: use auto, json or text",
+                              format_text);
+    clew__config.noutputs = 0;
+    if (!list)
+        list = "stdout";
+    if (strcmp(list, "none") == 0)
+        return 0;
+    while (*list) {
+        size_t len;
+
+        list += strspn(list, " ;");
+        len = strcspn(list, ";");
+        if (len && read_target(list, len, format) < 0)
+            return -EINVAL;
+        list += len;
+    }
+    return 0;
+}
+
+/* ---- rings ------------------------------------------------------------------------ */
 
 static int read_number(const char *name, const char *text, unsigned long low, unsigned long high,
                        unsigned long *ret)
@@ -133,16 +210,16 @@ static int read_rings(void)
         return -EINVAL;
     if (kib && read_number("CLEW_RING_KIB", kib, 64, 65536, &n) < 0)
         return -EINVAL;
-    if (n & (n - 1))
-        return clew_set_error(-EINVAL, "CLEW_RING_KIB=%lu: must be a power of two", n);
+    if (n % 4)
+        return clew_set_error(-EINVAL, "CLEW_RING_KIB=%lu: must be a multiple of 4", n);
     clew__config.ring_bytes = n * 1024;
-    n = 0;
-    if (full && strcmp(full, "block") == 0)
-        n = 1000;
+    n = BLOCK_MS;
+    if (full && strcmp(full, "drop") == 0)
+        n = 0;
     else if (full && strncmp(full, "block:", 6) == 0) {
         if (read_number("CLEW_RING_FULL=block:MS", full + 6, 1, 60000, &n) < 0)
             return -EINVAL;
-    } else if (full && strcmp(full, "drop") != 0)
+    } else if (full && strcmp(full, "block") != 0)
         return clew_set_error(-EINVAL, "CLEW_RING_FULL=%.32s: use drop, block or block:MS", full);
     clew__config.block_ms = (unsigned)n;
     return 0;
@@ -153,11 +230,13 @@ int clew__config_read(const char *service, const char *version)
     int err = read_names(service, version);
 
     if (err == 0)
-        err = read_level();
+        err = read_levels();
     if (err == 0)
-        err = read_output();
+        err = read_outputs();
     if (err == 0)
         err = read_rings();
+    if (err == 0)
+        err = clew__secret_config();
     return err;
 }
 

@@ -45,6 +45,13 @@ struct clew_context *clew_context_unref(struct clew_context *context)
     return NULL;
 }
 
+/* Rings have not seen this version: the next line of this thread says it. */
+static void changed(struct clew_context *context)
+{
+    context->serial = clew_id_span();
+    clew_hot.room = 0;
+}
+
 static bool id_is_good(const char *id, size_t len)
 {
     if (len > CLEW_ID_MAX)
@@ -80,7 +87,7 @@ int clew_context_set_request_id(struct clew_context *context, const char *id, si
         clew_id_uuid7(context->request_id);
         context->request_len = 36;
     }
-    context->serial = clew_id_span();
+    changed(context);
     return why;
 }
 
@@ -95,7 +102,7 @@ int clew_context_set_correlation_id(struct clew_context *context, const char *id
         clew_id_uuid7(context->correlation_id);
         context->correlation_len = 36;
     }
-    context->serial = clew_id_span();
+    changed(context);
     return why;
 }
 
@@ -113,7 +120,7 @@ void clew_context_set_trace(struct clew_context *context, const uint8_t trace_id
 {
     memcpy(context->trace_id, trace_id, 16);
     context->trace_flags = flags;
-    context->serial = clew_id_span();
+    changed(context);
 }
 
 const uint8_t *clew_context_trace_id(const struct clew_context *context)
@@ -132,7 +139,7 @@ uint8_t clew_context_trace_flags(const struct clew_context *context)
 
 static bool key_is_reserved(const char *key)
 {
-    static const char *const reserved[] = {"timestamp",      "level",    "service", "request_id",
+    static const char *const reserved[] = {"timestamp",      "level",    "service", "logger", "request_id",
                                            "correlation_id", "trace_id", "span_id", "message",
                                            "context",        "source"};
 
@@ -170,7 +177,7 @@ int clew_context_bind_fields(struct clew_context *context, size_t n, const char 
     memcpy(context->bound, bytes, fields.len);
     context->bound_len = fields.len;
     context->nbound = (uint8_t)fields.n;
-    context->serial = clew_id_span();
+    changed(context);
     return 0;
 }
 
@@ -210,25 +217,33 @@ void clew__context_payload(const struct clew_context *context, char *ret)
 
 struct clew_scope clew_scope_current(void)
 {
-    return clew__self.scope;
+    return (struct clew_scope){clew__self.context, clew_hot.span_id};
+}
+
+static void make_current(struct clew_scope scope)
+{
+    if (scope.context != clew__self.context)
+        clew_hot.room = 0; /* the next line begins with the context */
+    clew__self.context = scope.context;
+    clew_hot.span_id = scope.span_id;
 }
 
 struct clew_scope clew_scope_enter(struct clew_scope scope)
 {
-    struct clew_scope previous = clew__self.scope;
+    struct clew_scope previous = clew_scope_current();
 
-    clew__self.scope = scope;
+    make_current(scope);
     return previous;
 }
 
 void clew_scope_leave(struct clew_scope previous)
 {
-    clew__self.scope = previous;
+    make_current(previous);
 }
 
 struct clew_scope clew_scope_capture(void)
 {
-    struct clew_scope scope = clew__self.scope;
+    struct clew_scope scope = clew_scope_current();
 
     (void)clew_context_ref(scope.context);
     return scope;

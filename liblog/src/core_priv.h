@@ -9,52 +9,56 @@
 #define CLEW_CORE_PRIV_H
 
 #include "ringfile_priv.h"
+#include "format_priv.h"
 #include "ticks_priv.h"
 
 #include <buf.h>
 
 /* ---- rings (thread.c) -------------------------------------------------- */
 
-enum clew__ring_state { CLEW__RING_FREE, CLEW__RING_OWNED, CLEW__RING_ORPHAN };
+enum clew__ring_state { CLEW__RING_FREE, CLEW__RING_OWNED, CLEW__RING_ORPHAN, CLEW__RING_NESTED };
 
 /* The process's view of a ring. Never freed: a ring whose thread ended is
- * emptied and given to the next thread. */
+ * emptied and given to the next thread. Who empties a ring holds `emptying`:
+ * the collector as a rule, its own thread when it is full. */
 struct clew__ring {
-    /* producer */
+    /* producer; what the inlined part of a call needs is in a struct clew_hot */
     struct clew__ring_control *control;
     char *data;
     uint64_t size;
-    uint64_t head;
+    uint64_t record_max;
     uint64_t tail_seen;
     uint64_t context_serial; /* of the context written last; 0: none */
+    uint64_t stalled_at;     /* the tail for which a wait was in vain, plus 1 */
+    struct clew__ring *nested; /* of the same thread, for signal handlers */
     /* shared */
     _Alignas(64) _Atomic int state;
     struct clew__ring *next;
-    /* collector */
-    _Alignas(64) uint64_t read;
+    _Atomic uint64_t crowded_ns; /* CLOCK_MONOTONIC: when its thread last found it full */
+    _Atomic uint32_t waiting;    /* a futex: its thread waits for room */
+    /* under emptying */
+    _Alignas(64) _Atomic int emptying;
+    uint64_t read;
+    const char *read_at; /* in data */
     uint64_t limit;
     uint64_t next_ticks;
     unsigned slot;
-    bool context_dirty; /* differs from what the control page has */
+    bool context_dirty; /* differs from what the checkpoint has */
+    bool in_batch;
+    struct clew__clock clock; /* of the checkpoint: lines are made with it */
     struct clew__line_context *context;
 };
 
-/* Everything a thread has. Zero is a valid start. */
+/* Everything a thread has beside its struct clew_hot. Zero is a valid start. */
 struct clew__thread {
     struct clew__ring *ring;
-    struct clew_scope scope;
-    volatile int busy; /* inside a log call: a signal handler must not enter */
-    unsigned epoch;    /* of the generator's seed; see clew__epoch */
+    struct clew_context *context; /* of the current scope; its span is in clew_hot */
+    struct clew_hot nested;       /* where handlers write that interrupted a log call */
+    volatile int locks; /* of the library, held: a signal handler must not take more */
+    unsigned epoch;     /* of the generator's seed; see clew__epoch */
     uint64_t random[4];
     void *exchange; /* tracing: the HTTP exchange entered */
 };
-#if defined(__SANITIZE_ADDRESS__)
-/* GCC's null checks test the flags of an instruction that the linker replaces
- * by one without flags when it relaxes initial-exec. */
-#define CLEW__TLS_MODEL
-#else
-#define CLEW__TLS_MODEL __attribute__((tls_model("initial-exec")))
-#endif
 extern __thread struct clew__thread clew__self CLEW__TLS_MODEL;
 
 /* Counts processes: 1, and one more in each fork's child. */
@@ -66,16 +70,19 @@ extern struct clew__ring *_Atomic clew__rings;
 struct clew__ring *clew__thread_attach(void);
 /* In the child of a fork: the rings are the parent's. */
 void clew__rings_forget(void);
+/* Zeroed pages that are never given back; NULL. AS-Safe. */
+void *clew__map_memory(size_t bytes);
 
 /* ---- counters ---------------------------------------------------------- */
 
 struct clew__counters {
-    _Atomic uint64_t lines, spans, ring_full, no_ring, nested, output, truncated, replaced_ids,
-        recovered, rings;
+    _Atomic uint64_t lines, spans, ring_full, no_ring, nested, space, closed, output, held_back,
+        truncated, replaced_ids, recovered, rings;
 };
 extern struct clew__counters clew__counters;
-#define CLEW__COUNT_ONE(name) \
-    ((void)atomic_fetch_add_explicit(&clew__counters.name, 1, memory_order_relaxed))
+#define CLEW__COUNT_MANY(name, n)                                                                       \
+    ((void)atomic_fetch_add_explicit(&clew__counters.name, n, memory_order_relaxed))
+#define CLEW__COUNT_ONE(name) CLEW__COUNT_MANY(name, 1)
 
 /* ---- records (record.c) ------------------------------------------------ */
 
@@ -97,24 +104,26 @@ struct clew__line_context {
     size_t nbound;
     struct clew_field bound[CLEW__BOUND_FIELDS_MAX]; /* point into raw_keys and raw */
     struct clew__buf raw_keys;
+    char ids_room[2048 + CLEW__PIECE_SLACK];
+    char keys_room[CLEW__CONTEXT_MAX + CLEW__BOUND_FIELDS_MAX];
+    char bound_room[16u * CLEW__CONTEXT_MAX + 200u * CLEW__BOUND_FIELDS_MAX];
 };
 struct clew__line_context *clew__line_context_new(void);
 void clew__line_context_free(struct clew__line_context *context);
 /* Takes a CONTEXT payload; false when it is malformed (context is empty then). */
 bool clew__line_context_set(struct clew__line_context *context, const char *payload, size_t len);
 
-/* A line taken apart. */
+/* A line before it is text. */
 struct clew__line {
     uint64_t time_ns;
     const struct clew_site *site;
-    struct clew__site_text *text;
+    const struct clew__site_text *text;
+    const struct clew__logger_text *logger; /* NULL: the site's */
     const struct clew__line_context *context;
     uint64_t span_id;
-    struct clew_value values[24];
+    const char *payload;
+    size_t payload_len;
 };
-/* payload behind the record's header; false when it does not fit the site. */
-bool clew__line_decode(struct clew__line *line, const struct clew_site *site, const char *payload,
-                       size_t len);
 /* Set by tracing: turns a SPAN payload into a record and calls deliver. */
 typedef bool clew__span_decode_fn(const char *payload, size_t len, const struct clew__clock *clock,
                                   void (*deliver)(void *arg, const struct clew_span_record *span),
@@ -125,39 +134,16 @@ extern clew__span_decode_fn *clew__span_decode;
 
 #define CLEW__SITES_MAX 65536u
 
-/* Pieces of the JSON line that never change, escaped once. Collector's own. */
-struct clew__site_text {
-    struct clew__buf pieces; /* all of them; offsets below */
-    uint32_t head_len;       /* ","level":"INFO","service":"…" */
-    uint32_t message_at, message_len;
-    uint32_t key_at[24], key_len[24];
-    uint32_t tail_at, tail_len;
-    uint32_t skip; /* bit i: field i has a later field of the same key */
-};
-
 const struct clew_site *clew__site_by_id(uint32_t id);
 void clew__site_observe(const struct clew_site *site, const struct clew_value *values);
-/* Writes all known sites into a new file. */
+/* Sets all gates; the registry's lock is held. */
+void clew__sites_regate(void);
+/* Writes all known sites and loggers into a new file. */
 void clew__sites_save(void);
 void clew__registry_lock(void);
 void clew__registry_unlock(void);
-
-/* ---- formats ------------------------------------------------------------ */
-
-void clew__json_value(struct clew__buf *out, enum clew_type type, const struct clew_value *value);
-void clew__format_site(struct clew__site_text *text, const struct clew_site *site,
-                       const char *service);
-void clew__format_json(struct clew__buf *out, const struct clew__line *line);
-void clew__format_text(struct clew__buf *out, const struct clew__line *line, bool colour);
-
-/* ---- output (output.c): the local sink ----------------------------------- */
-
-int clew__output_open(void); /* from the configuration; 0 or -errno */
-void clew__output_line(const struct clew__line *line, const struct clew_line *json);
-void clew__output_flush(void);
-bool clew__output_wants_json(void);
-void clew__output_close(void);
-void clew__output_after_fork(void);
+/* Lines held back by limits of which no line told since. Collector thread. */
+void clew__limits_report(void);
 
 /* ---- collector (collector.c) ---------------------------------------------- */
 
@@ -169,34 +155,33 @@ bool clew__collector_running(void);
 /* Wakes it if it sleeps: one load, and a system call only then. */
 void clew__collector_wake(void);
 bool clew__in_collector(void);
-/* Deliver to all sinks; collector thread. */
-void clew__deliver_line(struct clew__line *line);
-void clew__deliver_span(void *arg, const struct clew_span_record *span);
-/* What is buffered goes out, in the output and all sinks. */
-void clew__deliver_batch_end(void);
-void clew__sinks_close(uint64_t deadline_ns);
 
 /* ---- recovery (recover.c) -------------------------------------------------- */
 
 /* Emits what dead processes of this service left in directory, oldest file
  * first, and removes the files. Collector thread. */
 void clew__recover(const char *directory, const char *service);
-/* One file; 0 when it may go, -EBUSY when its owner lives, -ENOMEM. */
-int clew__recover_file(int fd);
 
 /* ---- configuration (config.c) ---------------------------------------------- */
 
 enum clew__format { CLEW__FORMAT_AUTO, CLEW__FORMAT_JSON, CLEW__FORMAT_TEXT };
 
+/* One place that lines go to. */
+struct clew__output {
+    char name[512]; /* "stdout", "stderr" or a path */
+    enum clew_level level;
+    enum clew__format format;
+};
+
 struct clew__config {
     char service[256];
     char version[64];
-    enum clew_level level;
-    enum clew__format format;
-    char output[512]; /* "stdout", "stderr", "none" or a path */
+    char levels[4096];
+    unsigned noutputs;
+    struct clew__output outputs[CLEW__TARGETS_MAX];
     char ring_directory[512];
-    size_t ring_bytes;
-    unsigned block_ms; /* how long a call may wait for room; 0: drop */
+    size_t ring_bytes; /* all that a thread has */
+    unsigned block_ms; /* how long a call may wait for room; 0: drop at once */
 };
 extern struct clew__config clew__config;
 /* Reads the environment; 0 or -EINVAL with clew_last_error(). */

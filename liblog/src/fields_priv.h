@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Typed fields in a row, as bound fields of a context and attributes of a span
- * are kept and travel: type, key length, key, then 8 bytes or, for a string, 2
- * bytes of length and the string. NULL strings are kept as "".
+ * Typed fields in a row, as bound fields of a context and of a logger and
+ * attributes of a span are kept and travel: type, length of the key, key, value
+ * (value_priv.h).
  */
 #ifndef CLEW_FIELDS_PRIV_H
 #define CLEW_FIELDS_PRIV_H
@@ -24,9 +24,10 @@ struct clew__field {
     struct clew_value value;
 };
 
-/* Adds a field or replaces the one of that key. 0; -EINVAL for an empty key or
- * one over 255 bytes, -E2BIG when it does not fit: nothing is changed then. */
-int clew__fields_set(struct clew__fields *fields, const char *key, enum clew_type type,
+/* Adds a field or replaces the one of that key; a secret becomes its token. 0;
+ * -EINVAL for an empty key, one over 255 bytes or a type that cannot be kept,
+ * -E2BIG when it does not fit: nothing is changed then. */
+int clew__fields_set(struct clew__fields *fields, const char *key, unsigned type,
                      const struct clew_value *value);
 /* The field at *at, which moves on; false at the end or when it is malformed. */
 bool clew__fields_next(const char *bytes, size_t len, size_t *at, struct clew__field *ret);

@@ -57,20 +57,24 @@ static void add_value(struct clew__buf *out, enum clew_type type, const struct c
         clew__json_value(out, type, value);
 }
 
-static void add_pair(struct clew__buf *out, const char *key, enum clew_type type,
-                     const struct clew_value *value, bool colour)
+static void add_pairs(struct clew__buf *out, const struct clew_field *fields, size_t n, bool colour)
 {
-    clew__buf_adds(out, colour ? " " DIM : " ");
-    clew__json_chars(out, key, strlen(key));
-    clew__buf_adds(out, colour ? "=" RESET : "=");
-    add_value(out, type, value);
+    for (size_t i = 0; i < n; i++) {
+        clew__buf_adds(out, colour ? " " DIM : " ");
+        clew__json_chars(out, fields[i].key, strlen(fields[i].key));
+        clew__buf_adds(out, colour ? "=" RESET : "=");
+        add_value(out, fields[i].type, &fields[i].value);
+    }
 }
 
 void clew__format_text(struct clew__buf *out, const struct clew__line *line, bool colour)
 {
+    struct clew_field fields[CLEW__LINE_FIELDS_MAX];
     const struct clew_site *site = line->site;
     const struct clew__line_context *context = line->context;
-    const char *file = strrchr(site->file, '/');
+    const char *file = strrchr(site->file, '/'), *message;
+    size_t message_len;
+    int n = clew__line_fields(line, fields, &message, &message_len);
 
     if (colour)
         clew__buf_adds(out, DIM);
@@ -80,19 +84,16 @@ void clew__format_text(struct clew__buf *out, const struct clew__line *line, boo
     clew__buf_addf(out, "%-5s ", clew_level_name((enum clew_level)site->level));
     if (colour)
         clew__buf_adds(out, RESET BOLD);
-    clew__json_chars(out, site->message, strlen(site->message));
+    clew__json_chars(out, message, message_len);
     if (colour)
         clew__buf_adds(out, RESET);
-    for (size_t i = 0; i < context->nbound; i++)
-        add_pair(out, context->bound[i].key, context->bound[i].type, &context->bound[i].value,
-                 colour);
-    for (unsigned i = 0; i < site->nfields; i++)
-        if (!(line->text->skip & (1u << i)))
-            add_pair(out, site->keys[i], (enum clew_type)site->types[i], &line->values[i], colour);
+    add_pairs(out, context->bound, context->nbound, colour);
+    if (n > 0)
+        add_pairs(out, fields, (size_t)n, colour);
     if (colour)
         clew__buf_adds(out, DIM);
     if (context->request_id[0]) {
-        struct clew_value id = clew_value_stringn(context->request_id, strlen(context->request_id));
+        struct clew_value id = clew_value_string(context->request_id);
 
         clew__buf_adds(out, " request_id=");
         add_value(out, CLEW_TYPE_STRING, &id);

@@ -1,361 +1,349 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Events become records here, and records become events again. Writing is the
- * caller's path: measure, reserve, copy, publish with one release store. No
- * lock, no allocation; the one system call there is wakes a sleeping collector
- * for an error or a ring that is half full. Reading is the collector's, and
- * recovery's, who may have a damaged file before it: every length is checked.
+ * Events become records: the long way of a log call, and the only way of a
+ * span's end. Measure, reserve, copy, publish with one release store. No lock,
+ * no allocation; the one system call there is wakes a sleeping collector for an
+ * error or a ring that is half full. After it the short way of <clew/site.h>
+ * gets some room to go on with.
+ *
+ * A thread has two lanes: a signal handler that interrupts a log call of its
+ * own thread finds the first one busy and writes into the second, so neither
+ * sees the other's half-written record.
  */
 #include "context_priv.h"
 #include "core_priv.h"
-#include "fields_priv.h"
+#include "logger_priv.h"
+#include "pressure_priv.h"
+#include "secret_priv.h"
+#include "value_priv.h"
 
 #include <json.h>
 
 #include <errno.h>
-#include <stdlib.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#define NULL_STRING UINT32_MAX
+#define LAZY_BYTES 4096u
+#define PRINTF_BYTES 8192u
 
-clew__span_decode_fn *clew__span_decode;
+struct lane {
+    struct clew_hot *hot;
+    struct clew__ring *ring;
+};
 
-/* ---- writing ------------------------------------------------------------ */
-
-/* Waits for room as CLEW_RING_FULL=block asks for. */
-static bool wait_for_room(struct clew__ring *ring, size_t need, uint64_t room)
+/* The lane that is free; false when there is none. */
+static bool enter(struct lane *lane)
 {
-    uint64_t deadline = clew__monotonic_ns() + clew__config.block_ms * UINT64_C(1000000);
-    int saved = errno;
-    bool ok;
+    uint32_t depth = clew_hot.busy;
+    struct clew__ring *ring = clew__self.ring;
 
-    do {
-        struct timespec pause = {0, 20000};
-
-        clew__collector_wake();
-        (void)nanosleep(&pause, NULL);
-        ring->tail_seen =
-            atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
-        ok = ring->head + need - ring->tail_seen <= room;
-    } while (!ok && clew__monotonic_ns() < deadline);
-    errno = saved;
-    return ok;
-}
-
-/* need contiguous bytes at head, or NULL. One eighth is kept for warnings. */
-static inline char *reserve_room(struct clew__ring *ring, size_t need, bool reserve)
-{
-    uint64_t room = reserve ? ring->size : ring->size - ring->size / 8;
-
-    if (__builtin_expect(ring->head + need - ring->tail_seen > room, 0)) {
-        ring->tail_seen =
-            atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
-        if (ring->head + need - ring->tail_seen > room) {
-            clew__collector_wake();
-            if (clew__config.block_ms == 0 || clew__in_collector() ||
-                !wait_for_room(ring, need, room)) {
-                CLEW__COUNT_ONE(ring_full);
-                return NULL;
-            }
-        }
-    }
-    return ring->data + (ring->head & (ring->size - 1));
-}
-
-static inline void publish(struct clew__ring *ring, size_t size, bool urgent)
-{
-    ring->head += size;
-    atomic_store_explicit(&ring->control->head, ring->head, memory_order_release);
-    if (__builtin_expect(urgent, 0)) {
-        clew__collector_wake();
-    } else if (__builtin_expect(ring->head - ring->tail_seen > ring->size / 2, 0)) {
-        ring->tail_seen =
-            atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
-        if (ring->head - ring->tail_seen > ring->size / 2)
-            clew__collector_wake();
-    }
-}
-
-/* The guard against signal handlers: what interrupts a write must not write. */
-static inline bool enter(struct clew__thread *self)
-{
-    if (__builtin_expect(self->busy, 0)) {
+    if (__builtin_expect(depth >= 2 || (depth == 1 && !ring), 0)) {
         CLEW__COUNT_ONE(nested);
         return false;
     }
-    self->busy = 1;
+    clew_hot.busy = depth + 1;
     atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(!ring, 0) && !(ring = clew__thread_attach())) {
+        clew_hot.busy = depth;
+        return false;
+    }
+    *lane = depth ? (struct lane){&clew__self.nested, ring->nested}
+                  : (struct lane){&clew_hot, ring};
     return true;
 }
 
-static inline void leave(struct clew__thread *self)
+static void leave(void)
 {
     atomic_signal_fence(memory_order_seq_cst);
-    self->busy = 0;
+    clew_hot.busy--;
 }
 
-static void put_header(char *at, size_t size, uint32_t what, uint64_t ticks, uint64_t span_id)
+/* ---- room -------------------------------------------------------------------------- */
+
+static void read_tail(struct clew__ring *ring)
 {
-    struct clew__record head = {(uint32_t)size, what, ticks, span_id};
+    ring->tail_seen =
+        atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
+}
+
+/* need contiguous bytes, or NULL. One eighth is kept for warnings. */
+static char *reserve(const struct lane *lane, size_t need, bool important)
+{
+    struct clew__ring *ring = lane->ring;
+    struct clew_hot *hot = lane->hot;
+    uint64_t usable = important ? ring->size : ring->size - ring->size / 8;
+
+    if (hot->head + need - ring->tail_seen > usable) {
+        read_tail(ring);
+        if (hot->head + need - ring->tail_seen > usable &&
+            !clew__make_room(ring, hot->head + need - usable)) {
+            CLEW__COUNT_ONE(ring_full);
+            return NULL;
+        }
+    }
+    if (hot->at >= ring->data + ring->size)
+        hot->at -= ring->size;
+    return hot->at;
+}
+
+/* How far the short way may go without asking: an eighth of the ring at most,
+ * so that the collector is woken in time. */
+static void grant(const struct lane *lane)
+{
+    struct clew__ring *ring = lane->ring;
+    struct clew_hot *hot = lane->hot;
+    uint64_t usable = ring->size - ring->size / 8, used;
+
+    if (hot->head - ring->tail_seen > ring->size / 2) {
+        read_tail(ring);
+        if (hot->head - ring->tail_seen > ring->size / 2)
+            clew__collector_wake();
+    }
+    if (hot->at >= ring->data + ring->size)
+        hot->at -= ring->size;
+    used = hot->head - ring->tail_seen;
+    hot->room = used < usable ? usable - used : 0;
+    if (hot->room > ring->size / 8)
+        hot->room = ring->size / 8;
+    if (!clew__ticks_from_tsc || lane->hot != &clew_hot)
+        hot->room = 0;
+}
+
+static void publish(const struct lane *lane, size_t size)
+{
+    lane->hot->at += size;
+    lane->hot->head += size;
+    __atomic_store_n(lane->hot->published, lane->hot->head, __ATOMIC_RELEASE);
+    grant(lane);
+}
+
+static void put_header(char *at, size_t size, uint16_t logger, uint32_t what, uint64_t ticks)
+{
+    struct clew__record head = {(uint16_t)(size / 8), logger, what, ticks, clew_hot.span_id};
 
     memcpy(at, &head, sizeof(head));
 }
 
-/* Length of each string and of the whole payload. Strings are cut where the
- * record would grow past its limit. */
-static size_t measure(const struct clew_site *site, const struct clew_value *values,
-                      uint32_t lens[24])
+/* ---- lines -------------------------------------------------------------------------- */
+
+/* One event on its way: what its site says, or what became of it. */
+struct event {
+    const struct clew_site *site;
+    const struct clew_logger *logger;
+    const uint8_t *types;
+    struct clew_value values[24];
+    uint8_t resolved[25];
+};
+
+/* Cuts or gives up what would take the record past its limit. */
+static size_t fit(struct event *event, size_t max)
 {
-    size_t n = site->nfields, total = sizeof(struct clew__record) + 8 * n;
+    size_t total = sizeof(struct clew__record);
 
-    for (size_t i = 0; i < n; i++) {
-        size_t len, room;
+    for (unsigned i = 0; i < event->site->nfields; i++) {
+        struct clew_value *value = &event->values[i];
+        size_t size = clew__value_size(event->types[i], value);
+        size_t rest = 8u * (event->site->nfields - i - 1); /* each later one gets this at least */
 
-        if (site->types[i] != CLEW_TYPE_STRING)
-            continue;
-        if (!values[i].as.s) {
-            lens[i] = NULL_STRING;
-            continue;
-        }
-        len = values[i].len == CLEW_LENGTH_UNKNOWN ? strlen(values[i].as.s) : values[i].len;
-        room = CLEW__RECORD_MAX - total;
-        if (__builtin_expect(len > room, 0)) {
-            len = clew__utf8_cut(values[i].as.s, len, room);
+        if (__builtin_expect(total + size + rest > max, 0)) {
+            size_t room = max - total - rest - 4;
+
             CLEW__COUNT_ONE(truncated);
+            if (event->types != event->resolved) {
+                memcpy(event->resolved, event->types, event->site->nfields);
+                event->types = event->resolved;
+            }
+            if (event->types[i] == CLEW_TYPE_STRING || event->types[i] == CLEW_TYPE_MESSAGE) {
+                value->len = clew__utf8_cut(value->as.s, value->len, room);
+            } else if (event->types[i] == CLEW_TYPE_HEX || event->types[i] == CLEW_TYPE_BASE64) {
+                value->len = room / 3 * 3;
+            } else { /* half an object is none: null, which all types are written as alike */
+                event->resolved[i] = CLEW_TYPE_STRING;
+                *value = clew_value_stringn(NULL, 0);
+            }
+            size = clew__value_size(event->types[i], value);
         }
-        lens[i] = (uint32_t)len;
-        total += len;
+        total += size;
     }
     return clew__align8(total);
 }
 
-static void put_values(char *at, const struct clew_site *site, const struct clew_value *values,
-                       const uint32_t lens[24])
+static void write_line(const struct lane *lane, struct event *event)
 {
-    for (size_t i = 0; i < site->nfields; i++) {
-        if (site->types[i] != CLEW_TYPE_STRING) {
-            memcpy(at, &values[i].as, 8);
-            at += 8;
-            continue;
-        }
-        memcpy(at, &lens[i], 4);
-        at += 4;
-        if (lens[i] != NULL_STRING) {
-            memcpy(at, values[i].as.s, lens[i]);
-            at += lens[i];
-        }
-    }
-}
+    const struct clew_context *context = clew__self.context;
+    const struct clew_site *site = event->site;
+    struct clew__ring *ring = lane->ring;
+    uint64_t serial = context ? context->serial : 0, ticks = clew__ticks();
+    size_t size = fit(event, ring->record_max), context_size = 0;
+    uint16_t logger = event->logger ? (uint16_t)event->logger->id : 0;
+    char *at, *values;
 
-void clew_log_emit(struct clew_site *site, const struct clew_value *values)
-{
-    uint32_t gate = __atomic_load_n(&site->gate, __ATOMIC_ACQUIRE);
-    struct clew__thread *self = &clew__self;
-    const struct clew_context *context;
-    struct clew__ring *ring;
-    uint32_t lens[24];
-    size_t size, context_size = 0;
-    uint64_t serial, ticks;
-    char *at;
-
-    if (gate & CLEW_GATE_OBSERVED)
-        clew__site_observe(site, values);
-    if (!(gate & CLEW_GATE_LINE) || !enter(self))
-        return;
-    ring = self->ring;
-    if (__builtin_expect(!ring, 0) && !(ring = clew__thread_attach()))
-        goto out;
-    context = self->scope.context;
-    serial = context ? context->serial : 0;
     if (serial != ring->context_serial)
         context_size =
             clew__align8(sizeof(struct clew__record) + clew__context_payload_len(context));
-    ticks = clew__ticks();
-    size = measure(site, values, lens);
-    at = reserve_room(ring, context_size + size, site->level >= CLEW_LEVEL_WARN);
+    at = reserve(lane, context_size + size, site->level >= CLEW_LEVEL_WARN);
     if (!at)
-        goto out;
+        return;
     if (context_size) {
-        put_header(at, context_size, CLEW__WHAT_CONTEXT, ticks, 0);
+        put_header(at, context_size, 0, CLEW__WHAT_CONTEXT, ticks);
         clew__context_payload(context, at + sizeof(struct clew__record));
         at += context_size;
         ring->context_serial = serial;
     }
-    put_header(at, size, site->id, ticks, self->scope.span_id);
-    put_values(at + sizeof(struct clew__record), site, values, lens);
-    publish(ring, context_size + size, site->level >= CLEW_LEVEL_ERROR);
-out:
-    leave(self);
+    put_header(at, size, logger, site->id, ticks);
+    values = at + sizeof(struct clew__record);
+    for (unsigned i = 0; i < site->nfields; i++)
+        values = clew__value_put(values, event->types[i], &event->values[i]);
+    publish(lane, context_size + size);
+    if (site->level >= CLEW_LEVEL_ERROR)
+        clew__collector_wake();
 }
 
-int clew__record_put(uint32_t what, uint64_t span_id, const void *payload, size_t len, bool reserve)
+/* Secrets become tokens, lazy values text: as clew__stored_type() says. */
+static void resolve(struct event *event, char tokens[24][CLEW__TOKEN_BYTES], char *text,
+                    size_t room)
 {
-    struct clew__thread *self = &clew__self;
+    const struct clew_site *site = event->site;
+
+    memcpy(event->resolved, site->types, site->nfields);
+    event->types = event->resolved;
+    for (unsigned i = 0; i < site->nfields; i++) {
+        struct clew_value *value = &event->values[i];
+
+        if (!(site->secrets & (1u << i)))
+            continue;
+        if (site->types[i] == CLEW_TYPE_LAZY) {
+            size_t len = value->as.lazy ? value->as.lazy(value->arg, text, room) : 0;
+
+            if (len > room) {
+                len = clew__utf8_cut(text, len, room);
+                CLEW__COUNT_ONE(truncated);
+            }
+            *value = clew_value_stringn(text, len);
+            event->resolved[i] = CLEW_TYPE_STRING;
+            text += len;
+            room -= len;
+        }
+        if (site->types[i] == CLEW_TYPE_SECRET || clew__key_is_secret(site->keys[i]))
+            (void)clew__tokenise(event->resolved[i], value, tokens[i]);
+        event->resolved[i] = clew__stored_type(site, i);
+    }
+}
+
+static void write_event(struct event *event)
+{
+    struct lane lane;
+
+    if (!enter(&lane))
+        return;
+    write_line(&lane, event);
+    leave();
+}
+
+/* Apart, for the stack it needs. */
+static __attribute__((noinline)) void write_resolved(struct event *event)
+{
+    char tokens[24][CLEW__TOKEN_BYTES], text[LAZY_BYTES];
+
+    resolve(event, tokens, text, sizeof(text));
+    write_event(event);
+}
+
+static void emit(const struct clew_site *site, const struct clew_logger *logger, uint32_t gate,
+                 const struct clew_value *values)
+{
+    struct event event = {.site = site, .logger = logger, .types = site->types};
+
+    memcpy(event.values, values, site->nfields * sizeof(*values));
+    if (gate & CLEW_GATE_SECRET)
+        write_resolved(&event);
+    else
+        write_event(&event);
+}
+
+/* Whom it concerns; whether a line is wanted. */
+static bool wanted(const struct clew_site *site, const struct clew_value *values, uint32_t *ret)
+{
+    *ret = __atomic_load_n(&site->gate, __ATOMIC_ACQUIRE);
+    if (*ret & CLEW_GATE_OBSERVED)
+        clew__site_observe(site, values);
+    return (*ret & CLEW_GATE_LINE) != 0;
+}
+
+void clew_log_emit(struct clew_site *site, const struct clew_value *values)
+{
+    uint32_t gate;
+
+    if (wanted(site, values, &gate))
+        emit(site, NULL, gate, values);
+}
+
+void clew_log_emit_to(struct clew_site *site, const struct clew_logger *logger,
+                      const struct clew_value *values)
+{
+    uint32_t gate;
+
+    if (wanted(site, values, &gate) &&
+        ((gate & CLEW_GATE_FORCED) || clew_logger_enabled(logger, (enum clew_level)site->level)))
+        emit(site, logger, gate, values);
+}
+
+void clew_log_emit_limited(struct clew_site *site, struct clew_limit *limit,
+                           const struct clew_value *values)
+{
+    struct clew_value with_held[24];
+    uint32_t gate;
+    uint64_t held;
+
+    if (!wanted(site, values, &gate) || !clew__limit_passes(site, limit, &held))
+        return;
+    memcpy(with_held, values, site->nfields * sizeof(*values));
+    with_held[site->nfields - 1] = clew_value_uint(held);
+    emit(site, NULL, gate, with_held);
+}
+
+void clew_log_printf(struct clew_site *site, const char *format, ...)
+{
+    char text[PRINTF_BYTES];
+    struct clew_value value;
+    int saved = errno, n;
+    va_list args;
+
+    va_start(args, format);
+    n = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (n < 0)
+        n = (int)strlen(strcpy(text, "(this text cannot be formatted)"));
+    if ((size_t)n >= sizeof(text)) {
+        n = (int)clew__utf8_cut(text, sizeof(text) - 1, sizeof(text) - 1);
+        CLEW__COUNT_ONE(truncated);
+    }
+    value = clew_value_stringn(text, (size_t)n);
+    clew_log_emit(site, &value);
+    errno = saved;
+}
+
+/* ---- other records ------------------------------------------------------------------- */
+
+int clew__record_put(uint32_t what, uint64_t span_id, const void *payload, size_t len,
+                     bool important)
+{
     size_t size = clew__align8(sizeof(struct clew__record) + len);
-    struct clew__ring *ring;
-    int dropped = 1;
+    struct clew__record *record;
+    struct lane lane;
     char *at;
 
-    if (size > CLEW__RECORD_MAX || !enter(self))
+    if (size > CLEW__RECORD_MAX || !enter(&lane))
         return 1;
-    ring = self->ring;
-    if (!ring)
-        ring = clew__thread_attach();
-    at = ring ? reserve_room(ring, size, reserve) : NULL;
+    at = size <= lane.ring->record_max ? reserve(&lane, size, important) : NULL;
     if (at) {
-        put_header(at, size, what, clew__ticks(), span_id);
-        memcpy(at + sizeof(struct clew__record), payload, len);
-        publish(ring, size, false);
-        dropped = 0;
+        put_header(at, size, 0, what, clew__ticks());
+        record = (struct clew__record *)(void *)at;
+        record->span_id = span_id;
+        memcpy(at + sizeof(*record), payload, len);
+        publish(&lane, size);
     }
-    leave(self);
-    return dropped;
-}
-
-/* ---- reading ------------------------------------------------------------ */
-
-bool clew__line_decode(struct clew__line *line, const struct clew_site *site, const char *payload,
-                       size_t len)
-{
-    line->site = site;
-    for (size_t i = 0; i < site->nfields; i++) {
-        struct clew_value *value = &line->values[i];
-        uint32_t n;
-
-        if (site->types[i] != CLEW_TYPE_STRING) {
-            if (len < 8)
-                return false;
-            memcpy(&value->as, payload, 8);
-            value->len = 0;
-            payload += 8;
-            len -= 8;
-            continue;
-        }
-        if (len < 4)
-            return false;
-        memcpy(&n, payload, 4);
-        payload += 4;
-        len -= 4;
-        if (n == NULL_STRING) {
-            *value = clew_value_stringn(NULL, 0);
-            continue;
-        }
-        if (n > len)
-            return false;
-        *value = clew_value_stringn(payload, n);
-        payload += n;
-        len -= n;
-    }
-    return true;
-}
-
-struct clew__line_context *clew__line_context_new(void)
-{
-    struct clew__line_context *context = calloc(1, sizeof(*context));
-
-    if (context) {
-        clew__buf_init(&context->ids_json, 65536);
-        clew__buf_init(&context->bound_json, 65536);
-        clew__buf_init(&context->raw_keys, 65536);
-    }
-    return context;
-}
-
-void clew__line_context_free(struct clew__line_context *context)
-{
-    if (!context)
-        return;
-    clew__buf_done(&context->ids_json);
-    clew__buf_done(&context->bound_json);
-    clew__buf_done(&context->raw_keys);
-    free(context);
-}
-
-static void add_id(struct clew__buf *out, const char *key, const char *id)
-{
-    if (!id[0])
-        return;
-    clew__buf_adds(out, key);
-    clew__json_string(out, id, strlen(id));
-}
-
-/* Keys get a NUL each, for sinks; pointers are set when the buffer is final. */
-static bool set_bound(struct clew__line_context *context, const char *bound, size_t len, unsigned n)
-{
-    struct clew__field field;
-    size_t at = 0, key_at[CLEW__BOUND_FIELDS_MAX];
-
-    if (n > CLEW__BOUND_FIELDS_MAX)
-        return false;
-    for (unsigned i = 0; i < n; i++) {
-        if (!clew__fields_next(bound, len, &at, &field))
-            return false;
-        key_at[i] = context->raw_keys.len;
-        clew__buf_add(&context->raw_keys, field.key, field.key_len);
-        clew__buf_addc(&context->raw_keys, '\0');
-        context->bound[i].type = field.type;
-        context->bound[i].value = field.value;
-        clew__buf_addc(&context->bound_json, ',');
-        clew__json_string(&context->bound_json, field.key, field.key_len);
-        clew__buf_addc(&context->bound_json, ':');
-        clew__json_value(&context->bound_json, field.type, &field.value);
-    }
-    if (context->raw_keys.failed || context->bound_json.failed)
-        return false;
-    for (unsigned i = 0; i < n; i++)
-        context->bound[i].key = context->raw_keys.data + key_at[i];
-    context->nbound = n;
-    return true;
-}
-
-static void make_empty(struct clew__line_context *context)
-{
-    context->request_id[0] = context->correlation_id[0] = '\0';
-    memset(context->trace_id, 0, 16);
-    context->has_trace = false;
-    context->nbound = 0;
-    context->raw_len = 0;
-    clew__buf_reset(&context->ids_json);
-    clew__buf_reset(&context->bound_json);
-    clew__buf_reset(&context->raw_keys);
-}
-
-bool clew__line_context_set(struct clew__line_context *context, const char *payload, size_t len)
-{
-    static const uint8_t none[16];
-    struct clew__context_record head;
-    size_t used = sizeof(head);
-    char hex[33];
-
-    make_empty(context);
-    if (len < sizeof(head) || len > sizeof(context->raw))
-        return false;
-    memcpy(&head, payload, sizeof(head));
-    used += (size_t)head.request_len + head.correlation_len + head.bound_len;
-    if (used > len || head.request_len > CLEW_ID_MAX || head.correlation_len > CLEW_ID_MAX)
-        return false;
-    memcpy(context->raw, payload, used);
-    context->raw_len = used;
-    payload = context->raw + sizeof(head);
-    memcpy(context->request_id, payload, head.request_len);
-    context->request_id[head.request_len] = '\0';
-    payload += head.request_len;
-    memcpy(context->correlation_id, payload, head.correlation_len);
-    context->correlation_id[head.correlation_len] = '\0';
-    payload += head.correlation_len;
-    memcpy(context->trace_id, head.trace_id, 16);
-    context->has_trace = memcmp(head.trace_id, none, 16) != 0;
-    add_id(&context->ids_json, ",\"request_id\":", context->request_id);
-    add_id(&context->ids_json, ",\"correlation_id\":", context->correlation_id);
-    if (context->has_trace) {
-        clew__hex(hex, head.trace_id, 16);
-        hex[32] = '\0';
-        add_id(&context->ids_json, ",\"trace_id\":", hex);
-    }
-    if (!set_bound(context, payload, head.bound_len, head.nbound)) {
-        make_empty(context);
-        return false;
-    }
-    return true;
+    leave();
+    return at ? 0 : 1;
 }

@@ -10,6 +10,7 @@
  * thread's first record.
  */
 #include "core_priv.h"
+#include "value_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,10 +25,22 @@
 
 static pthread_mutex_t file_lock = PTHREAD_MUTEX_INITIALIZER;
 static int fd = -1;
-static char name[1024];
+static char path[1024];
 static uint64_t end; /* bytes of the file that are given out */
 static struct clew__file_header *header;
 static struct clew__dictionary *dictionary;
+
+static void lock(void)
+{
+    clew__self.locks++;
+    pthread_mutex_lock(&file_lock);
+}
+
+static void unlock(void)
+{
+    pthread_mutex_unlock(&file_lock);
+    clew__self.locks--;
+}
 
 /* The directory must be ours alone: others could plant files for us to
  * recover, or read what was logged. */
@@ -76,30 +89,30 @@ static int above_standard(int descriptor)
 
 static int open_named(const char *directory, const char *service)
 {
-    char safe[128], hidden[sizeof(name)];
+    char safe[128], hidden[sizeof(path)];
     int err = check_directory(directory);
 
     if (err < 0)
         return err;
     clew__file_safe_name(safe, sizeof(safe), service);
-    if (snprintf(name, sizeof(name), "%s/%s.%d-%016llx.rings", directory, safe, (int)getpid(),
-                 (unsigned long long)clew__realtime_ns()) >= (int)sizeof(name) ||
+    if (snprintf(path, sizeof(path), "%s/%s.%d-%016llx.rings", directory, safe, (int)getpid(),
+                 (unsigned long long)clew__realtime_ns()) >= (int)sizeof(path) ||
         snprintf(hidden, sizeof(hidden), "%s/.new-%d-%016llx", directory, (int)getpid(),
                  (unsigned long long)clew__realtime_ns()) >= (int)sizeof(hidden)) {
-        name[0] = '\0';
+        path[0] = '\0';
         return clew_set_error(-ENAMETOOLONG, "ring directory %s: name too long", directory);
     }
     fd = above_standard(open(hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (fd < 0)
         err = -errno;
-    else if (flock(fd, LOCK_EX | LOCK_NB) < 0 || rename(hidden, name) < 0) {
+    else if (flock(fd, LOCK_EX | LOCK_NB) < 0 || rename(hidden, path) < 0) {
         err = -errno;
         unlink(hidden);
         close(fd);
         fd = -1;
     }
     if (err < 0) {
-        name[0] = '\0';
+        path[0] = '\0';
         return clew_set_error(err, "ring file in %s: %s", directory, strerror(-err));
     }
     return 0;
@@ -166,9 +179,9 @@ static int add_dictionary(void)
 
 static void close_locked(bool remove_name)
 {
-    if (name[0] && remove_name)
-        unlink(name);
-    name[0] = '\0';
+    if (path[0] && remove_name)
+        unlink(path);
+    path[0] = '\0';
     if (dictionary)
         munmap(dictionary, CLEW__DICTIONARY_BYTES);
     if (header)
@@ -206,7 +219,7 @@ int clew__file_open(const char *directory, const char *service, const char *vers
 {
     int err, fallback = 0;
 
-    pthread_mutex_lock(&file_lock);
+    lock();
     err = open_named(directory, service);
     if (err == 0)
         err = set_up(service, version);
@@ -218,22 +231,22 @@ int clew__file_open(const char *directory, const char *service, const char *vers
         if (err < 0)
             close_locked(true);
     }
-    pthread_mutex_unlock(&file_lock);
+    unlock();
     return err < 0 ? err : fallback;
 }
 
 void clew__file_close(bool remove_name)
 {
-    pthread_mutex_lock(&file_lock);
+    lock();
     close_locked(remove_name);
-    pthread_mutex_unlock(&file_lock);
+    unlock();
 }
 
 void clew__file_forget(void)
 {
     /* Other threads do not exist here; one may have held the lock. */
     pthread_mutex_init(&file_lock, NULL);
-    name[0] = '\0';
+    path[0] = '\0';
     header = NULL; /* neither mapping was inherited */
     dictionary = NULL;
     if (fd >= 0)
@@ -248,20 +261,15 @@ bool clew__file_is_open(void)
 
 const char *clew__file_name(void)
 {
-    return name;
+    return path;
 }
 
-void clew__file_set_clock(const struct clew__clock *clock)
+void clew__file_set_target(unsigned i, const struct clew__file_target *target)
 {
-    uint32_t slot;
-
-    pthread_mutex_lock(&file_lock);
-    if (header) {
-        slot = 1 - atomic_load(&header->clock_slot);
-        header->clock[slot] = *clock;
-        atomic_store_explicit(&header->clock_slot, slot, memory_order_release);
-    }
-    pthread_mutex_unlock(&file_lock);
+    lock();
+    if (header)
+        header->target[i] = *target;
+    unlock();
 }
 
 /* data and, behind it, the same pages once more. */
@@ -289,7 +297,7 @@ int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_contr
     uint64_t offset;
     int err = -ESRCH;
 
-    pthread_mutex_lock(&file_lock);
+    lock();
     if (!header)
         goto out;
     err = allocate(CLEW__RING_CONTROL_BYTES + data_bytes, &offset);
@@ -310,17 +318,17 @@ int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_contr
     *ret_control = control;
     *ret_data = data;
 out:
-    pthread_mutex_unlock(&file_lock);
+    unlock();
     return err;
 }
 
 static size_t entry_strings(char *at, const struct clew_site *site)
 {
-    const char *fixed[] = {site->message, site->file, site->function};
+    const char *fixed[] = {site->message, site->file, site->function, site->logger};
     size_t used = 0;
 
-    for (size_t i = 0; i < 3u + site->nfields; i++) {
-        const char *s = i < 3 ? fixed[i] : site->keys[i - 3];
+    for (size_t i = 0; i < 4u + site->nfields; i++) {
+        const char *s = i < 4 ? fixed[i] : site->keys[i - 4];
         size_t n = strlen(s) + 1;
 
         if (at)
@@ -330,35 +338,63 @@ static size_t entry_strings(char *at, const struct clew_site *site)
     return used;
 }
 
+/* Room for an entry of that size, in a fresh dictionary if need be; what it
+ * counts as used is left to publish_entry(). NULL: no file, or no room. */
+static struct clew__dictionary_entry *locked_new_entry(size_t size)
+{
+    if (!header || size > CLEW__DICTIONARY_BYTES - 8)
+        return NULL;
+    if (atomic_load(&dictionary->used) + size > CLEW__DICTIONARY_BYTES && add_dictionary() < 0)
+        return NULL;
+    return (struct clew__dictionary_entry *)((char *)dictionary + atomic_load(&dictionary->used));
+}
+
+static void locked_publish_entry(const struct clew__dictionary_entry *entry)
+{
+    atomic_fetch_add_explicit(&dictionary->used, entry->size, memory_order_release);
+}
+
 int clew__file_add_site(const struct clew_site *site)
 {
     struct clew__dictionary_entry *entry;
     size_t fixed = sizeof(*entry) + site->nfields;
     size_t size = clew__align8(fixed + entry_strings(NULL, site));
-    uint64_t used;
-    int err = 0;
 
-    pthread_mutex_lock(&file_lock);
-    if (!header || size > CLEW__DICTIONARY_BYTES - 8) {
-        err = header ? -E2BIG : 0; /* no file yet: clew__sites_save() comes later */
-        goto out;
+    lock();
+    entry = locked_new_entry(size);
+    if (entry) {
+        *entry = (struct clew__dictionary_entry){.size = (uint32_t)size,
+                                                 .id = site->id,
+                                                 .line = site->line,
+                                                 .level = site->level,
+                                                 .nfields = site->nfields,
+                                                 .kind = CLEW__ENTRY_SITE};
+        for (unsigned i = 0; i < site->nfields; i++)
+            ((uint8_t *)(entry + 1))[i] = clew__stored_type(site, i);
+        (void)entry_strings((char *)entry + fixed, site);
+        locked_publish_entry(entry);
     }
-    if (atomic_load(&dictionary->used) + size > CLEW__DICTIONARY_BYTES) {
-        err = add_dictionary();
-        if (err < 0)
-            goto out;
+    unlock();
+    return entry ? 0 : -ENOSPC;
+}
+
+int clew__file_add_logger(uint32_t id, const char *name, const char *fields, size_t len)
+{
+    struct clew__dictionary_entry *entry;
+    size_t name_bytes = strlen(name) + 1;
+    size_t size = clew__align8(sizeof(*entry) + name_bytes + len);
+
+    lock();
+    entry = locked_new_entry(size);
+    if (entry) {
+        *entry = (struct clew__dictionary_entry){.size = (uint32_t)size,
+                                                 .id = id,
+                                                 .kind = CLEW__ENTRY_LOGGER,
+                                                 .bytes = (uint32_t)len};
+        memcpy(entry + 1, name, name_bytes);
+        memcpy((char *)(entry + 1) + name_bytes, fields, len);
+        locked_publish_entry(entry);
     }
-    used = atomic_load(&dictionary->used);
-    entry = (struct clew__dictionary_entry *)((char *)dictionary + used);
-    *entry = (struct clew__dictionary_entry){.size = (uint32_t)size,
-                                             .id = site->id,
-                                             .line = site->line,
-                                             .level = site->level,
-                                             .nfields = site->nfields};
-    memcpy(entry + 1, site->types, site->nfields);
-    (void)entry_strings((char *)entry + fixed, site);
-    atomic_store_explicit(&dictionary->used, used + size, memory_order_release);
-out:
-    pthread_mutex_unlock(&file_lock);
-    return err;
+    unlock();
+    return entry ? 0 : -ENOSPC;
 }

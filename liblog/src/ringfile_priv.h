@@ -7,7 +7,8 @@
  *
  * All numbers are in the byte order of the machine: a file is read where it
  * was written. Records are 8-byte aligned. A ring's data is mapped twice in a
- * row, so that no record wraps.
+ * row, so that no record wraps. Each thread has two: its own, and a small one
+ * for signal handlers that interrupt a log call.
  */
 #ifndef CLEW_RINGFILE_PRIV_H
 #define CLEW_RINGFILE_PRIV_H
@@ -16,14 +17,17 @@
 
 #include <stdatomic.h>
 
-#define CLEW__FILE_MAGIC "CLEWRNG1"
-#define CLEW__FILE_HEADER_BYTES 32768u
-#define CLEW__CHUNKS_MAX 1200u
+#define CLEW__FILE_MAGIC "CLEWRNG2"
+#define CLEW__FILE_HEADER_BYTES 65536u
+#define CLEW__CHUNKS_MAX 2400u
 #define CLEW__DICTIONARY_BYTES 65536u
 #define CLEW__RING_CONTROL_BYTES 4096u
-#define CLEW__RECORD_MAX 32768u
+#define CLEW__NESTED_DATA_BYTES 8192u
+#define CLEW__RECORD_MAX 32768u       /* of a thread's ring */
+#define CLEW__NESTED_RECORD_MAX 4096u /* of the one for signal handlers */
 #define CLEW__CONTEXT_MAX 1536u
 #define CLEW__BOUND_FIELDS_MAX 64u
+#define CLEW__TARGETS_MAX 4u
 
 /* ns = ns0 + (ticks - ticks0) * mult / 2^32 */
 struct clew__clock {
@@ -39,8 +43,13 @@ struct clew__file_header {
     uint64_t pid;
     char service[256];
     char version[64];
-    _Atomic uint32_t clock_slot; /* which of the two is valid */
-    struct clew__clock clock[2];
+    /* Where lines go; a path that is not empty is a file whose lines can be
+     * looked for. Set before the first record. */
+    struct clew__file_target {
+        char path[512];
+        uint8_t level;
+        uint8_t as_text;
+    } target[CLEW__TARGETS_MAX];
     _Atomic uint32_t nchunks;
     struct {
         uint32_t kind;
@@ -55,27 +64,43 @@ struct clew__dictionary {
     _Atomic uint64_t used; /* this header included */
 };
 
-/* One call site; then types[nfields], then message, file, function and the
- * keys, each ended by NUL. */
+enum clew__entry_kind { CLEW__ENTRY_SITE = 0, CLEW__ENTRY_LOGGER = 1 };
+
+/* SITE: then types[nfields], then message, file, function, logger and the keys,
+ * each ended by NUL. LOGGER: then its name, ended by NUL, then bytes of fields
+ * (fields_priv.h). */
 struct clew__dictionary_entry {
     uint32_t size; /* a multiple of 8 */
     uint32_t id;
     int32_t line;
     uint8_t level;
     uint8_t nfields;
-    uint8_t pad[2];
+    uint8_t kind;
+    uint8_t pad;
+    uint32_t bytes;
+    uint32_t pad2;
+};
+
+/* What held when the ring was read up to its tail, and how the records after
+ * it were formatted: enough to make exactly the same bytes again and to find
+ * out which of them a file has already. */
+struct clew__checkpoint {
+    struct clew__clock clock;
+    struct clew__position {
+        uint64_t inode;  /* 0: not a file */
+        uint64_t offset; /* no line from the tail on lies before this */
+    } position[CLEW__TARGETS_MAX];
+    uint32_t context_len;
+    char context[CLEW__CONTEXT_MAX];
 };
 
 /* The first page of a ring chunk. head and tail count bytes for ever. The low
- * bit of tail names the context slot that was in force there: one store moves
- * both, so no moment exists at which they disagree. */
+ * bit of tail names the checkpoint in force: one store moves both, so no moment
+ * exists at which they disagree. */
 struct clew__ring_control {
-    _Alignas(64) _Atomic uint64_t head; /* written by the thread */
-    _Alignas(64) _Atomic uint64_t tail; /* written by the collector */
-    _Alignas(64) struct {
-        uint32_t len;
-        char bytes[CLEW__CONTEXT_MAX];
-    } context[2];
+    _Alignas(64) uint64_t head;         /* written by the thread, atomically */
+    _Alignas(64) _Atomic uint64_t tail; /* written by who empties the ring */
+    _Alignas(64) struct clew__checkpoint checkpoint[2];
 };
 _Static_assert(sizeof(struct clew__ring_control) <= CLEW__RING_CONTROL_BYTES, "control fits");
 
@@ -83,12 +108,19 @@ _Static_assert(sizeof(struct clew__ring_control) <= CLEW__RING_CONTROL_BYTES, "c
 #define CLEW__WHAT_CONTEXT 0xFFFFFFF1u
 #define CLEW__WHAT_SPAN 0xFFFFFFF2u
 
+/* As <clew/site.h> writes it. */
 struct clew__record {
-    uint32_t size; /* all of it, a multiple of 8, at most CLEW__RECORD_MAX */
+    uint16_t units;  /* of 8 bytes, all of it */
+    uint16_t logger; /* 0: none but the site's own */
     uint32_t what;
     uint64_t ticks;
     uint64_t span_id;
 };
+
+static inline size_t clew__record_size(const struct clew__record *record)
+{
+    return (size_t)record->units * 8;
+}
 
 /* A CONTEXT record's payload; then request id, correlation id, bound fields. */
 struct clew__context_record {
@@ -123,12 +155,14 @@ bool clew__file_is_open(void);
 const char *clew__file_name(void); /* "" when it has none */
 /* Service names are any text; file names are not. */
 void clew__file_safe_name(char *ret, size_t size, const char *service);
-void clew__file_set_clock(const struct clew__clock *clock);
 /* Adds a ring chunk: maps control and data (the latter twice).
  * returns 0, -ENOSPC, -ENOMEM, … */
 int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_control,
                         char **ret_data);
-/* Writes a call site into the dictionary. The registry's lock is held. */
+/* Write into the dictionary. The registry's lock is held. */
 int clew__file_add_site(const struct clew_site *site);
+int clew__file_add_logger(uint32_t id, const char *name, const char *fields, size_t len);
+/* Says where lines go; before the first record. */
+void clew__file_set_target(unsigned i, const struct clew__file_target *target);
 
 #endif

@@ -4,10 +4,12 @@
  * again for itself with its first record: own file, own rings, own collector,
  * the same outputs.
  */
-#include "core_priv.h"
+#include "empty_priv.h"
+#include "target_priv.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define STOP_TIMEOUT_NS UINT64_C(5000000000)
@@ -17,14 +19,14 @@ static _Atomic enum { NEVER, RUNNING, STOPPED, FORKED } state;
 
 static void lock(void)
 {
-    clew__self.busy++;
+    clew__self.locks++;
     pthread_mutex_lock(&lifecycle_lock);
 }
 
 static void unlock(void)
 {
     pthread_mutex_unlock(&lifecycle_lock);
-    clew__self.busy--;
+    clew__self.locks--;
 }
 
 static void before_fork(void)
@@ -45,7 +47,8 @@ static void in_child(void)
         state = FORKED;
         clew__rings_forget();
         clew__file_forget();
-        clew__output_after_fork();
+        clew__batches_after_fork();
+        clew__targets_after_fork();
         clew__collector_after_fork();
     }
     atomic_fetch_add(&clew__epoch, 1);
@@ -63,6 +66,7 @@ static int run(void)
     if (fallback < 0)
         return fallback;
     clew__sites_save();
+    clew__targets_describe();
     err = clew__collector_start();
     if (err < 0) {
         clew__file_close(true);
@@ -72,19 +76,30 @@ static int run(void)
     return fallback;
 }
 
+static int set_levels(void)
+{
+    char why[512];
+
+    if (clew_log_set_levels(clew__config.levels) == 0)
+        return 0;
+    (void)snprintf(why, sizeof(why), "%s", clew_last_error());
+    return clew_set_error(-EINVAL, "CLEW_LOG_LEVEL=%.100s: %s", clew__config.levels, why);
+}
+
 static int first_start(const char *service, const char *version)
 {
     static bool registered;
     int err = clew__config_read(service, version);
 
     if (err == 0)
-        err = clew__output_open();
+        err = set_levels();
+    if (err == 0)
+        err = clew__targets_open();
     if (err < 0)
         return err;
-    (void)clew_log_set_level(clew__config.level);
     err = run();
     if (err < 0) {
-        clew__output_close();
+        clew__targets_close();
         return err;
     }
     if (!registered) {

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Threads and their rings. A thread gets its ring with its first record; when
- * it ends the ring is an orphan, which the collector empties and sets free for
- * the next thread. Rings are never unmapped while the process lives, so a
- * pointer to one is always good.
+ * Threads and their rings. A thread gets its rings with its first record: its
+ * own, and a small one for signal handlers that interrupt a log call. When it
+ * ends the rings are orphans, which the collector empties and sets free for the
+ * next thread. Rings are never unmapped while the process lives, so a pointer
+ * to one is always good. Nothing here uses malloc: the first record of a thread
+ * may come from a signal handler.
  */
 #include "core_priv.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
+__thread struct clew_hot clew_hot CLEW__TLS_MODEL;
 __thread struct clew__thread clew__self CLEW__TLS_MODEL;
 _Atomic unsigned clew__epoch = 1;
 struct clew__ring *_Atomic clew__rings;
@@ -19,12 +22,25 @@ static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 static bool have_exit_key;
 
+void *clew__map_memory(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void detach(void)
+{
+    clew_hot.room = 0;
+    clew__self.ring = NULL;
+}
+
 static void thread_ends(void *arg)
 {
     struct clew__ring *ring = arg;
 
     if (clew__self.ring == ring)
-        clew__self.ring = NULL;
+        detach();
     atomic_store_explicit(&ring->state, CLEW__RING_ORPHAN, memory_order_release);
 }
 
@@ -46,42 +62,71 @@ static struct clew__ring *take_free_ring(void)
     return NULL;
 }
 
-static struct clew__ring *make_ring(void)
+static bool map_ring(struct clew__ring *ring, uint64_t size, uint64_t record_max, int state)
 {
-    struct clew__ring *ring = aligned_alloc(64, (sizeof(*ring) + 63) & ~(size_t)63);
+    ring->size = size;
+    ring->record_max = record_max;
+    atomic_store(&ring->state, state);
+    if (clew__file_add_ring(size, &ring->control, &ring->data) < 0)
+        return false;
+    ring->read_at = ring->data;
+    return true;
+}
 
-    if (!ring)
-        return NULL;
-    *ring = (struct clew__ring){.size = clew__config.ring_bytes};
-    ring->context = clew__line_context_new();
-    if (!ring->context || clew__file_add_ring(ring->size, &ring->control, &ring->data) < 0) {
-        clew__line_context_free(ring->context);
-        free(ring);
-        return NULL;
-    }
-    atomic_store(&ring->state, CLEW__RING_OWNED);
+static void publish_ring(struct clew__ring *ring)
+{
     ring->next = atomic_load(&clew__rings);
     while (!atomic_compare_exchange_weak(&clew__rings, &ring->next, ring))
         ;
+}
+
+static struct clew__ring *make_ring(void)
+{
+    uint64_t size =
+        clew__config.ring_bytes - 2 * CLEW__RING_CONTROL_BYTES - CLEW__NESTED_DATA_BYTES;
+    struct clew__ring *rings = clew__map_memory(2 * sizeof(*rings));
+
+    if (!rings)
+        return NULL;
+    if (!map_ring(&rings[1], CLEW__NESTED_DATA_BYTES, CLEW__NESTED_RECORD_MAX, CLEW__RING_NESTED) ||
+        !map_ring(&rings[0], size, CLEW__RECORD_MAX, CLEW__RING_OWNED)) {
+        /* What was mapped stays with the file: without room for a ring in it
+         * there is none for the next either. */
+        (void)munmap(rings, 2 * sizeof(*rings));
+        return NULL;
+    }
+    rings[0].nested = &rings[1];
+    publish_ring(&rings[1]);
+    publish_ring(&rings[0]);
     CLEW__COUNT_ONE(rings);
-    return ring;
+    return rings;
 }
 
 void clew__rings_forget(void)
 {
     struct clew__ring *ring = atomic_exchange(&clew__rings, NULL);
 
-    clew__self.ring = NULL;
+    detach();
+    clew_hot.busy = 0;
     atomic_store(&clew__counters.rings, 0);
-    while (ring) { /* their mappings were not inherited */
-        struct clew__ring *next = ring->next;
-
+    while (ring) { /* their mappings were not inherited; the context texts were */
         clew__line_context_free(ring->context);
-        free(ring);
-        ring = next;
+        ring->context = NULL;
+        ring = ring->next;
     }
     if (have_exit_key)
         (void)pthread_setspecific(exit_key, NULL);
+}
+
+static void take_over(struct clew__ring *ring, struct clew_hot *hot)
+{
+    hot->head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+    hot->at = ring->data + hot->head % ring->size;
+    hot->room = 0;
+    hot->published = &ring->control->head;
+    ring->tail_seen = atomic_load(&ring->control->tail) & ~UINT64_C(7);
+    ring->context_serial = UINT64_MAX; /* whatever the last owner left: say anew */
+    ring->stalled_at = 0;
 }
 
 struct clew__ring *clew__thread_attach(void)
@@ -89,7 +134,7 @@ struct clew__ring *clew__thread_attach(void)
     struct clew__ring *ring;
     int saved = errno;
 
-    if (!clew__ensure_started()) {
+    if (clew__self.locks || !clew__ensure_started()) {
         CLEW__COUNT_ONE(no_ring);
         errno = saved;
         return NULL;
@@ -103,9 +148,8 @@ struct clew__ring *clew__thread_attach(void)
         errno = saved;
         return NULL;
     }
-    ring->head = atomic_load(&ring->control->head);
-    ring->tail_seen = atomic_load(&ring->control->tail) & ~UINT64_C(7);
-    ring->context_serial = UINT64_MAX; /* whatever the last owner left: say anew */
+    take_over(ring->nested, &clew__self.nested);
+    take_over(ring, &clew_hot);
     if (have_exit_key)
         (void)pthread_setspecific(exit_key, ring);
     clew__self.ring = ring;

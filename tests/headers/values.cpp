@@ -38,7 +38,7 @@ static void expect(size_t i, const char *context)
 
 int main()
 {
-    static const struct clew_sink_ops sink = {"test", take, nullptr, nullptr, nullptr};
+    static const struct clew_sink_ops sink = {"test", take, nullptr, nullptr, nullptr, CLEW_LEVEL_TRACE};
     std::string string = "std";
     std::string_view view = "a view, not all of it";
 

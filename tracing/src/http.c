@@ -75,7 +75,7 @@ struct clew_http_exchange *clew_http_exchange_begin(const char *method, const ch
 struct clew_scope clew_http_exchange_enter(struct clew_http_exchange *exchange)
 {
     if (!exchange)
-        return clew__self.scope;
+        return clew_scope_current();
     exchange->previous = clew__self.exchange;
     clew__self.exchange = exchange;
     return clew_scope_enter(exchange->scope);

@@ -69,7 +69,7 @@ struct clew_span *clew_span_start_in(struct clew_scope parent, bool remote, cons
 
 struct clew_span *clew_span_start(const char *name, enum clew_span_kind kind)
 {
-    return clew_span_start_in(clew__self.scope, false, name, kind);
+    return clew_span_start_in(clew_scope_current(), false, name, kind);
 }
 
 struct clew_span *clew_span_begin(const char *name, enum clew_span_kind kind)
@@ -85,7 +85,7 @@ struct clew_span *clew_span_begin(const char *name, enum clew_span_kind kind)
 
 struct clew_scope clew_span_scope(const struct clew_span *span)
 {
-    return span ? span->scope : clew__self.scope;
+    return span ? span->scope : clew_scope_current();
 }
 
 bool clew_span_is_recording(const struct clew_span *span)
@@ -126,8 +126,8 @@ void clew_span_end(struct clew_span *span)
         return;
     if (span->recording)
         clew__span_put(span, clew__ticks());
-    if (span->entered && clew__self.scope.context == span->scope.context &&
-        clew__self.scope.span_id == span->scope.span_id)
+    if (span->entered && clew__self.context == span->scope.context &&
+        clew_hot.span_id == span->scope.span_id)
         clew_scope_leave(span->previous);
     (void)clew_context_unref(span->scope.context);
     free(span);

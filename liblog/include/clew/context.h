@@ -110,32 +110,7 @@ CLEW_PUBLIC void clew_id_trace(uint8_t ret_id[16]);
 CLEW_PUBLIC uint64_t clew_id_span(void); /* never 0 */
 
 #ifdef __cplusplus
-} /* extern "C" */
-
-namespace clew {
-namespace detail {
-template <class T, size_t N> struct array {
-    T v[N];
-    operator const T *() const { return v; }
-};
-} // namespace detail
-} // namespace clew
-#define CLEW__KEY_ARRAY(...)                                                   \
-    (::clew::detail::array<const char *, CLEW__COUNT(0, __VA_ARGS__) + 1>{     \
-        {CLEW__EACH(CLEW__KEY, 0, __VA_ARGS__) nullptr}})
-#define CLEW__TYPE_ARRAY(...)                                                  \
-    (::clew::detail::array<uint8_t, CLEW__COUNT(0, __VA_ARGS__) + 1>{          \
-        {CLEW__EACH(CLEW__TYP, 0, __VA_ARGS__) CLEW_TYPE_END}})
-#define CLEW__VALUE_ARRAY(...)                                                 \
-    (::clew::detail::array<struct clew_value, CLEW__COUNT(0, __VA_ARGS__) + 1>{ \
-        {CLEW__EACH(CLEW__VAL, 0, __VA_ARGS__) clew_value_bool(false)}})
-#else
-#define CLEW__KEY_ARRAY(...)                                                   \
-    ((const char *const[]){CLEW__EACH(CLEW__KEY, 0, __VA_ARGS__) NULL})
-#define CLEW__TYPE_ARRAY(...)                                                  \
-    ((const uint8_t[]){CLEW__EACH(CLEW__TYP, 0, __VA_ARGS__) CLEW_TYPE_END})
-#define CLEW__VALUE_ARRAY(...)                                                 \
-    ((const struct clew_value[]){CLEW__EACH(CLEW__VAL, 0, __VA_ARGS__) clew_value_bool(false)})
+}
 #endif
 
 #endif

@@ -8,15 +8,19 @@
  * The message and the keys are string literals; the type of every value is
  * picked by the compiler (_Generic in C11, overloads in C++17). Each call site
  * is one static descriptor. An enabled call copies the values into a ring that
- * belongs to the calling thread; a collector thread makes the line of it.
+ * belongs to the calling thread; a collector thread makes the line of it. What
+ * fields there are is in <clew/field.h>; loggers by name are in <clew/logger.h>.
  *
  * Every macro here
  *   threads  MT-Safe
- *   signals  AS-Safe in a thread that has logged before at a call site that was
- *            passed before (what happens once allocates); a call that
- *            interrupts another log call of its thread is dropped and counted
+ *   signals  AS-Safe once the runtime runs and, where observers (metrics) are
+ *            set, at call sites that were passed before; a call that interrupts
+ *            another log call of its thread goes to a second ring of the thread,
+ *            and neither loses or tears the other
  *   fork     valid in parent and child; the child gets rings of its own
- *   blocks   never, unless CLEW_RING_FULL=block asks for it (see README)
+ *   blocks   never while there is room. When the ring is full, CLEW_RING_FULL
+ *            decides: the caller writes out a part of its own backlog (some
+ *            tens of microseconds) or waits, bounded; or the record is dropped
  *   errno    preserved
  *   args     evaluated once if the site is enabled or observed, else not at all
  *   limits   24 fields a call; strings are cut where a record would pass
@@ -25,21 +29,10 @@
 #ifndef CLEW_LOG_H
 #define CLEW_LOG_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <clew/site.h>
 
 #ifdef __cplusplus
-#include <string>
-#include <string_view>
-#include <type_traits>
 extern "C" {
-#endif
-
-#if defined(__GNUC__)
-#define CLEW_PUBLIC __attribute__((visibility("default")))
-#else
-#define CLEW_PUBLIC
 #endif
 
 /* Severities; the numbers are OpenTelemetry's SeverityNumber (logs data model). */
@@ -57,56 +50,6 @@ enum clew_level {
 #undef X
     CLEW_LEVEL_OFF = 25 /* as a threshold: nothing passes */
 };
-
-/* What a value is. END closes the list of a call site. */
-enum clew_type {
-    CLEW_TYPE_END = 0,
-    CLEW_TYPE_BOOL,
-    CLEW_TYPE_INT,    /* int64_t */
-    CLEW_TYPE_UINT,   /* uint64_t */
-    CLEW_TYPE_DOUBLE, /* NaN and infinities become JSON strings */
-    CLEW_TYPE_STRING  /* any bytes; invalid UTF-8 becomes U+FFFD; NULL is JSON null */
-};
-
-#define CLEW_LENGTH_UNKNOWN SIZE_MAX
-
-/* One value; the type is kept beside it, not in it. Strings are borrowed for
- * the call. len counts for strings only; CLEW_LENGTH_UNKNOWN: ends at NUL. */
-struct clew_value {
-    union {
-        bool b;
-        int64_t i;
-        uint64_t u;
-        double d;
-        const char *s;
-    } as;
-    size_t len;
-};
-
-/* A call site. Made by the macros; its members are the library's own. */
-struct clew_site {
-    uint32_t gate; /* 0: off. Else CLEW_GATE_ bits. Read without a lock */
-    uint32_t id;   /* number in the dictionary, from registration on */
-    uint8_t level;
-    uint8_t nfields;
-    int line;
-    const char *message;
-    const char *file;
-    const char *function;
-    const char *const *keys; /* nfields of them, then NULL */
-    const uint8_t *types;    /* enum clew_type, then CLEW_TYPE_END */
-    void *observers;
-};
-
-#define CLEW_GATE_NEW 1u      /* not registered yet; then the only bit */
-#define CLEW_GATE_LINE 2u     /* its level is enabled */
-#define CLEW_GATE_OBSERVED 4u /* metrics are derived from it */
-
-/* The targets of the macros, not for direct use. The first makes a site known
- * and returns its gate; the second takes one event, values has site->nfields
- * elements. */
-CLEW_PUBLIC uint32_t clew_log_register(struct clew_site *site);
-CLEW_PUBLIC void clew_log_emit(struct clew_site *site, const struct clew_value *values);
 
 /* Starts the collector with the settings in the environment (see README).
  *
@@ -133,10 +76,29 @@ CLEW_PUBLIC int clew_log_flush(unsigned timeout_ms);
  * moment is recovered by the next start. MT-Safe, idempotent. */
 CLEW_PUBLIC void clew_log_stop(void);
 
-/* Sets the threshold of every call site at once, in all threads.
+/* Sets the threshold of every call site that no rule names, at once, in all
+ * threads; the rules stay.
  * returns  0; -EINVAL when level is not one of enum clew_level */
 CLEW_PUBLIC int clew_log_set_level(enum clew_level level);
 CLEW_PUBLIC enum clew_level clew_log_level(void);
+
+/* Sets the threshold and replaces the rules, as CLEW_LOG_LEVEL does at start:
+ *
+ *     info,db=debug,db.pool=trace,file:cache.c=debug,function:flush_*=off,message:Cache*=trace
+ *
+ * A level alone is the threshold of the rest. NAME=LEVEL is for a logger and
+ * those below it, the longest name counts. file: (last part of the path),
+ * function: and message: take shell patterns (fnmatch(3)), each of them before
+ * the loggers, the last that matches counts. Effective at once in all threads.
+ *
+ * args     spec: borrowed, at most 64 rules; NULL or "": info, no rules
+ * returns  0; -EINVAL and nothing is changed, clew_last_error() says where */
+CLEW_PUBLIC int clew_log_set_levels(const char *spec);
+
+/* Closes and opens the files written to: for logrotate, after it moved them.
+ * Done by the collector within a second; a file that was moved is noticed within
+ * a second without it. MT-Safe, AS-Safe, never blocks. */
+CLEW_PUBLIC void clew_log_reopen(void);
 
 /* "INFO" for CLEW_LEVEL_INFO; "OFF" for anything that is no level. Static. */
 CLEW_PUBLIC const char *clew_level_name(enum clew_level level);
@@ -161,8 +123,11 @@ struct clew_stats {
     uint64_t spans;             /* spans handed to the sinks */
     uint64_t dropped_ring_full; /* no room in the caller's ring */
     uint64_t dropped_no_ring;   /* no memory or no file for a ring */
-    uint64_t dropped_nested;    /* from a signal handler inside a log call */
-    uint64_t dropped_output;    /* the output refused it (ENOSPC, EPIPE, …) */
+    uint64_t dropped_nested;    /* from a handler inside a handler inside a log call */
+    uint64_t dropped_space;     /* no space left for the output's file (ENOSPC, EDQUOT, EFBIG) */
+    uint64_t dropped_closed;    /* nobody reads the output (EPIPE), or it was closed (EBADF) */
+    uint64_t dropped_output;    /* the output refused it otherwise */
+    uint64_t held_back;         /* by the limits of their call sites: wanted, not lost */
     uint64_t truncated;         /* records with a string that was cut */
     uint64_t replaced_ids;      /* header ids that were bad and replaced */
     uint64_t recovered;         /* lines and spans found in files of dead processes */
@@ -170,207 +135,36 @@ struct clew_stats {
 };
 CLEW_PUBLIC void clew_stats_read(struct clew_stats *ret_stats);
 
-/* ---- values ---------------------------------------------------------- */
-
-static inline struct clew_value clew_value_bool(bool v)
-{
-    struct clew_value r;
-    r.as.u = 0;
-    r.as.b = v;
-    r.len = 0;
-    return r;
-}
-
-static inline struct clew_value clew_value_int(int64_t v)
-{
-    struct clew_value r;
-    r.as.i = v;
-    r.len = 0;
-    return r;
-}
-
-static inline struct clew_value clew_value_uint(uint64_t v)
-{
-    struct clew_value r;
-    r.as.u = v;
-    r.len = 0;
-    return r;
-}
-
-static inline struct clew_value clew_value_double(double v)
-{
-    struct clew_value r;
-    r.as.d = v;
-    r.len = 0;
-    return r;
-}
-
-static inline struct clew_value clew_value_stringn(const char *v, size_t len)
-{
-    struct clew_value r;
-    r.as.s = v;
-    r.len = len;
-    return r;
-}
-
-static inline struct clew_value clew_value_string(const char *v)
-{
-    return clew_value_stringn(v, CLEW_LENGTH_UNKNOWN);
-}
-
 #ifdef __cplusplus
 } /* extern "C" */
-
-namespace clew {
-namespace detail {
-template <enum clew_type T> using tag = std::integral_constant<uint8_t, T>;
-
-tag<CLEW_TYPE_BOOL> type_of(bool);
-tag<CLEW_TYPE_INT> type_of(char);
-tag<CLEW_TYPE_INT> type_of(signed char);
-tag<CLEW_TYPE_INT> type_of(short);
-tag<CLEW_TYPE_INT> type_of(int);
-tag<CLEW_TYPE_INT> type_of(long);
-tag<CLEW_TYPE_INT> type_of(long long);
-tag<CLEW_TYPE_UINT> type_of(unsigned char);
-tag<CLEW_TYPE_UINT> type_of(unsigned short);
-tag<CLEW_TYPE_UINT> type_of(unsigned);
-tag<CLEW_TYPE_UINT> type_of(unsigned long);
-tag<CLEW_TYPE_UINT> type_of(unsigned long long);
-tag<CLEW_TYPE_DOUBLE> type_of(float);
-tag<CLEW_TYPE_DOUBLE> type_of(double);
-tag<CLEW_TYPE_STRING> type_of(const char *);
-tag<CLEW_TYPE_STRING> type_of(const std::string &);
-tag<CLEW_TYPE_STRING> type_of(std::string_view);
-
-inline clew_value value_of(bool v) { return clew_value_bool(v); }
-inline clew_value value_of(char v) { return clew_value_int(v); }
-inline clew_value value_of(signed char v) { return clew_value_int(v); }
-inline clew_value value_of(short v) { return clew_value_int(v); }
-inline clew_value value_of(int v) { return clew_value_int(v); }
-inline clew_value value_of(long v) { return clew_value_int(v); }
-inline clew_value value_of(long long v) { return clew_value_int(v); }
-inline clew_value value_of(unsigned char v) { return clew_value_uint(v); }
-inline clew_value value_of(unsigned short v) { return clew_value_uint(v); }
-inline clew_value value_of(unsigned v) { return clew_value_uint(v); }
-inline clew_value value_of(unsigned long v) { return clew_value_uint(v); }
-inline clew_value value_of(unsigned long long v) { return clew_value_uint(v); }
-inline clew_value value_of(float v) { return clew_value_double(v); }
-inline clew_value value_of(double v) { return clew_value_double(v); }
-inline clew_value value_of(const char *v) { return clew_value_string(v); }
-inline clew_value value_of(const std::string &v) { return clew_value_stringn(v.data(), v.size()); }
-inline clew_value value_of(std::string_view v) { return clew_value_stringn(v.data(), v.size()); }
-} // namespace detail
-} // namespace clew
-
-#define CLEW__TYPE(v) decltype(::clew::detail::type_of(v))::value
-#define CLEW__VALUE(v) ::clew::detail::value_of(v)
-
-#else
-
-#define CLEW__TYPE(v)                                                          \
-    _Generic((v),                                                              \
-        _Bool: CLEW_TYPE_BOOL,                                                 \
-        char: CLEW_TYPE_INT, signed char: CLEW_TYPE_INT,                       \
-        short: CLEW_TYPE_INT, int: CLEW_TYPE_INT,                              \
-        long: CLEW_TYPE_INT, long long: CLEW_TYPE_INT,                         \
-        unsigned char: CLEW_TYPE_UINT, unsigned short: CLEW_TYPE_UINT,         \
-        unsigned: CLEW_TYPE_UINT, unsigned long: CLEW_TYPE_UINT,               \
-        unsigned long long: CLEW_TYPE_UINT,                                    \
-        float: CLEW_TYPE_DOUBLE, double: CLEW_TYPE_DOUBLE,                     \
-        char *: CLEW_TYPE_STRING, const char *: CLEW_TYPE_STRING)
-
-#define CLEW__VALUE(v)                                                         \
-    _Generic((v),                                                              \
-        _Bool: clew_value_bool,                                                \
-        char: clew_value_int, signed char: clew_value_int,                     \
-        short: clew_value_int, int: clew_value_int,                            \
-        long: clew_value_int, long long: clew_value_int,                       \
-        unsigned char: clew_value_uint, unsigned short: clew_value_uint,       \
-        unsigned: clew_value_uint, unsigned long: clew_value_uint,             \
-        unsigned long long: clew_value_uint,                                   \
-        float: clew_value_double, double: clew_value_double,                   \
-        char *: clew_value_string, const char *: clew_value_string)(v)
 #endif
-
-/* ---- fields ---------------------------------------------------------- */
-
-/* A field is the triple (key, type, value); only the macros below and those of
- * the other headers take it apart. The key is a string literal. */
-#define clew_kv(key, value) (key, CLEW__TYPE(value), CLEW__VALUE(value))
-
-/* A string that has a length instead of a NUL. */
-#define clew_kvn(key, ptr, len) (key, CLEW_TYPE_STRING, clew_value_stringn(ptr, len))
-
-#define CLEW__KEY(k, t, v) "" k "",
-#define CLEW__TYP(k, t, v) (uint8_t)(t),
-#define CLEW__VAL(k, t, v) v,
-
-#define CLEW__CAT_(a, b) a##b
-#define CLEW__CAT(a, b) CLEW__CAT_(a, b)
-
-/* Number of arguments after the first, 0..24. */
-#define CLEW__COUNT(...)                                                       \
-    CLEW__COUNT_(__VA_ARGS__, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13,  \
-                 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, )
-#define CLEW__COUNT_(m, a, b, c, d, e, f, g, h, i, j, k, l, n, o, p, q, r, s,  \
-                     t, u, v, w, x, y, N, ...)                                 \
-    N
-
-#define CLEW__FIRST(...) CLEW__FIRST_(__VA_ARGS__, )
-#define CLEW__FIRST_(m, ...) m
-
-/* Applies F to each argument after the first: CLEW__EACH(F, first, a, b). */
-#define CLEW__EACH(F, ...) CLEW__CAT(CLEW__E, CLEW__COUNT(__VA_ARGS__))(F, __VA_ARGS__)
-#define CLEW__E0(F, m)
-#define CLEW__E1(F, m, a) F a
-#define CLEW__E2(F, m, a, ...) F a CLEW__E1(F, m, __VA_ARGS__)
-#define CLEW__E3(F, m, a, ...) F a CLEW__E2(F, m, __VA_ARGS__)
-#define CLEW__E4(F, m, a, ...) F a CLEW__E3(F, m, __VA_ARGS__)
-#define CLEW__E5(F, m, a, ...) F a CLEW__E4(F, m, __VA_ARGS__)
-#define CLEW__E6(F, m, a, ...) F a CLEW__E5(F, m, __VA_ARGS__)
-#define CLEW__E7(F, m, a, ...) F a CLEW__E6(F, m, __VA_ARGS__)
-#define CLEW__E8(F, m, a, ...) F a CLEW__E7(F, m, __VA_ARGS__)
-#define CLEW__E9(F, m, a, ...) F a CLEW__E8(F, m, __VA_ARGS__)
-#define CLEW__E10(F, m, a, ...) F a CLEW__E9(F, m, __VA_ARGS__)
-#define CLEW__E11(F, m, a, ...) F a CLEW__E10(F, m, __VA_ARGS__)
-#define CLEW__E12(F, m, a, ...) F a CLEW__E11(F, m, __VA_ARGS__)
-#define CLEW__E13(F, m, a, ...) F a CLEW__E12(F, m, __VA_ARGS__)
-#define CLEW__E14(F, m, a, ...) F a CLEW__E13(F, m, __VA_ARGS__)
-#define CLEW__E15(F, m, a, ...) F a CLEW__E14(F, m, __VA_ARGS__)
-#define CLEW__E16(F, m, a, ...) F a CLEW__E15(F, m, __VA_ARGS__)
-#define CLEW__E17(F, m, a, ...) F a CLEW__E16(F, m, __VA_ARGS__)
-#define CLEW__E18(F, m, a, ...) F a CLEW__E17(F, m, __VA_ARGS__)
-#define CLEW__E19(F, m, a, ...) F a CLEW__E18(F, m, __VA_ARGS__)
-#define CLEW__E20(F, m, a, ...) F a CLEW__E19(F, m, __VA_ARGS__)
-#define CLEW__E21(F, m, a, ...) F a CLEW__E20(F, m, __VA_ARGS__)
-#define CLEW__E22(F, m, a, ...) F a CLEW__E21(F, m, __VA_ARGS__)
-#define CLEW__E23(F, m, a, ...) F a CLEW__E22(F, m, __VA_ARGS__)
-#define CLEW__E24(F, m, a, ...) F a CLEW__E23(F, m, __VA_ARGS__)
 
 /* ---- the calls ------------------------------------------------------- */
 
+/* The logger of this file's calls: define it before the first include, e.g.
+ * "db.pool". Names form a hierarchy by their dots; see clew_log_set_levels(). */
+#ifndef CLEW_LOGGER
+#define CLEW_LOGGER ""
+#endif
+
+/* Calls below this level are compiled away, arguments and all: a number of
+ * CLEW_LEVEL_MAP, as in -DCLEW_COMPILE_LEVEL=9. */
+#ifndef CLEW_COMPILE_LEVEL
+#define CLEW_COMPILE_LEVEL 1
+#endif
+
 #define CLEW__LOG(lvl, ...)                                                    \
     do {                                                                       \
-        static const char *const clew__keys[] = {                              \
-            CLEW__EACH(CLEW__KEY, __VA_ARGS__) NULL};                          \
-        static const uint8_t clew__types[] = {                                 \
-            CLEW__EACH(CLEW__TYP, __VA_ARGS__) CLEW_TYPE_END};                 \
-        static struct clew_site clew__site = {                                 \
-            CLEW_GATE_NEW, 0, (uint8_t)(lvl), CLEW__COUNT(__VA_ARGS__),        \
-            __LINE__, "" CLEW__FIRST(__VA_ARGS__) "", __FILE__, __func__,      \
-            clew__keys, clew__types, NULL};                                    \
-        const uint32_t clew__gate =                                            \
-            __atomic_load_n(&clew__site.gate, __ATOMIC_RELAXED);               \
-        if (clew__gate != 0 &&                                                 \
-            (clew__gate != CLEW_GATE_NEW || clew_log_register(&clew__site))) { \
-            const struct clew_value clew__values[] = {                         \
-                CLEW__EACH(CLEW__VAL, __VA_ARGS__) clew_value_bool(false)};    \
-            clew_log_emit(&clew__site, clew__values);                          \
+        if ((lvl) >= CLEW_COMPILE_LEVEL) {                                     \
+            CLEW__SITE(lvl, 0, __VA_ARGS__);                                   \
+            CLEW__GATE(clew__gate);                                            \
+            if (clew__gate != 0) {                                             \
+                CLEW__CALL(lvl, clew__gate, __VA_ARGS__);                      \
+            }                                                                  \
         }                                                                      \
     } while (0)
 
-/* level is a constant of enum clew_level. */
+/* level is a constant of enum clew_level; then the message and the fields. */
 #define clew_log(level, ...) CLEW__LOG(level, __VA_ARGS__)
 #define clew_trace(...) CLEW__LOG(CLEW_LEVEL_TRACE, __VA_ARGS__)
 #define clew_debug(...) CLEW__LOG(CLEW_LEVEL_DEBUG, __VA_ARGS__)
@@ -378,5 +172,66 @@ inline clew_value value_of(std::string_view v) { return clew_value_stringn(v.dat
 #define clew_warn(...) CLEW__LOG(CLEW_LEVEL_WARN, __VA_ARGS__)
 #define clew_error(...) CLEW__LOG(CLEW_LEVEL_ERROR, __VA_ARGS__)
 #define clew_fatal(...) CLEW__LOG(CLEW_LEVEL_FATAL, __VA_ARGS__)
+
+/* printf, for code that is on its way to fields: the text is made in the
+ * caller's thread, at most 8 KiB of it; the format is what patterns match.
+ * The compiler checks the arguments. */
+#define CLEW__LOGF(lvl, ...)                                                   \
+    do {                                                                       \
+        if ((lvl) >= CLEW_COMPILE_LEVEL) {                                     \
+            CLEW__SITE(lvl, 0, CLEW__FIRST(__VA_ARGS__), clew_message("", 0)); \
+            CLEW__GATE(clew__gate);                                            \
+            if (clew__gate != 0)                                               \
+                clew_log_printf(&clew__site, __VA_ARGS__);                     \
+        }                                                                      \
+    } while (0)
+
+#define clew_logf(level, ...) CLEW__LOGF(level, __VA_ARGS__)
+#define clew_tracef(...) CLEW__LOGF(CLEW_LEVEL_TRACE, __VA_ARGS__)
+#define clew_debugf(...) CLEW__LOGF(CLEW_LEVEL_DEBUG, __VA_ARGS__)
+#define clew_infof(...) CLEW__LOGF(CLEW_LEVEL_INFO, __VA_ARGS__)
+#define clew_warnf(...) CLEW__LOGF(CLEW_LEVEL_WARN, __VA_ARGS__)
+#define clew_errorf(...) CLEW__LOGF(CLEW_LEVEL_ERROR, __VA_ARGS__)
+#define clew_fatalf(...) CLEW__LOGF(CLEW_LEVEL_FATAL, __VA_ARGS__)
+
+/* ---- calls that may be too many ----------------------------------------- */
+
+/* What a call site lets through: its first `first` lines, then one in `every`
+ * (0: none), and never more than `per_second` (0: no limit). The next line that
+ * passes says in its field "held_back" how many did not; where none comes, the
+ * runtime says it after a while. Metrics see every event. The members after
+ * these are the library's own. */
+struct clew_limit {
+    uint64_t first;
+    uint64_t every;
+    uint64_t per_second;
+    uint64_t seen;
+    uint64_t held;
+    uint64_t second;
+    uint64_t in_second;
+    struct clew_site *site;
+    struct clew_limit *next;
+    uint32_t listed;
+};
+
+#define CLEW_EVERY(n) 0, (n), 0           /* the 1st, the (n+1)th, … */
+#define CLEW_PER_SECOND(n) 0, 1, (n)      /* at most n in each second */
+#define CLEW_FIRST(n, every) (n), (every), 0 /* the first n, then one in every */
+
+/* clew_log_limited(CLEW_LEVEL_WARN, CLEW_PER_SECOND(10), "Disk slow", …); */
+#define clew_log_limited(level, ...) CLEW__LIMITED(level, __VA_ARGS__)
+#define CLEW__LIMITED(lvl, first, every, per_second, ...)                      \
+    do {                                                                       \
+        if ((lvl) >= CLEW_COMPILE_LEVEL) {                                     \
+            CLEW__SITE(lvl, 0, __VA_ARGS__,                                    \
+                       ("held_back", CLEW_TYPE_HELD, clew_value_uint(0)));     \
+            static struct clew_limit clew__limit = {                           \
+                first, every, per_second, 0, 0, 0, 0, NULL, NULL, 0};          \
+            CLEW__GATE(clew__gate);                                            \
+            if (clew__gate != 0)                                               \
+                CLEW__CALL_LIMITED(&clew__limit, __VA_ARGS__,                  \
+                                   ("held_back", CLEW_TYPE_HELD, clew_value_uint(0))); \
+        }                                                                      \
+    } while (0)
 
 #endif

@@ -18,15 +18,23 @@ extern "C" {
 /* A key with its value: of a line's context, bound to a request, or of a span. */
 struct clew_field {
     const char *key; /* NUL-terminated */
-    enum clew_type type;
-    struct clew_value value; /* strings always with their length */
+    enum clew_type type;     /* never LAZY, SECRET or MESSAGE */
+    struct clew_value value; /* as it is stored, with its length: see clew_field_text() */
 };
+
+/* The value as text: strings as they are, everything else as in the JSON line
+ * without quotes. Writes up to size bytes, no NUL; returns the whole length.
+ * MT-Safe, AS-Unsafe. */
+CLEW_PUBLIC size_t clew_field_text(const struct clew_field *field, char *buf, size_t size);
 
 /* One log line. Everything in it is borrowed for the call. */
 struct clew_line {
     uint64_t time_ns; /* Unix time; stable for one record */
     enum clew_level level;
     const struct clew_site *site;
+    const char *logger; /* name, "" for none */
+    const char *message; /* any bytes, not NUL-terminated */
+    size_t message_len;
     const char *json; /* the line as UTF-8 JSON, no newline, not NUL-terminated */
     size_t json_len;
     const char *request_id; /* "" when there is none; NUL-terminated */
@@ -84,6 +92,7 @@ struct clew_sink_ops {
     void (*batch_end)(void *self);
     /* The last call; deadline_ns is CLOCK_MONOTONIC: return by then. */
     void (*close)(void *self, uint64_t deadline_ns);
+    enum clew_level min_level; /* lines below it are not given to it; 0: all are */
 };
 
 /* Adds a sink; ops and self stay valid until close was called.

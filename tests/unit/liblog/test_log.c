@@ -306,7 +306,7 @@ static void observe(void *state, const struct clew_site *site, const struct clew
 
 static int sinks(void *arg)
 {
-    static const struct clew_sink_ops ops = {"test", take_line, NULL, NULL, NULL};
+    static const struct clew_sink_ops ops = {"test", take_line, NULL, NULL, NULL, CLEW_LEVEL_TRACE};
     static const struct clew_observer_ops watcher = {"test", match_watched, observe};
     struct clew_scope scope = {clew_context_new(), 0}, was;
     struct seen seen = {0};

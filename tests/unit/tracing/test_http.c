@@ -31,7 +31,7 @@ static void take(void *self, const struct clew_span_record *span)
 
 static int exchanges(void *arg)
 {
-    static const struct clew_sink_ops sink = {"test", NULL, take, NULL, NULL};
+    static const struct clew_sink_ops sink = {"test", NULL, take, NULL, NULL, CLEW_LEVEL_TRACE};
     struct clew_extract headers;
     struct clew_http_exchange *exchange;
     struct clew_scope previous;

@@ -38,7 +38,7 @@ static void take(void *self, const struct clew_span_record *span)
     }
 }
 
-static const struct clew_sink_ops sink = {"test", NULL, take, NULL, NULL};
+static const struct clew_sink_ops sink = {"test", NULL, take, NULL, NULL, CLEW_LEVEL_TRACE};
 
 static int nested(void *arg)
 {

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Levels: a threshold for all, and rules for loggers, files, functions and
+ * messages. A new set is parsed whole before it takes the place of the old
+ * one; then the gates of all call sites and the thresholds of all loggers are
+ * set, which every thread sees with its next call.
+ *
+ * Threads: the rules are under the registry's lock.
+ */
+#include "levels_priv.h"
+
+#include "core_priv.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#define RULES_MAX 64u
+#define PATTERN_BYTES 128u
+
+enum kind { LOGGER, FILE_NAME, FUNCTION, MESSAGE };
+
+struct rules {
+    int threshold;
+    size_t n;
+    struct rule {
+        enum kind kind;
+        int level;
+        char pattern[PATTERN_BYTES];
+    } at[RULES_MAX];
+};
+
+static struct rules rules = {.threshold = CLEW_LEVEL_INFO};
+
+/* ---- matching ------------------------------------------------------------------- */
+
+static bool is_below(const char *name, const char *ancestor)
+{
+    size_t len = strlen(ancestor);
+
+    return strncmp(name, ancestor, len) == 0 && (name[len] == '\0' || name[len] == '.');
+}
+
+int clew__logger_threshold(const char *name)
+{
+    size_t longest = 0;
+    int level = rules.threshold;
+
+    for (size_t i = 0; i < rules.n; i++) {
+        const struct rule *rule = &rules.at[i];
+
+        if (rule->kind == LOGGER && strlen(rule->pattern) >= longest &&
+            is_below(name, rule->pattern)) {
+            longest = strlen(rule->pattern);
+            level = rule->level;
+        }
+    }
+    return level;
+}
+
+static int lowest_threshold(void)
+{
+    int level = rules.threshold;
+
+    for (size_t i = 0; i < rules.n; i++)
+        if (rules.at[i].kind == LOGGER && rules.at[i].level < level)
+            level = rules.at[i].level;
+    return level;
+}
+
+static const char *subject(const struct clew_site *site, enum kind kind)
+{
+    const char *slash;
+
+    switch (kind) {
+    case FILE_NAME:
+        slash = strrchr(site->file, '/');
+        return slash ? slash + 1 : site->file;
+    case FUNCTION:
+        return site->function;
+    case MESSAGE:
+        return site->message;
+    case LOGGER:
+        break;
+    }
+    return NULL;
+}
+
+int clew__site_threshold(const struct clew_site *site, bool *ret_forced)
+{
+    *ret_forced = false;
+    for (size_t i = rules.n; i-- > 0;) {
+        const char *text = subject(site, rules.at[i].kind);
+
+        if (text && fnmatch(rules.at[i].pattern, text, 0) == 0) {
+            *ret_forced = true;
+            return rules.at[i].level;
+        }
+    }
+    return site->by_logger ? lowest_threshold() : clew__logger_threshold(site->logger);
+}
+
+/* ---- parsing -------------------------------------------------------------------- */
+
+static int bad(const char *part, size_t len, const char *why)
+{
+    return clew_set_error(-EINVAL, "log levels: \"%.*s\": %s", (int)(len < 100 ? len : 100), part,
+                          why);
+}
+
+static int read_rule(struct rules *ret, const char *part, size_t len, const char *equals)
+{
+    static const struct {
+        const char *prefix;
+        enum kind kind;
+    } kinds[] = {{"file:", FILE_NAME}, {"function:", FUNCTION}, {"message:", MESSAGE}};
+    struct rule *rule = &ret->at[ret->n];
+    size_t name_len = (size_t)(equals - part);
+
+    if (ret->n == RULES_MAX)
+        return bad(part, len, "more than 64 rules");
+    rule->kind = LOGGER;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        size_t n = strlen(kinds[i].prefix);
+
+        if (name_len >= n && memcmp(part, kinds[i].prefix, n) == 0) {
+            rule->kind = kinds[i].kind;
+            part += n;
+            name_len -= n;
+            len -= n;
+        }
+    }
+    if (name_len == 0 || name_len >= PATTERN_BYTES)
+        return bad(part, len, "the name is empty or longer than 127 bytes");
+    memcpy(rule->pattern, part, name_len);
+    rule->pattern[name_len] = '\0';
+    ret->n++;
+    return 0;
+}
+
+/* LEVEL or NAME=LEVEL; a message pattern may have '=' in it, the last counts. */
+static int read_part(struct rules *ret, const char *part, size_t len)
+{
+    const char *equals = memrchr(part, '=', len), *name = equals ? equals + 1 : part;
+    size_t n = len - (size_t)(name - part);
+    char text[16];
+    enum clew_level level;
+
+    if (n < sizeof(text)) {
+        memcpy(text, name, n);
+        text[n] = '\0';
+    }
+    if (n >= sizeof(text) || clew_level_parse(text, &level) < 0)
+        return bad(part, len, "use trace, debug, info, warn, error, fatal or off");
+    if (!equals) {
+        ret->threshold = (int)level;
+        return 0;
+    }
+    if (read_rule(ret, part, len, equals) < 0)
+        return -EINVAL;
+    ret->at[ret->n - 1].level = (int)level;
+    return 0;
+}
+
+static int read_rules(struct rules *ret, const char *spec)
+{
+    *ret = (struct rules){.threshold = CLEW_LEVEL_INFO};
+    while (spec && *spec) {
+        size_t len = strcspn(spec, ",");
+
+        if (len && read_part(ret, spec, len) < 0)
+            return -EINVAL;
+        spec += len;
+        spec += *spec == ',';
+    }
+    return 0;
+}
+
+/* ---- setting --------------------------------------------------------------------- */
+
+static void apply(void)
+{
+    clew__loggers_set_thresholds();
+    clew__sites_regate();
+}
+
+int clew_log_set_levels(const char *spec)
+{
+    struct rules fresh;
+
+    if (read_rules(&fresh, spec) < 0)
+        return -EINVAL;
+    clew__registry_lock();
+    rules = fresh;
+    apply();
+    clew__registry_unlock();
+    return 0;
+}
+
+
+int clew_log_set_level(enum clew_level level)
+{
+    if (level < CLEW_LEVEL_TRACE || level > CLEW_LEVEL_OFF)
+        return clew_set_error(-EINVAL, "level %d: not a level", (int)level);
+    clew__registry_lock();
+    rules.threshold = (int)level;
+    apply();
+    clew__registry_unlock();
+    return 0;
+}
+
+enum clew_level clew_log_level(void)
+{
+    enum clew_level level;
+
+    clew__registry_lock();
+    level = (enum clew_level)rules.threshold;
+    clew__registry_unlock();
+    return level;
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Local outputs. Lines come in batches and go out as whole lines. When an output
+ * refuses, what it did not take is counted by reason and given up, except the
+ * rest of a line that is half out: that is kept and goes first, so that no line
+ * is ever torn. A pipe gets PIPE_BUF bytes at a time and only when they fit: such
+ * a write neither blocks nor can it be cut.
+ *
+ * Threads: the lock of a target is held while its descriptor is used; what is
+ * set when it is opened is read without.
+ */
+#include "target_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_BATCH_BYTES 65536u
+#define REST_MAX (2u << 20)
+#define TEND_NS 1000000000u
+
+struct target {
+    pthread_mutex_t lock;
+    int fd;
+    bool closed; /* the descriptor was closed when we came: lines are lost */
+    bool own;
+    bool never_blocks;
+    bool is_file;
+    bool as_text, colour;
+    uint8_t level;
+    _Atomic bool failing;
+    struct clew__buf rest; /* of a line that is half out */
+    char path[512];
+};
+
+static struct target targets[CLEW__TARGETS_MAX];
+static unsigned ntargets;
+static _Atomic bool reopen_wanted;
+
+/* ---- opening ---------------------------------------------------------------------- */
+
+static int open_path(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
+static void look_at(struct target *target)
+{
+    struct stat st;
+
+    if (fcntl(target->fd, F_GETFD) < 0 || fstat(target->fd, &st) < 0) {
+        /* Never written to: another file may get this number later. */
+        target->closed = true;
+        return;
+    }
+    target->is_file = S_ISREG(st.st_mode);
+    target->never_blocks = target->is_file || (S_ISCHR(st.st_mode) && !isatty(target->fd));
+}
+
+static int open_target(const struct clew__output *output)
+{
+    struct target *target = &targets[ntargets];
+    const char *no_color = getenv("NO_COLOR");
+    pthread_mutexattr_t attr;
+
+    *target = (struct target){.fd = STDOUT_FILENO, .level = (uint8_t)output->level};
+    if (strcmp(output->name, "stderr") == 0) {
+        target->fd = STDERR_FILENO;
+    } else if (strcmp(output->name, "stdout") != 0) {
+        (void)snprintf(target->path, sizeof(target->path), "%s", output->name);
+        target->fd = open_path(target->path);
+        if (target->fd < 0)
+            return clew_set_error(-errno, "CLEW_LOG_OUTPUT: %s: %s", target->path, strerror(errno));
+        target->own = true;
+    }
+    look_at(target);
+    target->as_text =
+        output->format == CLEW__FORMAT_TEXT ||
+        (output->format == CLEW__FORMAT_AUTO && !target->closed && isatty(target->fd));
+    target->colour =
+        target->as_text && !target->closed && isatty(target->fd) && !(no_color && *no_color);
+    clew__buf_init(&target->rest, REST_MAX);
+    (void)pthread_mutexattr_init(&attr);
+    (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+    (void)pthread_mutex_init(&target->lock, &attr);
+    (void)pthread_mutexattr_destroy(&attr);
+    ntargets++;
+    return 0;
+}
+
+int clew__targets_open(void)
+{
+    for (unsigned i = 0; i < clew__config.noutputs; i++) {
+        int err = open_target(&clew__config.outputs[i]);
+
+        if (err < 0) {
+            clew__targets_close();
+            return err;
+        }
+    }
+    return 0;
+}
+
+void clew__targets_close(void)
+{
+    for (unsigned i = 0; i < ntargets; i++) {
+        if (targets[i].own)
+            close(targets[i].fd);
+        clew__buf_done(&targets[i].rest);
+    }
+    ntargets = 0;
+}
+
+void clew__targets_after_fork(void)
+{
+    for (unsigned i = 0; i < ntargets; i++) {
+        (void)pthread_mutex_init(&targets[i].lock, NULL);
+        targets[i].rest.len = 0; /* the parent's line */
+    }
+}
+
+void clew__targets_describe(void)
+{
+    for (unsigned i = 0; i < ntargets; i++) {
+        struct clew__file_target it = {.level = targets[i].level, .as_text = targets[i].as_text};
+        char *real = targets[i].own && targets[i].is_file ? realpath(targets[i].path, NULL) : NULL;
+        ssize_t len = -1;
+        char link[64];
+
+        if (real) {
+            (void)snprintf(it.path, sizeof(it.path), "%s", real);
+        } else if (targets[i].is_file) { /* stdout, sent to a file by the shell */
+            (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", targets[i].fd);
+            len = readlink(link, it.path, sizeof(it.path) - 1);
+            it.path[len > 0 ? len : 0] = '\0';
+        }
+        free(real);
+        clew__file_set_target(i, &it);
+    }
+}
+
+unsigned clew__targets_count(void)
+{
+    return ntargets;
+}
+
+bool clew__targets_never_block(void)
+{
+    for (unsigned i = 0; i < ntargets; i++)
+        if (!targets[i].never_blocks && !targets[i].closed)
+            return false;
+    return true;
+}
+
+size_t clew__targets_batch_bytes(void)
+{
+    return clew__targets_never_block() ? FILE_BATCH_BYTES : PIPE_BUF;
+}
+
+bool clew__target_wants(unsigned i, unsigned level)
+{
+    return level >= targets[i].level;
+}
+
+bool clew__target_is_text(unsigned i)
+{
+    return targets[i].as_text;
+}
+
+bool clew__target_has_colour(unsigned i)
+{
+    return targets[i].colour;
+}
+
+void clew__targets_positions(struct clew__position ret[CLEW__TARGETS_MAX])
+{
+    for (unsigned i = 0; i < ntargets; i++) {
+        struct stat st;
+
+        ret[i] = (struct clew__position){0, 0};
+        if (targets[i].is_file && fstat(targets[i].fd, &st) == 0)
+            ret[i] = (struct clew__position){st.st_ino, (uint64_t)st.st_size};
+    }
+}
+
+/* ---- writing ---------------------------------------------------------------------- */
+
+static void count_lost(int error, const char *bytes, size_t len)
+{
+    uint64_t lines = 0;
+
+    for (const char *p = bytes; (p = memchr(p, '\n', len - (size_t)(p - bytes))) != NULL; p++)
+        lines++;
+    if (error == ENOSPC || error == EDQUOT || error == EFBIG)
+        CLEW__COUNT_MANY(space, lines);
+    else if (error == EPIPE || error == EBADF)
+        CLEW__COUNT_MANY(closed, lines);
+    else
+        CLEW__COUNT_MANY(output, lines);
+}
+
+/* How much of it to write at once. */
+static size_t portion(const struct target *target, const char *data, size_t len)
+{
+    const char *newline;
+
+    if (target->never_blocks || len <= PIPE_BUF)
+        return len;
+    newline = memrchr(data, '\n', PIPE_BUF);
+    return newline ? (size_t)(newline - data) + 1 : PIPE_BUF;
+}
+
+static void wait_until_ready(const struct target *target)
+{
+    struct pollfd ready = {.fd = target->fd, .events = POLLOUT};
+
+    while (poll(&ready, 1, 100) == 0 || (errno == EINTR && !ready.revents))
+        ; /* the rings hold what comes meanwhile */
+}
+
+/* Bytes written; all of them, or errno says why not. */
+static size_t write_out(const struct target *target, const char *data, size_t len)
+{
+    size_t written = 0;
+
+    while (written < len) {
+        ssize_t n;
+
+        if (!target->never_blocks)
+            wait_until_ready(target);
+        n = write(target->fd, data + written, portion(target, data + written, len - written));
+        if (n >= 0)
+            written += (size_t)n;
+        else if (errno == EAGAIN)
+            wait_until_ready(target);
+        else if (errno != EINTR)
+            return written;
+    }
+    return written;
+}
+
+static void locked_write(struct target *target, const char *data, size_t len)
+{
+    size_t written = write_out(target, target->rest.data, target->rest.len);
+    const char *rest;
+    size_t keep = 0;
+    int error;
+
+    if (written < target->rest.len) {
+        error = errno;
+        memmove(target->rest.data, target->rest.data + written, target->rest.len - written);
+        target->rest.len -= written;
+        count_lost(error, data, len);
+        atomic_store(&target->failing, true);
+        return;
+    }
+    target->rest.len = 0;
+    written = write_out(target, data, len);
+    if (written == len) {
+        atomic_store_explicit(&target->failing, false, memory_order_relaxed);
+        return;
+    }
+    error = errno;
+    rest = data + written;
+    if (written > 0 && rest[-1] != '\n')
+        keep = (size_t)((const char *)memchr(rest, '\n', len - written) - rest) + 1;
+    clew__buf_add(&target->rest, rest, keep);
+    count_lost(error, rest + keep, len - written - keep);
+    atomic_store(&target->failing, true);
+}
+
+void clew__target_write(unsigned i, const char *data, size_t len)
+{
+    struct target *target = &targets[i];
+
+    if (target->closed) {
+        count_lost(EBADF, data, len);
+        return;
+    }
+    pthread_mutex_lock(&target->lock);
+    locked_write(target, data, len);
+    pthread_mutex_unlock(&target->lock);
+}
+
+bool clew__targets_failing(void)
+{
+    for (unsigned i = 0; i < ntargets; i++)
+        if (atomic_load(&targets[i].failing))
+            return true;
+    return false;
+}
+
+/* ---- moved files -------------------------------------------------------------------- */
+
+void clew_log_reopen(void)
+{
+    atomic_store(&reopen_wanted, true);
+}
+
+static bool was_moved(const struct target *target)
+{
+    struct stat there, ours;
+
+    return fstat(target->fd, &ours) == 0 &&
+           (stat(target->path, &there) < 0 || there.st_ino != ours.st_ino ||
+            there.st_dev != ours.st_dev);
+}
+
+static void reopen(struct target *target)
+{
+    int fd = open_path(target->path);
+
+    if (fd < 0)
+        return; /* better the old file than none */
+    pthread_mutex_lock(&target->lock);
+    if (target->rest.len) { /* the line that is half out ends where it began */
+        (void)write_out(target, target->rest.data, target->rest.len);
+        target->rest.len = 0;
+    }
+    (void)dup3(fd, target->fd, O_CLOEXEC); /* the number stays: others use it meanwhile */
+    (void)close(fd);
+    pthread_mutex_unlock(&target->lock);
+}
+
+void clew__targets_tend(uint64_t now_ns)
+{
+    static uint64_t last_ns;
+    bool wanted = atomic_exchange(&reopen_wanted, false);
+
+    if (!wanted && now_ns - last_ns < TEND_NS)
+        return;
+    last_ns = now_ns;
+    for (unsigned i = 0; i < ntargets; i++)
+        if (targets[i].own && targets[i].is_file && (wanted || was_moved(&targets[i])))
+            reopen(&targets[i]);
+}

@@ -228,9 +228,28 @@ char *clew__put_int(char *p, int64_t v)
 
 char *clew__put_digits(char *p, uint64_t v, unsigned n)
 {
-    for (char *q = p + n; q > p; v /= 10)
-        *--q = (char)('0' + v % 10);
+    char *q = p + n;
+
+    for (; q - p >= 2; v /= 100) {
+        q -= 2;
+        memcpy(q, pairs + 2 * (v % 100), 2);
+    }
+    if (q > p)
+        *p = (char)('0' + v % 10);
     return p + n;
+}
+
+char *clew__put_fraction(char *p, uint32_t ns)
+{
+    uint32_t high = ns / 100000, low = ns % 100000; /* 4 and 5 digits, side by side */
+
+    memcpy(p, pairs + 2 * (high / 100), 2);
+    memcpy(p + 2, pairs + 2 * (high % 100), 2);
+    p[4] = (char)('0' + low / 10000);
+    low %= 10000;
+    memcpy(p + 5, pairs + 2 * (low / 100), 2);
+    memcpy(p + 7, pairs + 2 * (low % 100), 2);
+    return p + 9;
 }
 
 /* Amounts, ratios and durations are mostly short decimals: find the smallest k
@@ -271,9 +290,11 @@ static char *put_short_decimal(char *p, double a)
         if ((off < 0 ? -off : off) > scaled * 0x1p-51 || (double)n / powers[k] != a)
             continue;
         if (k < sizeof(whole) / sizeof(whole[0])) {
-            p = clew__put_uint(p, n / whole[k]);
+            uint64_t before = k == 0 ? n : (uint64_t)a;
+
+            p = clew__put_uint(p, before);
             *p++ = '.';
-            return k ? clew__put_digits(p, n % whole[k], k) : (*p = '0', p + 1);
+            return k ? clew__put_digits(p, n - before * whole[k], k) : (*p = '0', p + 1);
         }
         memcpy(p, "0.", 2);
         return clew__put_digits(p + 2, n, k);
@@ -375,8 +396,23 @@ void clew__json_double(struct clew__buf *buf, double v)
 void clew__hex(char *ret, const void *bytes, size_t n)
 {
     const unsigned char *b = bytes;
+    size_t i = 0;
 
-    for (size_t i = 0; i < n; i++) {
+#if defined(__SSE2__)
+    for (; i + 8 <= n; i += 8) { /* eight bytes at once: nibbles, then '0' or 'a' - 10 */
+        __m128i v = _mm_loadl_epi64((const __m128i *)(const void *)(b + i));
+        __m128i low = _mm_and_si128(v, _mm_set1_epi8(15));
+        __m128i high = _mm_and_si128(_mm_srli_epi16(v, 4), _mm_set1_epi8(15));
+        __m128i nibbles = _mm_unpacklo_epi8(high, low);
+        __m128i letter = _mm_cmpgt_epi8(nibbles, _mm_set1_epi8(9));
+        __m128i text = _mm_add_epi8(
+            _mm_add_epi8(nibbles, _mm_set1_epi8('0')),
+            _mm_and_si128(letter, _mm_set1_epi8('a' - '0' - 10)));
+
+        _mm_storeu_si128((__m128i *)(void *)(ret + 2 * i), text);
+    }
+#endif
+    for (; i < n; i++) {
         ret[2 * i] = hex_digits[b[i] >> 4];
         ret[2 * i + 1] = hex_digits[b[i] & 15];
     }

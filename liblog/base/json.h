@@ -29,6 +29,8 @@ char *clew__put_int(char *p, int64_t v);
 char *clew__put_double(char *p, double v);
 /* Exactly n digits. */
 char *clew__put_digits(char *p, uint64_t v, unsigned n);
+/* Nine digits of a number below 10^9. */
+char *clew__put_fraction(char *p, uint32_t ns);
 
 /* Length of the valid UTF-8 sequence at s (1..4), 0 when it is not valid
  * (Unicode 15, table 3-7). left > 0. */

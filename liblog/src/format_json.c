@@ -146,7 +146,7 @@ static char *put_timestamp(char *p, uint64_t time_ns, struct clew__date *date)
         date->second = second;
     }
     memcpy(p, date->text, sizeof(date->text));
-    p = clew__put_digits(p + date->len, ns, 9);
+    p = clew__put_fraction(p + date->len, (uint32_t)ns);
     *p++ = 'Z';
     return p;
 }

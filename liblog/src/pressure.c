@@ -26,11 +26,13 @@ static uint64_t tail_of(const struct clew__ring *ring)
     return atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
 }
 
-bool clew__ring_is_crowded(const struct clew__ring *ring, uint64_t now_ns)
+bool clew__ring_is_crowded(struct clew__ring *ring, uint64_t now_ns)
 {
     uint64_t since = atomic_load_explicit(&ring->crowded_ns, memory_order_relaxed);
 
-    return since && now_ns - since < CROWDED_NS;
+    if (since && (int64_t)(now_ns - since) >= (int64_t)CROWDED_NS)
+        atomic_compare_exchange_strong(&ring->crowded_ns, &since, 0);
+    return since && (int64_t)(now_ns - since) < (int64_t)CROWDED_NS;
 }
 
 void clew__ring_moved(struct clew__ring *ring)
@@ -77,7 +79,8 @@ bool clew__make_room(struct clew__ring *ring, uint64_t until)
     int saved = errno, cancel;
     bool made;
 
-    clew__collector_wake();
+    if (!clew__may_help())
+        clew__collector_wake();
     if (clew__config.block_ms == 0 || clew__in_collector() || !ring->nested ||
         ring->stalled_at == ring->tail_seen + 1)
         return false;

@@ -10,7 +10,7 @@
  * be. Keeps errno. */
 bool clew__make_room(struct clew__ring *ring, uint64_t until);
 /* Whether the ring's own thread empties it now: nobody else should. */
-bool clew__ring_is_crowded(const struct clew__ring *ring, uint64_t now_ns);
+bool clew__ring_is_crowded(struct clew__ring *ring, uint64_t now_ns);
 /* The tail was moved: wakes the thread that waits for it. */
 void clew__ring_moved(struct clew__ring *ring);
 

@@ -64,7 +64,7 @@ char *clew__put_time(char *p, int64_t ns)
     *p++ = ':';
     p = clew__put_digits(p, (uint64_t)of_day % 60, 2);
     *p++ = '.';
-    p = clew__put_digits(p, (uint64_t)fraction, 9);
+    p = clew__put_fraction(p, (uint32_t)fraction);
     *p++ = 'Z';
     return p;
 }
@@ -78,7 +78,7 @@ static char *put_duration(char *p, int64_t ns)
         *p++ = '-';
     p = clew__put_uint(p, n / 1000000000u);
     *p++ = '.';
-    p = clew__put_digits(p, n % 1000000000u, 9);
+    p = clew__put_fraction(p, (uint32_t)(n % 1000000000u));
     while (p[-1] == '0' && p[-2] != '.')
         p--;
     return p;

@@ -97,7 +97,8 @@ static void grant(const struct lane *lane)
 
     if (hot->head - ring->tail_seen > ring->size / 2) {
         read_tail(ring);
-        if (hot->head - ring->tail_seen > ring->size / 2)
+        if (hot->head - ring->tail_seen > ring->size / 2 &&
+            !atomic_load_explicit(&ring->crowded_ns, memory_order_relaxed))
             clew__collector_wake();
     }
     if (hot->at >= ring->data + ring->size)

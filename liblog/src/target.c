@@ -25,9 +25,11 @@
 #define FILE_BATCH_BYTES 65536u
 #define REST_MAX (2u << 20)
 #define TEND_NS 1000000000u
+#define SPINS 4000u
 
 struct target {
     pthread_mutex_t lock;
+    _Atomic bool is_locked; /* to look at while the lock is somebody else's */
     int fd;
     bool closed; /* the descriptor was closed when we came: lines are lost */
     bool own;
@@ -122,6 +124,7 @@ void clew__targets_after_fork(void)
 {
     for (unsigned i = 0; i < ntargets; i++) {
         (void)pthread_mutex_init(&targets[i].lock, NULL);
+        atomic_store(&targets[i].is_locked, false);
         targets[i].rest.len = 0; /* the parent's line */
     }
 }
@@ -188,6 +191,15 @@ void clew__targets_positions(struct clew__position ret[CLEW__TARGETS_MAX])
         if (targets[i].is_file && fstat(targets[i].fd, &st) == 0)
             ret[i] = (struct clew__position){st.st_ino, (uint64_t)st.st_size};
     }
+}
+
+static inline void pause_briefly(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
 }
 
 /* ---- writing ---------------------------------------------------------------------- */
@@ -276,6 +288,27 @@ static void locked_write(struct target *target, const char *data, size_t len)
     atomic_store(&target->failing, true);
 }
 
+/* Writing a batch takes some ten microseconds, going to sleep and being woken
+ * takes longer: whoever comes meanwhile looks on for a while. */
+static void lock(struct target *target)
+{
+    for (unsigned i = 0; i < SPINS; i++) {
+        if (!atomic_load_explicit(&target->is_locked, memory_order_relaxed) &&
+            pthread_mutex_trylock(&target->lock) == 0)
+            goto mine;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&target->lock);
+mine:
+    atomic_store_explicit(&target->is_locked, true, memory_order_relaxed);
+}
+
+static void unlock(struct target *target)
+{
+    atomic_store_explicit(&target->is_locked, false, memory_order_relaxed);
+    pthread_mutex_unlock(&target->lock);
+}
+
 void clew__target_write(unsigned i, const char *data, size_t len)
 {
     struct target *target = &targets[i];
@@ -284,9 +317,9 @@ void clew__target_write(unsigned i, const char *data, size_t len)
         count_lost(EBADF, data, len);
         return;
     }
-    pthread_mutex_lock(&target->lock);
+    lock(target);
     locked_write(target, data, len);
-    pthread_mutex_unlock(&target->lock);
+    unlock(target);
 }
 
 bool clew__targets_failing(void)
@@ -319,14 +352,14 @@ static void reopen(struct target *target)
 
     if (fd < 0)
         return; /* better the old file than none */
-    pthread_mutex_lock(&target->lock);
+    lock(target);
     if (target->rest.len) { /* the line that is half out ends where it began */
         (void)write_out(target, target->rest.data, target->rest.len);
         target->rest.len = 0;
     }
     (void)dup3(fd, target->fd, O_CLOEXEC); /* the number stays: others use it meanwhile */
     (void)close(fd);
-    pthread_mutex_unlock(&target->lock);
+    unlock(target);
 }
 
 void clew__targets_tend(uint64_t now_ns)

@@ -49,7 +49,7 @@ struct clew_context *clew_context_unref(struct clew_context *context)
 static void changed(struct clew_context *context)
 {
     context->serial = clew_id_span();
-    clew_hot.room = 0;
+    clew_hot.limit = NULL;
 }
 
 static bool id_is_good(const char *id, size_t len)
@@ -223,7 +223,7 @@ struct clew_scope clew_scope_current(void)
 static void make_current(struct clew_scope scope)
 {
     if (scope.context != clew__self.context)
-        clew_hot.room = 0; /* the next line begins with the context */
+        clew_hot.limit = NULL; /* the next line begins with the context */
     clew__self.context = scope.context;
     clew_hot.span_id = scope.span_id;
 }

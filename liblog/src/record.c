@@ -87,28 +87,25 @@ static char *reserve(const struct lane *lane, size_t need, bool important)
     return hot->at;
 }
 
-/* How far the short way may go without asking: an eighth of the ring at most,
- * so that the collector is woken in time. */
+/* How far the short way may go without asking: until the ring is half full,
+ * when the collector is to be woken, and from there in smaller steps. */
 static void grant(const struct lane *lane)
 {
     struct clew__ring *ring = lane->ring;
     struct clew_hot *hot = lane->hot;
-    uint64_t usable = ring->size - ring->size / 8, used;
+    uint64_t half = ring->size / 2, usable = ring->size - ring->size / 8, used, room;
 
-    if (hot->head - ring->tail_seen > ring->size / 2) {
+    if (hot->head - ring->tail_seen > half / 2)
         read_tail(ring);
-        if (hot->head - ring->tail_seen > ring->size / 2 &&
-            !atomic_load_explicit(&ring->crowded_ns, memory_order_relaxed))
-            clew__collector_wake();
-    }
+    used = hot->head - ring->tail_seen;
+    if (used > half && !atomic_load_explicit(&ring->crowded_ns, memory_order_relaxed))
+        clew__collector_wake();
     if (hot->at >= ring->data + ring->size)
         hot->at -= ring->size;
-    used = hot->head - ring->tail_seen;
-    hot->room = used < usable ? usable - used : 0;
-    if (hot->room > ring->size / 8)
-        hot->room = ring->size / 8;
-    if (!clew__ticks_from_tsc || lane->hot != &clew_hot)
-        hot->room = 0;
+    room = used < half ? half - used : used < usable ? usable - used : 0;
+    if (used >= half && room > ring->size / 8)
+        room = ring->size / 8;
+    hot->limit = clew__ticks_from_tsc && hot == &clew_hot ? hot->at + room : NULL;
 }
 
 static void publish(const struct lane *lane, size_t size)

@@ -31,7 +31,7 @@ void *clew__map_memory(size_t bytes)
 
 static void detach(void)
 {
-    clew_hot.room = 0;
+    clew_hot.limit = NULL;
     clew__self.ring = NULL;
 }
 
@@ -122,7 +122,7 @@ static void take_over(struct clew__ring *ring, struct clew_hot *hot)
 {
     hot->head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
     hot->at = ring->data + hot->head % ring->size;
-    hot->room = 0;
+    hot->limit = NULL;
     hot->published = &ring->control->head;
     ring->tail_seen = atomic_load(&ring->control->tail) & ~UINT64_C(7);
     ring->context_serial = UINT64_MAX; /* whatever the last owner left: say anew */

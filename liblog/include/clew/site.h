@@ -63,12 +63,12 @@ CLEW_PUBLIC void clew_log_printf(struct clew_site *site, const char *format, ...
 
 /* The end of a thread's ring where records go in. */
 struct clew_hot {
-    char *at;                  /* where the next record begins */
-    uint64_t room;             /* bytes that are certainly free there; 0: ask the library */
-    uint64_t head;             /* bytes written since the ring was made */
-    uint64_t *published;       /* head, as the collector sees it */
-    uint64_t span_id;          /* of the current scope */
-    uint32_t busy;             /* inside a log call: a signal handler must not write here */
+    char *at;            /* where the next record begins */
+    char *limit;         /* as far as there is certainly room; NULL: ask the library */
+    uint64_t head;       /* bytes written since the ring was made */
+    uint64_t *published; /* head, as the collector sees it */
+    uint64_t span_id;    /* of the current scope */
+    uint32_t busy;       /* inside a log call: a signal handler must not write here */
 };
 /* Without the model where AddressSanitizer is on: GCC's null checks test the
  * flags of an instruction that the linker replaces by one without flags when
@@ -120,20 +120,21 @@ CLEW__INLINE char *clew__plain_put(char *at, unsigned type, const struct clew_va
 /* size is a multiple of 8. NULL: take the long way. */
 CLEW__INLINE char *clew__begin(struct clew_hot *hot, const struct clew_site *site, size_t size)
 {
-#if defined(__x86_64__) /* room is only ever given where ticks are the TSC's */
-    uint64_t head[3];
+#if defined(__x86_64__) /* a limit is only ever given where ticks are the TSC's */
+    uint64_t what = size / 8 | (uint64_t)site->id << 32, ticks;
     char *at;
 
-    if (__builtin_expect((hot->busy != 0) | (size > hot->room), 0))
+    if (__builtin_expect(
+            (hot->busy != 0) | ((uintptr_t)hot->at + size > (uintptr_t)hot->limit), 0))
         return NULL;
     hot->busy = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     at = hot->at;
-    head[0] = size / 8 | (uint64_t)site->id << 32;
-    head[1] = __rdtsc();
-    head[2] = hot->span_id;
-    memcpy(at, head, sizeof(head));
-    return at + sizeof(head);
+    ticks = __rdtsc();
+    memcpy(at, &what, 8);
+    memcpy(at + 8, &ticks, 8);
+    memcpy(at + 16, &hot->span_id, 8);
+    return at + CLEW__RECORD_HEAD;
 #else
     (void)hot, (void)site, (void)size;
     return NULL;
@@ -145,7 +146,6 @@ CLEW__INLINE void clew__end(struct clew_hot *hot, size_t size)
     uint64_t head = hot->head + size;
 
     hot->at += size;
-    hot->room = hot->room > size ? hot->room - size : 0; /* a handler may have set it to 0 */
     hot->head = head;
     __atomic_store_n(hot->published, head, __ATOMIC_RELEASE);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

@@ -135,22 +135,17 @@ void cli_filter_done(struct cli_filter *f)
 
 /* ---- one line -------------------------------------------------------------- */
 
+/* A copy with a NUL behind it, although the length is given: not every regexec()
+ * that may be linked honours that. */
 static bool matches(struct cli_filter *f, const regex_t *regex, const struct cli_value *v)
 {
-    const char *text = v->at;
-    size_t len = v->len;
-    regmatch_t range;
+    regmatch_t range = {.rm_so = 0};
 
-    if (v->type == CLI_STRING && v->escaped) {
-        clew__buf_reset(&f->scratch);
-        cli_scan_decode(&f->scratch, v);
-        if (f->scratch.failed)
-            return false;
-        text = f->scratch.data;
-        len = f->scratch.len;
-    }
-    range = (regmatch_t){.rm_so = 0, .rm_eo = (regoff_t)len};
-    return regexec(regex, text, 1, &range, REG_STARTEND) == 0;
+    clew__buf_reset(&f->scratch);
+    cli_scan_decode(&f->scratch, v);
+    range.rm_eo = (regoff_t)f->scratch.len;
+    clew__buf_addc(&f->scratch, '\0');
+    return !f->scratch.failed && regexec(regex, f->scratch.data, 1, &range, REG_STARTEND) == 0;
 }
 
 /* Whether the value is what the condition asks for. A NOT_EQUAL is asked as an

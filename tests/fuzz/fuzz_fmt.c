@@ -32,7 +32,7 @@ static void no_controls(const struct clew__buf *out)
     }
 }
 
-/* Everything jansson takes is taken. */
+/* Everything jansson takes is taken; but jansson overlooks a NUL behind a number. */
 static void agrees(const char *line, size_t len)
 {
     const struct cli_style style = {.utc = true};
@@ -42,7 +42,7 @@ static void agrees(const char *line, size_t len)
 
     clew__buf_init(&out, 16u << 20);
     mine = cli_format_own(&out, line, len, &style);
-    must(mine || !json_is_object(reference), "a good line was refused");
+    must(mine || !json_is_object(reference) || memchr(line, '\0', len), "a good line was refused");
     must(!out.failed, "out of memory");
     clew__buf_done(&out);
     json_decref(reference);

@@ -60,7 +60,7 @@ static size_t whole_lines(struct cli_fmt *f, struct cutter *c, size_t from)
     size_t n = last ? (size_t)(last + 1 - c->data) : from;
 
     cli_fmt_lines(f, c->data + from, n - from);
-    if (c->len - n < CLI_LINE_MAX_BYTES)
+    if (f->stop || c->len - n < CLI_LINE_MAX_BYTES)
         return n;
     from = clew__utf8_cut(c->data, c->len, c->len - 1);
     c->in_line = cli_fmt_long_begin(f, c->data, from) ? SHOWN : HIDDEN;

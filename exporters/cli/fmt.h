@@ -26,7 +26,7 @@ struct cli_fmt {
     size_t n_fields;
 
     bool searching; /* with filter.find */
-    int out_fd; /* -1 after a failure */
+    int out_fd;     /* -1 after a failure */
     struct clew__buf out;
     unsigned long long selected, line_number;
     bool stop;    /* nothing more is asked for */

@@ -179,7 +179,11 @@ static size_t fault(const char *line, size_t len, const char **ret_what)
         return (size_t)(scan.p - line) + 1;
     *ret_what = "is not UTF-8";
     for (size_t i = 0, n; i < len; i += n) {
-        n = clew__utf8_sequence(line + i, len - i);
+        uint64_t word = 0x80;
+
+        if (len - i >= 8)
+            memcpy(&word, line + i, 8);
+        n = word & 0x8080808080808080u ? clew__utf8_sequence(line + i, len - i) : 8;
         if (n == 0)
             return i + 1;
     }

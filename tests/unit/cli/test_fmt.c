@@ -362,6 +362,58 @@ static void test_fmt_pipe_is_not_held_back(void **state)
     (void)close(out[0]);
 }
 
+/* What a terminal gets. */
+static void on_terminal(const char *option, bool no_color, char *ret, size_t size)
+{
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY), status;
+    size_t len = 0;
+    ssize_t n;
+    pid_t pid;
+
+    assert_true(terminal >= 0);
+    assert_int_equal(grantpt(terminal), 0);
+    assert_int_equal(unlockpt(terminal), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int fd = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+
+        (void)dup2(fd, STDOUT_FILENO);
+        (void)setenv("TERM", "xterm", 1);
+        (void)(no_color ? setenv("NO_COLOR", "1", 1) : unsetenv("NO_COLOR"));
+        execl(clew, clew, "fmt", option, "in", (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(fcntl(terminal, F_SETFL, O_NONBLOCK), 0);
+    while ((n = read(terminal, ret + len, size - 1 - len)) > 0)
+        len += (size_t)n;
+    ret[len] = '\0';
+    (void)close(terminal);
+}
+
+static void test_fmt_terminal_is_not_controlled(void **state)
+{
+    static const char hostile[] = "{\"level\":\"INFO\",\"msg\":\"a\xc2\x9b"
+                                  "2J\\u001b\x7f\"}\n"
+                                  "text\033[2J\n";
+    static char seen[4096];
+
+    (void)state;
+    put("in", hostile, strlen(hostile), "w");
+    on_terminal("--json", false, seen, sizeof(seen));
+    assert_string_equal(seen, "{\"level\":\"INFO\",\"msg\":\"a\\x9b2J\\u001b\\x7f\"}\r\n"
+                              "text\\x1b[2J\r\n");
+    on_terminal("--utc", true, seen, sizeof(seen));
+    assert_string_equal(seen, "INFO  a\\x9b2J\\x1b\\x7f\r\ntext\\x1b[2J\r\n");
+    on_terminal("--utc", false, seen, sizeof(seen));
+    assert_string_equal(seen, "\033[32mINFO  \033[0m\033[1ma\\x9b2J\\x1b\\x7f\033[0m\r\n"
+                              "\033[2mtext\\x1b[2J\033[0m\r\n");
+    on_terminal("--color=never", false, seen, sizeof(seen));
+    assert_null(strchr(seen, '\033'));
+}
+
 /* ---- following -------------------------------------------------------------- */
 
 static int follow_fd;
@@ -472,6 +524,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fmt_gz),
         cmocka_unit_test(test_fmt_long_lines),
         cmocka_unit_test(test_fmt_pipe_is_not_held_back),
+        cmocka_unit_test(test_fmt_terminal_is_not_controlled),
         cmocka_unit_test(test_fmt_follows_rotation_and_truncation),
     };
 

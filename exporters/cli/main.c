@@ -9,15 +9,17 @@
 static const char usage[] =
     "usage: clew COMMAND [options]\n"
     "\n"
+    "  fmt     print JSON log lines from files or stdin readable, filtered\n"
     "  tail    print the correlated log lines of a request, from Loki\n"
     "  trace   print the waterfall of a trace, from Tempo\n"
     "\n"
-    "clew COMMAND --help says more. Both work the same against clew-local.\n";
+    "clew COMMAND --help says more. tail and trace work the same against clew-local.\n";
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-} commands[] = {{"tail", cli_tail}, {"trace", cli_trace}};
+    bool asks; /* a server */
+} commands[] = {{"fmt", cli_fmt, false}, {"tail", cli_tail, true}, {"trace", cli_trace, true}};
 
 int main(int argc, char **argv)
 {
@@ -33,7 +35,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(name, commands[i].name) == 0) {
-            if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+            if (commands[i].asks && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return EXIT_UNREACHABLE;
             return commands[i].run(argc - 1, argv + 1);
         }

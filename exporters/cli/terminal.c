@@ -4,6 +4,7 @@
 
 #include <json.h>
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,24 +54,65 @@ const char *cli_colour_of(const char *name, size_t len)
     return colours[hash % (sizeof(colours) / sizeof(colours[0]))];
 }
 
+/* Whether 8 bytes are all printable ASCII: the classic "has a byte less than"
+ * trick on a word. */
+static bool word_is_printable(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    uint64_t w, del;
+
+    memcpy(&w, p, 8);
+    del = w ^ (ones * 0x7F);
+    return (((w - ones * 0x20) | (del - ones) | w) & highs) == 0;
+}
+
+/* The number of bytes that can be printed as they are. */
+static size_t printable_run(const char *text, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len) {
+        unsigned char c = (unsigned char)text[i];
+        size_t n;
+
+        if (len - i >= 8 && word_is_printable(text + i)) {
+            i += 8;
+            continue;
+        }
+        if (c < 0x80) {
+            if (c < 0x20 || c == 0x7F)
+                break;
+            i++;
+            continue;
+        }
+        n = clew__utf8_sequence(text + i, len - i);
+        if (n == 0 || (c == 0xC2 && (unsigned char)text[i + 1] < 0xA0))
+            break;
+        i += n;
+    }
+    return i;
+}
+
 void cli_add_safe(struct clew__buf *out, const char *text, size_t len)
 {
     for (size_t i = 0; i < len;) {
-        size_t n = clew__utf8_sequence(text + i, len - i);
-        unsigned char c = (unsigned char)text[i];
+        size_t run = printable_run(text + i, len - i);
+        unsigned char c;
 
-        if (n == 0) {
+        clew__buf_add(out, text + i, run);
+        i += run;
+        if (i == len)
+            break;
+        c = (unsigned char)text[i];
+        if (c == 0xC2 && clew__utf8_sequence(text + i, len - i) == 2) { /* C1 controls */
+            clew__buf_addf(out, "\\x%02x", (unsigned char)text[i + 1]);
+            i += 2;
+        } else if (c >= 0x80) {
             clew__buf_adds(out, "\xEF\xBF\xBD");
             i++;
-        } else if (c < 0x20 || c == 0x7F) {
+        } else {
             clew__buf_addf(out, "\\x%02x", c);
             i++;
-        } else if (n == 2 && c == 0xC2 && (unsigned char)text[i + 1] < 0xA0) {
-            clew__buf_addf(out, "\\x%02x", (unsigned char)text[i + 1]); /* C1 controls */
-            i += 2;
-        } else {
-            clew__buf_add(out, text + i, n);
-            i += n;
         }
     }
 }

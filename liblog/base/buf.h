@@ -41,9 +41,9 @@ static inline char *clew__buf_room(struct clew__buf *buf, size_t n)
 
 static inline void clew__buf_add(struct clew__buf *buf, const void *data, size_t n)
 {
-    char *p = clew__buf_room(buf, n);
+    char *p = n > 0 ? clew__buf_room(buf, n) : NULL;
 
-    if (p && n) {
+    if (p) {
         memcpy(p, data, n);
         buf->len += n;
     }

@@ -177,10 +177,30 @@ char *clew__put_chars(char *p, const char *s, size_t len, size_t readable)
 }
 #endif
 
+/* Where the cap leaves no room for the worst case: piece by piece. */
+static void add_in_pieces(struct clew__buf *buf, const char *s, size_t len)
+{
+    char piece[CLEW__PUT_CHARS_MAX(64)];
+
+    while (len > 0) {
+        size_t n = clew__utf8_cut(s, len, 64);
+
+        clew__buf_add(buf, piece, (size_t)(clew__put_chars(piece, s, n, n) - piece));
+        s += n;
+        len -= n;
+    }
+}
+
 void clew__json_chars(struct clew__buf *buf, const char *s, size_t len)
 {
-    char *p = clew__buf_room(buf, CLEW__PUT_CHARS_MAX(len));
+    size_t need = CLEW__PUT_CHARS_MAX(len);
+    char *p;
 
+    if (buf->failed || buf->max - buf->len < need) {
+        add_in_pieces(buf, s, len);
+        return;
+    }
+    p = clew__buf_room(buf, need);
     if (p)
         buf->len = (size_t)(clew__put_chars(p, s, len, len) - buf->data);
 }
@@ -373,9 +393,8 @@ char *clew__put_double(char *p, double v)
 /* What put(p, v) makes, appended. */
 #define APPEND(buf, put, v)                                                                        \
     do {                                                                                           \
-        char *at = clew__buf_room(buf, CLEW__PUT_NUMBER_MAX);                                      \
-        if (at)                                                                                    \
-            (buf)->len = (size_t)(put(at, v) - (buf)->data);                                       \
+        char text_[CLEW__PUT_NUMBER_MAX];                                                          \
+        clew__buf_add(buf, text_, (size_t)(put(text_, v) - text_));                                \
     } while (0)
 
 void clew__json_uint(struct clew__buf *buf, uint64_t v)

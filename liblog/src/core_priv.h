@@ -105,8 +105,8 @@ struct clew__line_context {
     struct clew_field bound[CLEW__BOUND_FIELDS_MAX]; /* point into raw_keys and raw */
     struct clew__buf raw_keys;
     char ids_room[2048 + CLEW__PIECE_SLACK];
-    char keys_room[CLEW__CONTEXT_MAX + CLEW__BOUND_FIELDS_MAX];
-    char bound_room[16u * CLEW__CONTEXT_MAX + 200u * CLEW__BOUND_FIELDS_MAX];
+    char keys_room[CLEW__CONTEXT_MAX + CLEW__BOUND_FIELDS_MAX + CLEW__PIECE_SLACK];
+    char bound_room[16u * CLEW__CONTEXT_MAX + 200u * CLEW__BOUND_FIELDS_MAX + CLEW__PIECE_SLACK];
 };
 struct clew__line_context *clew__line_context_new(void);
 void clew__line_context_free(struct clew__line_context *context);

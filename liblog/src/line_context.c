@@ -13,6 +13,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* A buffer that never grows, with the slack that pieces are read with. */
+static struct clew__buf fixed(char *room, size_t size)
+{
+    size -= CLEW__PIECE_SLACK;
+    return (struct clew__buf){room, 0, size, size, false};
+}
+
 /* Mapped, not allocated: a thread that helps to empty its own ring may do so in
  * a signal handler. The texts have all the room they can ever need. */
 struct clew__line_context *clew__line_context_new(void)
@@ -20,13 +27,9 @@ struct clew__line_context *clew__line_context_new(void)
     struct clew__line_context *context = clew__map_memory(sizeof(*context));
 
     if (context) {
-        context->ids_json = (struct clew__buf){context->ids_room, 0, sizeof(context->ids_room),
-                                               sizeof(context->ids_room), false};
-        context->bound_json =
-            (struct clew__buf){context->bound_room, 0, sizeof(context->bound_room),
-                               sizeof(context->bound_room), false};
-        context->raw_keys = (struct clew__buf){context->keys_room, 0, sizeof(context->keys_room),
-                                               sizeof(context->keys_room), false};
+        context->ids_json = fixed(context->ids_room, sizeof(context->ids_room));
+        context->bound_json = fixed(context->bound_room, sizeof(context->bound_room));
+        context->raw_keys = fixed(context->keys_room, sizeof(context->keys_room));
     }
     return context;
 }

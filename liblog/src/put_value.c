@@ -306,10 +306,17 @@ char *clew__put_value(char *p, unsigned type, const struct clew_value *value, si
 
 void clew__json_value(struct clew__buf *out, unsigned type, const struct clew_value *value)
 {
-    char *p = clew__buf_room(out, clew__put_value_bound(type, value));
+    char fixed[160], *p;
 
-    if (p)
-        out->len = (size_t)(clew__put_value(p, type, value, value->len) - out->data);
+    if (type == CLEW_TYPE_STRING && value->as.s) {
+        clew__json_string(out, value->as.s, value->len);
+    } else if (clew__type_is_fixed(type) || !value->as.s) {
+        clew__buf_add(out, fixed, (size_t)(clew__put_value(fixed, type, value, 0) - fixed));
+    } else {
+        p = clew__buf_room(out, clew__put_value_bound(type, value));
+        if (p)
+            out->len = (size_t)(clew__put_value(p, type, value, value->len) - out->data);
+    }
 }
 
 size_t clew_field_text(const struct clew_field *field, char *buf, size_t size)

@@ -180,13 +180,14 @@ static void report_drops(bool now)
         return;
     clew_stats_read(&s);
     total = s.dropped_ring_full + s.dropped_no_ring + s.dropped_nested + s.dropped_space +
-            s.dropped_closed + s.dropped_output;
+            s.dropped_closed + s.dropped_output + s.dropped_sinks;
     if (total == told)
         return;
     clew_warn("log records dropped", clew_kv("since_last", total - told),
               clew_kv("ring_full", s.dropped_ring_full), clew_kv("no_ring", s.dropped_no_ring),
               clew_kv("nested", s.dropped_nested), clew_kv("no_space", s.dropped_space),
-              clew_kv("closed", s.dropped_closed), clew_kv("output", s.dropped_output));
+              clew_kv("closed", s.dropped_closed), clew_kv("output", s.dropped_output),
+              clew_kv("sinks", s.dropped_sinks));
     told = total;
     told_at_ns = t;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define BLOCK_MS 100u
+#define ROTATED_KEEP 5u
 
 struct clew__config clew__config = {.ring_bytes = 262144};
 
@@ -83,6 +84,21 @@ static int read_levels(void)
     return 0;
 }
 
+static int read_number(const char *name, const char *text, unsigned long low, unsigned long high,
+                       unsigned long *ret)
+{
+    char *end;
+    unsigned long n;
+
+    errno = 0;
+    n = strtoul(text, &end, 10);
+    if (errno || end == text || *end || text[0] == '-' || n < low || n > high)
+        return clew_set_error(-EINVAL, "%s: \"%.32s\" is not a number from %lu to %lu", name, text,
+                              low, high);
+    *ret = n;
+    return 0;
+}
+
 /* ---- outputs ---------------------------------------------------------------------- */
 
 static int bad_output(const char *text, size_t len, const char *why)
@@ -103,10 +119,51 @@ static int parse_format(const char *text, enum clew__format *ret)
     return -EINVAL;
 }
 
+static int read_keep(const char *text, unsigned *ret)
+{
+    unsigned long n;
+
+    if (read_number("CLEW_LOG_OUTPUT: keep", text, 1, CLEW__KEEP_MAX, &n) < 0)
+        return -EINVAL;
+    *ret = (unsigned)n;
+    return 0;
+}
+
+static int read_compress(const char *text, bool *ret)
+{
+    if (strcmp(text, "gzip") != 0 && strcmp(text, "none") != 0)
+        return clew_set_error(-EINVAL, "CLEW_LOG_OUTPUT: compress=%.32s: use gzip or none", text);
+    *ret = strcmp(text, "gzip") == 0;
+    return 0;
+}
+
+/* Value of the option called name, 1 when there is no such option. */
+static int read_value(struct clew__output *output, const char *name, const char *value)
+{
+    bool is_file = output->kind == CLEW__OUTPUT_STREAM && strchr(output->name, '/');
+
+    if (strcmp(name, "level") == 0)
+        return clew_level_parse(value, &output->level) == 0 ? 0 : 1;
+    if (strcmp(name, "format") == 0 && output->kind == CLEW__OUTPUT_STREAM)
+        return parse_format(value, &output->format) == 0 ? 0 : 1;
+    if (strcmp(name, "rotate_size") == 0 && is_file)
+        return clew__size_parse("CLEW_LOG_OUTPUT: rotate_size", value, &output->rotation.max_bytes);
+    if (strcmp(name, "rotate_time") == 0 && is_file)
+        return clew__period_parse("CLEW_LOG_OUTPUT: rotate_time", value, &output->rotation.period);
+    if (strcmp(name, "keep") == 0 && is_file)
+        return read_keep(value, &output->rotation.keep);
+    if (strcmp(name, "compress") == 0 && is_file)
+        return read_compress(value, &output->rotation.compress);
+    if (strcmp(name, "facility") == 0 && output->kind == CLEW__OUTPUT_SYSLOG)
+        return copy(output->facility, sizeof(output->facility), "CLEW_LOG_OUTPUT: facility", value);
+    return 1;
+}
+
 /* NAME=VALUE behind a target. */
 static int read_option(struct clew__output *output, const char *text, size_t len)
 {
     char option[128], *value;
+    int err;
 
     if (len >= sizeof(option))
         return bad_output(text, len, "this option is too long");
@@ -116,11 +173,40 @@ static int read_option(struct clew__output *output, const char *text, size_t len
     if (!value)
         return bad_output(text, len, "options are NAME=VALUE");
     *value++ = '\0';
-    if (strcmp(option, "level") == 0 && clew_level_parse(value, &output->level) == 0)
-        return 0;
-    if (strcmp(option, "format") == 0 && parse_format(value, &output->format) == 0)
-        return 0;
-    return bad_output(text, len, "use level=LEVEL or format=auto, json or text");
+    err = read_value(output, option, value);
+    return err <= 0 ? err
+                    : bad_output(text, len,
+                                 "use level=LEVEL, format=auto, json or text; for a file "
+                                 "rotate_size=, rotate_time=, keep=, compress=; for syslog "
+                                 "facility=");
+}
+
+static int read_name(struct clew__output *output, const char *text, size_t len)
+{
+    static const struct {
+        const char *name;
+        enum clew__output_kind kind;
+    } kinds[] = {{"journald", CLEW__OUTPUT_JOURNALD}, {"syslog", CLEW__OUTPUT_SYSLOG}};
+
+    if (len >= sizeof(output->name))
+        return bad_output(text, len, "the name is too long");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        size_t n = strlen(kinds[i].name);
+
+        if (len >= n && memcmp(text, kinds[i].name, n) == 0 && (len == n || text[n] == ':')) {
+            output->kind = kinds[i].kind;
+            if (len > n)
+                memcpy(output->name, text + n + 1, len - n - 1);
+            return 0;
+        }
+    }
+    memcpy(output->name, text, len);
+    if (!strchr(output->name, '/') && strcmp(output->name, "stdout") != 0 &&
+        strcmp(output->name, "stderr") != 0)
+        return bad_output(text, len,
+                          "use stdout, stderr, none, a file's path (with a slash), journald or "
+                          "syslog[:ADDRESS]");
+    return 0;
 }
 
 /* A target and its options, separated by spaces. */
@@ -130,18 +216,12 @@ static int read_target(const char *text, size_t len, enum clew__format format)
     const char *end = text + len;
     size_t n = strcspn(text, " ;");
 
-    if (n > len)
-        n = len;
     if (clew__config.noutputs == CLEW__TARGETS_MAX)
         return bad_output(text, len, "there are four already");
-    *output = (struct clew__output){.level = CLEW_LEVEL_TRACE, .format = format};
-    if (n >= sizeof(output->name))
-        return bad_output(text, len, "the path is too long");
-    memcpy(output->name, text, n);
-    output->name[n] = '\0';
-    if (!strchr(output->name, '/') && strcmp(output->name, "stdout") != 0 &&
-        strcmp(output->name, "stderr") != 0)
-        return bad_output(text, n, "use stdout, stderr, none or a file's path (with a slash)");
+    *output = (struct clew__output){
+        .level = CLEW_LEVEL_TRACE, .format = format, .rotation = {.keep = ROTATED_KEEP}};
+    if (read_name(output, text, n) < 0)
+        return -EINVAL;
     for (text += n; text < end; text += n) {
         text += strspn(text, " ");
         n = strcspn(text, " ;");
@@ -179,21 +259,6 @@ static int read_outputs(void)
 }
 
 /* ---- rings ------------------------------------------------------------------------ */
-
-static int read_number(const char *name, const char *text, unsigned long low, unsigned long high,
-                       unsigned long *ret)
-{
-    char *end;
-    unsigned long n;
-
-    errno = 0;
-    n = strtoul(text, &end, 10);
-    if (errno || end == text || *end || text[0] == '-' || n < low || n > high)
-        return clew_set_error(-EINVAL, "%s: \"%.32s\" is not a number from %lu to %lu", name, text,
-                              low, high);
-    *ret = n;
-    return 0;
-}
 
 static int read_rings(void)
 {

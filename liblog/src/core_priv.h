@@ -10,6 +10,7 @@
 
 #include "ringfile_priv.h"
 #include "format_priv.h"
+#include "rotate_priv.h"
 #include "ticks_priv.h"
 
 #include <buf.h>
@@ -168,9 +169,16 @@ enum clew__format { CLEW__FORMAT_AUTO, CLEW__FORMAT_JSON, CLEW__FORMAT_TEXT };
 
 /* One place that lines go to. */
 struct clew__output {
-    char name[512]; /* "stdout", "stderr" or a path */
+    enum clew__output_kind {
+        CLEW__OUTPUT_STREAM, /* stdout, stderr or a file */
+        CLEW__OUTPUT_JOURNALD,
+        CLEW__OUTPUT_SYSLOG
+    } kind;
+    char name[512]; /* STREAM: "stdout", "stderr" or a path; else the address, "" for the usual */
     enum clew_level level;
     enum clew__format format;
+    struct clew__rotation_policy rotation;
+    char facility[16];
 };
 
 struct clew__config {

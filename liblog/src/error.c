@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The text of the last failure, per thread; the level names; the counters. */
 #include "core_priv.h"
+#include "sinks_priv.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -68,6 +69,7 @@ void clew_stats_read(struct clew_stats *ret)
         .dropped_space = READ(space),
         .dropped_closed = READ(closed),
         .dropped_output = READ(output),
+        .dropped_sinks = atomic_load(&clew__journald_lost) + atomic_load(&clew__syslog_lost),
         .held_back = READ(held_back),
         .truncated = READ(truncated),
         .replaced_ids = READ(replaced_ids),

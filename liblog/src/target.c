@@ -11,6 +11,9 @@
  */
 #include "target_priv.h"
 
+#include "rotate_priv.h"
+#include "sinks_priv.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,13 +27,14 @@
 
 #define FILE_BATCH_BYTES 65536u
 #define REST_MAX (2u << 20)
-#define TEND_NS 1000000000u
+#define TEND_NS 100000000u
 #define SPINS 4000u
 
 struct target {
     pthread_mutex_t lock;
     _Atomic bool is_locked; /* to look at while the lock is somebody else's */
     int fd;
+    int own_fd; /* of a file: what fd is a copy of. Collector thread */
     bool closed; /* the descriptor was closed when we came: lines are lost */
     bool own;
     bool never_blocks;
@@ -39,6 +43,8 @@ struct target {
     uint8_t level;
     _Atomic bool failing;
     struct clew__buf rest; /* of a line that is half out */
+    bool rotates;
+    struct clew__rotation rotation;
     char path[512];
 };
 
@@ -47,11 +53,6 @@ static unsigned ntargets;
 static _Atomic bool reopen_wanted;
 
 /* ---- opening ---------------------------------------------------------------------- */
-
-static int open_path(const char *path)
-{
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-}
 
 static void look_at(struct target *target)
 {
@@ -66,21 +67,48 @@ static void look_at(struct target *target)
     target->never_blocks = target->is_file || (S_ISCHR(st.st_mode) && !isatty(target->fd));
 }
 
-static int open_target(const struct clew__output *output)
+static uint64_t unix_time(void)
+{
+    return clew__realtime_ns() / 1000000000u;
+}
+
+/* A file. Its descriptor is a copy that keeps its number when the file behind
+ * it changes: threads write to it meanwhile. */
+static int open_file(struct target *target, const struct clew__output *output)
+{
+    const struct clew__rotation_policy *policy = &output->rotation;
+    int err;
+
+    (void)snprintf(target->path, sizeof(target->path), "%s", output->name);
+    target->rotates = policy->max_bytes || policy->period.kind != CLEW__PERIOD_NONE;
+    err = target->rotates ? clew__rotation_open(&target->rotation, target->path, policy,
+                                                unix_time(), &target->own_fd)
+                          : clew__log_file_open(target->path, NULL, &target->own_fd);
+    if (err < 0)
+        return err;
+    target->own = true;
+    target->fd = fcntl(target->own_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    return target->fd < 0 ? clew_set_error(-errno, "%s: %s", target->path, strerror(errno)) : 0;
+}
+
+static int open_stream(const struct clew__output *output)
 {
     struct target *target = &targets[ntargets];
     const char *no_color = getenv("NO_COLOR");
-    pthread_mutexattr_t attr;
+    int err;
 
-    *target = (struct target){.fd = STDOUT_FILENO, .level = (uint8_t)output->level};
+    *target =
+        (struct target){.fd = STDOUT_FILENO, .own_fd = -1, .level = (uint8_t)output->level};
     if (strcmp(output->name, "stderr") == 0) {
         target->fd = STDERR_FILENO;
     } else if (strcmp(output->name, "stdout") != 0) {
-        (void)snprintf(target->path, sizeof(target->path), "%s", output->name);
-        target->fd = open_path(target->path);
-        if (target->fd < 0)
-            return clew_set_error(-errno, "CLEW_LOG_OUTPUT: %s: %s", target->path, strerror(errno));
-        target->own = true;
+        char why[512];
+
+        err = open_file(target, output);
+        if (err < 0) {
+            (void)snprintf(why, sizeof(why), "%s", clew_last_error());
+            return clew_set_error(err, "CLEW_LOG_OUTPUT: %s", why);
+        }
     }
     look_at(target);
     target->as_text =
@@ -89,18 +117,39 @@ static int open_target(const struct clew__output *output)
     target->colour =
         target->as_text && !target->closed && isatty(target->fd) && !(no_color && *no_color);
     clew__buf_init(&target->rest, REST_MAX);
-    (void)pthread_mutexattr_init(&attr);
-    (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
-    (void)pthread_mutex_init(&target->lock, &attr);
-    (void)pthread_mutexattr_destroy(&attr);
+    (void)pthread_mutex_init(&target->lock, NULL);
     ntargets++;
     return 0;
+}
+
+/* journald and syslog are sinks as any other. */
+static int open_sink(const struct clew__output *output)
+{
+    static struct clew_sink_ops kept[CLEW__TARGETS_MAX];
+    static unsigned nkept;
+    const char *address = output->name[0] ? output->name : NULL;
+    const struct clew_sink_ops *ops;
+    void *self;
+    int err;
+
+    if (nkept == CLEW__TARGETS_MAX)
+        return clew_set_error(-ENOSPC, "CLEW_LOG_OUTPUT: too many sinks");
+    err = output->kind == CLEW__OUTPUT_JOURNALD
+              ? clew__journald_open(address, &ops, &self)
+              : clew__syslog_open(address, output->facility[0] ? output->facility : NULL, &ops,
+                                  &self);
+    if (err < 0)
+        return err;
+    kept[nkept] = *ops;
+    kept[nkept].min_level = output->level;
+    return clew_sink_add(&kept[nkept++], self);
 }
 
 int clew__targets_open(void)
 {
     for (unsigned i = 0; i < clew__config.noutputs; i++) {
-        int err = open_target(&clew__config.outputs[i]);
+        const struct clew__output *output = &clew__config.outputs[i];
+        int err = output->kind == CLEW__OUTPUT_STREAM ? open_stream(output) : open_sink(output);
 
         if (err < 0) {
             clew__targets_close();
@@ -113,8 +162,12 @@ int clew__targets_open(void)
 void clew__targets_close(void)
 {
     for (unsigned i = 0; i < ntargets; i++) {
-        if (targets[i].own)
+        if (targets[i].rotates)
+            clew__rotation_close(&targets[i].rotation);
+        if (targets[i].own) {
             close(targets[i].fd);
+            close(targets[i].own_fd);
+        }
         clew__buf_done(&targets[i].rest);
     }
     ntargets = 0;
@@ -126,6 +179,8 @@ void clew__targets_after_fork(void)
         (void)pthread_mutex_init(&targets[i].lock, NULL);
         atomic_store(&targets[i].is_locked, false);
         targets[i].rest.len = 0; /* the parent's line */
+        if (targets[i].rotates)
+            clew__rotation_after_fork(&targets[i].rotation);
     }
 }
 
@@ -337,29 +392,27 @@ void clew_log_reopen(void)
     atomic_store(&reopen_wanted, true);
 }
 
-static bool was_moved(const struct target *target)
+/* own_fd is another file now: the descriptor that is written to follows. */
+static void follow(struct target *target)
 {
-    struct stat there, ours;
-
-    return fstat(target->fd, &ours) == 0 &&
-           (stat(target->path, &there) < 0 || there.st_ino != ours.st_ino ||
-            there.st_dev != ours.st_dev);
-}
-
-static void reopen(struct target *target)
-{
-    int fd = open_path(target->path);
-
-    if (fd < 0)
-        return; /* better the old file than none */
-    lock(target);
+    pthread_mutex_lock(&target->lock);
     if (target->rest.len) { /* the line that is half out ends where it began */
         (void)write_out(target, target->rest.data, target->rest.len);
         target->rest.len = 0;
     }
-    (void)dup3(fd, target->fd, O_CLOEXEC); /* the number stays: others use it meanwhile */
-    (void)close(fd);
-    unlock(target);
+    (void)dup3(target->own_fd, target->fd, O_CLOEXEC);
+    pthread_mutex_unlock(&target->lock);
+}
+
+static void reopen(struct target *target)
+{
+    int fd;
+
+    if (clew__log_file_open(target->path, NULL, &fd) < 0)
+        return; /* better the old file than none */
+    close(target->own_fd);
+    target->own_fd = fd;
+    follow(target);
 }
 
 void clew__targets_tend(uint64_t now_ns)
@@ -370,7 +423,16 @@ void clew__targets_tend(uint64_t now_ns)
     if (!wanted && now_ns - last_ns < TEND_NS)
         return;
     last_ns = now_ns;
-    for (unsigned i = 0; i < ntargets; i++)
-        if (targets[i].own && targets[i].is_file && (wanted || was_moved(&targets[i])))
-            reopen(&targets[i]);
+    for (unsigned i = 0; i < ntargets; i++) {
+        struct target *target = &targets[i];
+
+        if (!target->own || !target->is_file)
+            continue;
+        if (target->rotates) {
+            if (clew__rotation_tend(&target->rotation, &target->own_fd, unix_time()) == 1)
+                follow(target);
+        } else if (wanted || clew__reopen_needed(target->fd, target->path)) {
+            reopen(target);
+        }
+    }
 }

@@ -28,6 +28,7 @@ STAT(dropped_nested)
 STAT(dropped_space)
 STAT(dropped_closed)
 STAT(dropped_output)
+STAT(dropped_sinks)
 STAT(held_back)
 STAT(truncated)
 STAT(replaced_ids)
@@ -95,7 +96,8 @@ static bool add_drops(void)
                    {"nested", read_dropped_nested},
                    {"no_space", read_dropped_space},
                    {"closed", read_dropped_closed},
-                   {"output", read_dropped_output}};
+                   {"output", read_dropped_output},
+                   {"sinks", read_dropped_sinks}};
     struct clew_metric *metric =
         clew_counter("clew_log_dropped_total", "Log records and spans that were lost, by reason.",
                      (const char *const[]){"reason", NULL});

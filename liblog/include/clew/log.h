@@ -127,6 +127,7 @@ struct clew_stats {
     uint64_t dropped_space;     /* no space left for the output's file (ENOSPC, EDQUOT, EFBIG) */
     uint64_t dropped_closed;    /* nobody reads the output (EPIPE), or it was closed (EBADF) */
     uint64_t dropped_output;    /* the output refused it otherwise */
+    uint64_t dropped_sinks;     /* journald or syslog did not take it */
     uint64_t held_back;         /* by the limits of their call sites: wanted, not lost */
     uint64_t truncated;         /* records with a string that was cut */
     uint64_t replaced_ids;      /* header ids that were bad and replaced */

@@ -44,6 +44,7 @@ struct target {
     _Atomic bool failing;
     struct clew__buf rest; /* of a line that is half out */
     bool rotates;
+    uint64_t written; /* since the last look, under the lock */
     struct clew__rotation rotation;
     char path[512];
 };
@@ -51,6 +52,7 @@ struct target {
 static struct target targets[CLEW__TARGETS_MAX];
 static unsigned ntargets;
 static _Atomic bool reopen_wanted;
+static _Atomic bool rotation_is_due;
 
 /* ---- opening ---------------------------------------------------------------------- */
 
@@ -374,6 +376,13 @@ void clew__target_write(unsigned i, const char *data, size_t len)
     }
     lock(target);
     locked_write(target, data, len);
+    target->written += len;
+    if (target->rotates && target->rotation.policy.max_bytes &&
+        target->written > target->rotation.policy.max_bytes / 8) {
+        target->written = 0;
+        atomic_store(&rotation_is_due, true);
+        clew__collector_wake();
+    }
     unlock(target);
 }
 
@@ -419,8 +428,9 @@ void clew__targets_tend(uint64_t now_ns)
 {
     static uint64_t last_ns;
     bool wanted = atomic_exchange(&reopen_wanted, false);
+    bool due = atomic_exchange(&rotation_is_due, false);
 
-    if (!wanted && now_ns - last_ns < TEND_NS)
+    if (!wanted && !due && now_ns - last_ns < TEND_NS)
         return;
     last_ns = now_ns;
     for (unsigned i = 0; i < ntargets; i++) {

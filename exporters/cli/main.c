@@ -10,6 +10,7 @@ static const char usage[] =
     "usage: clew COMMAND [options]\n"
     "\n"
     "  fmt     print JSON log lines from files or stdin readable, filtered\n"
+    "  recover print what services that died had not written yet\n"
     "  tail    print the correlated log lines of a request, from Loki\n"
     "  trace   print the waterfall of a trace, from Tempo\n"
     "\n"
@@ -19,7 +20,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
     bool asks; /* a server */
-} commands[] = {{"fmt", cli_fmt, false}, {"tail", cli_tail, true}, {"trace", cli_trace, true}};
+} commands[] = {{"fmt", cli_fmt, false}, {"recover", cli_recover, false}, {"tail", cli_tail, true}, {"trace", cli_trace, true}};
 
 int main(int argc, char **argv)
 {

@@ -72,9 +72,12 @@ bool bench_ours(const struct sizes *sizes, const char *path, double ret[3]);
 void bench_clock_calibrate(void);
 double bench_ns(double ticks);
 double bench_clock_cost(void); /* ticks of two readings with nothing in between */
+double bench_clock_step(void); /* ticks it advances at once */
 
 /* The k-th smallest of n; reorders them. */
 uint64_t bench_select(uint64_t *values, size_t n, size_t k);
+/* The q-quantile of ticks, 0 <= q <= 1; reorders them. */
+double bench_quantile(uint64_t *values, size_t n, double q);
 double bench_median(double *values, int n);
 
 long bench_count_lines(const char *path);

@@ -12,8 +12,10 @@
 static void loop_paced(uint64_t *each, int n, uint64_t gap)
 {
     for (int i = 0; i < n; i++) {
-        uint64_t before = clock_fenced();
+        uint64_t before;
 
+        clock_dither(i);
+        before = clock_fenced();
         peer_log(i);
         each[i] = clock_fenced() - before;
         while (clock_ticks() - before < gap)

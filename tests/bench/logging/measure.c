@@ -79,9 +79,9 @@ static void paced(const struct peer *peer, const struct sizes *s, const char *pa
     for (size_t i = 0; i < n; i++)
         sum += (double)each[i];
     f->v[BENCH_PACED_MEAN] = less(sum / (double)n, cost);
-    f->v[BENCH_PACED_P50] = less((double)bench_select(each, n, n / 2), cost);
-    f->v[BENCH_PACED_P99] = less((double)bench_select(each, n, n / 100 * 99), cost);
-    f->v[BENCH_PACED_P999] = less((double)bench_select(each, n, n / 1000 * 999), cost);
+    f->v[BENCH_PACED_P50] = less(bench_quantile(each, n, 0.5), cost);
+    f->v[BENCH_PACED_P99] = less(bench_quantile(each, n, 0.99), cost);
+    f->v[BENCH_PACED_P999] = less(bench_quantile(each, n, 0.999), cost);
     peer->flush();
 }
 
@@ -158,8 +158,8 @@ static void sustained_2(const struct peer *peer, const struct sizes *s, const ch
     peer->flush();
     f->v[BENCH_LINES_2] = (double)n * 1e3 / bench_ns((double)(clock_fenced() - start));
     f->v[BENCH_LACKING] = (double)n + THREADS - (double)bench_count_lines(path);
-    f->v[BENCH_BUSY_P9999] = bench_ns((double)bench_select(each, n, n / 10000 * 9999)) / 1e3;
-    f->v[BENCH_BUSY_MAX] = bench_ns((double)bench_select(each, n, n - 1)) / 1e3;
+    f->v[BENCH_BUSY_P9999] = bench_ns(bench_quantile(each, n, 0.9999)) / 1e3;
+    f->v[BENCH_BUSY_MAX] = bench_ns(bench_quantile(each, n, 1)) / 1e3;
 }
 
 pid_t bench_fork(void)
@@ -250,7 +250,7 @@ static bool killed(const struct peer *peer, const struct sizes *s, const char *p
     for (int i = 0; i < 10000 && __atomic_load_n(done, __ATOMIC_ACQUIRE) == 0; i++)
         pause_ms(1);
     pause_ms(s->kill_ms);
-    ok = pid > 0 && kill(pid, SIGKILL) == 0 && ended_well(peer->name, pid, SIGKILL) &&
+    ok = pid > 0 && kill(pid, SIGKILL) == 0 && ended_well(peer->name, pid, SIGKILL) && *done > 0 &&
          recovered(peer, path) && bench_check_ids(path, *done, &seen);
     if (ok) {
         ret->v[BENCH_KILL_LOST] = (double)seen.lost;

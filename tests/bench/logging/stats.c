@@ -34,16 +34,55 @@ double bench_ns(double ticks)
     return ticks * ns_per_tick;
 }
 
+static uint64_t gcd(uint64_t a, uint64_t b)
+{
+    return b ? gcd(b, a % b) : a;
+}
+
+/* By how many ticks the counter advances at once. */
+static uint64_t clock_step(void)
+{
+    uint64_t step = 0, last = clock_ticks();
+
+    for (int i = 0; i < READINGS; i++) {
+        uint64_t now = clock_ticks();
+
+        step = gcd(now - last, step);
+        last = now;
+    }
+    return step ? step : 1;
+}
+
+double bench_clock_step(void)
+{
+    static uint64_t step;
+
+    if (step == 0)
+        step = clock_step();
+    return (double)step;
+}
+
+/* The mean of those that nothing interrupted. */
 double bench_clock_cost(void)
 {
     static uint64_t each[READINGS];
+    double sum = 0, n = 0;
+    uint64_t most;
 
     for (int i = 0; i < READINGS; i++) {
-        uint64_t before = clock_fenced();
+        uint64_t before;
 
+        clock_dither(i);
+        before = clock_fenced();
         each[i] = clock_fenced() - before;
     }
-    return (double)bench_select(each, READINGS, READINGS / 2);
+    most = 2 * bench_select(each, READINGS, READINGS * 9 / 10);
+    for (int i = 0; i < READINGS; i++)
+        if (each[i] <= most) {
+            sum += (double)each[i];
+            n++;
+        }
+    return sum / n;
 }
 
 /* Hoare's selection. */
@@ -72,6 +111,19 @@ uint64_t bench_select(uint64_t *values, size_t n, size_t k)
             low = j + 1;
     }
     return values[k];
+}
+
+/* All that were measured alike lie evenly within one step of the counter. */
+double bench_quantile(uint64_t *values, size_t n, double q)
+{
+    size_t k = (size_t)((double)(n - 1) * q), below = 0, same = 0;
+    uint64_t value = bench_select(values, n, k);
+
+    for (size_t i = 0; i < n; i++) {
+        below += values[i] < value;
+        same += values[i] == value;
+    }
+    return (double)value + bench_clock_step() * (((double)(k - below) + 0.5) / (double)same - 0.5);
 }
 
 static int by_value(const void *a, const void *b)

@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_BATCH_BYTES 65536u
+#define FILE_BATCH_BYTES 262144u
 #define REST_MAX (2u << 20)
 #define TEND_NS 100000000u
 #define SPINS 4000u

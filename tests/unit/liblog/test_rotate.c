@@ -470,6 +470,67 @@ static void test_rotate_waits_for_other_writers(void **state)
     assert_content(".2.gz", "one\nlate\n");
 }
 
+static void test_rotate_behind_a_link(void **state)
+{
+    const struct clew__rotation_policy policy = {.max_bytes = 1, .keep = 2};
+    char real[128];
+    struct stat st;
+
+    (void)state;
+    snprintf(real, sizeof(real), "%s/real", child.directory);
+    assert_int_equal(mkdir(real, 0700), 0);
+    snprintf(real, sizeof(real), "%s/real/app.log", child.directory);
+    assert_int_equal(symlink(real, path), 0);
+    begin(&policy, 1000);
+    put("x\n");
+    assert_int_equal(clew__rotation_tend(&rotation, &fd, 1000), 1);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_false(there(".1"));
+    snprintf(path, sizeof(path), "%s", real);
+    assert_content(".1", "x\n");
+}
+
+/* A child that logs on: both rotate, both compress. */
+static void test_rotate_after_a_fork(void **state)
+{
+    const struct clew__rotation_policy policy = {.max_bytes = 1, .keep = 9, .compress = true};
+    int status;
+    pid_t pid;
+
+    (void)state;
+    begin(&policy, 1000);
+    put("one\n");
+    assert_int_equal(clew__rotation_tend(&rotation, &fd, 1000), 1);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        clew__rotation_after_fork(&rotation);
+        for (int i = 0; i < 2; i++)
+            if (write(fd, "child\n", 6) != 6 || clew__rotation_tend(&rotation, &fd, 1000) != 1)
+                _exit(1);
+        await(".1", false);
+        clew__rotation_close(&rotation);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    put("parent\n"); /* late: it goes to the file the child rotated away */
+    assert_int_equal(clew__rotation_tend(&rotation, &fd, 1000), 1);
+    put("parent\n");
+    assert_int_equal(clew__rotation_tend(&rotation, &fd, 1000), 1);
+    for (int i = 1; i <= 4; i++) {
+        char suffix[8];
+
+        snprintf(suffix, sizeof(suffix), ".%d", i);
+        await(suffix, false);
+    }
+    assert_content(".1.gz", "parent\n");
+    assert_content(".2.gz", "child\n");
+    assert_content(".3.gz", "child\nparent\n");
+    assert_content(".4.gz", "one\n");
+}
+
 static int without_zlib(void *arg)
 {
     struct clew__rotation_policy policy = {
@@ -615,7 +676,8 @@ static void test_rotate_killed_anywhere_loses_nothing(void **state)
             ;
         close(ends[0]);
         memset(seen, 0, sizeof(seen));
-        (void)count_lines(content(""), seen);
+        if (there("")) /* else it died between two files */
+            (void)count_lines(content(""), seen);
         for (unsigned i = 1; i <= CLEW__KEEP_MAX; i++) {
             char plain[16], gz[16];
 
@@ -741,6 +803,8 @@ int main(void)
         TEST(test_rotate_while_compressing),
         TEST(test_rotate_takes_up_what_a_crash_left),
         TEST(test_rotate_waits_for_other_writers),
+        TEST(test_rotate_behind_a_link),
+        TEST(test_rotate_after_a_fork),
         TEST(test_rotate_without_zlib_says_so_once),
         TEST(test_rotate_several_processes_lose_and_double_nothing),
         TEST(test_rotate_killed_anywhere_loses_nothing),

@@ -24,7 +24,7 @@
 
 #define WAIT_MS 20000
 
-static char path[96];
+static char path[128];
 static struct clew__rotation rotation;
 static int fd = -1;
 
@@ -59,7 +59,7 @@ static void put(const char *text)
 
 static const char *name_of(const char *suffix)
 {
-    static char name[128];
+    static char name[160];
 
     snprintf(name, sizeof(name), "%s%s", path, suffix);
     return name;
@@ -373,7 +373,7 @@ static void test_rotate_lock_that_is_held_is_not_waited_for(void **state)
 static void test_rotate_compresses(void **state)
 {
     const struct clew__rotation_policy policy = {.max_bytes = 1, .keep = 3, .compress = true};
-    char command[200];
+    char command[256];
     struct stat st;
 
     (void)state;

@@ -178,10 +178,11 @@ static enum outcome compress_locked(struct clew__rotation *rotation, int source)
         outcome = squeeze(&rotation->compressor, source, target);
     if (outcome == DONE) {
         const struct timespec times[2] = {from.st_atim, from.st_mtim};
+        mode_t mode = from.st_mode & 0777;
 
         if (fchown(target, from.st_uid, from.st_gid) < 0)
-            errno = 0; /* ours then, which is what can be had */
-        (void)fchmod(target, from.st_mode & 0777);
+            mode &= 0640; /* ours then, and not for more than a new log file is */
+        (void)fchmod(target, mode);
         (void)futimens(target, times);
         outcome = fsync(target) < 0 ? FAILED : put_in_place(rotation, &from, name);
     }

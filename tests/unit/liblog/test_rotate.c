@@ -719,11 +719,12 @@ static void test_rotate_parses_sizes(void **state)
                 {"64K", 65536},
                 {"100M", 104857600},
                 {"1G", 1073741824},
+                {"3m", 3145728},
                 {"2T", UINT64_C(2199023255552)},
                 {"18446744073709551615", UINT64_MAX}};
-    static const char *const bad[] = {"",    "M",     "-1",  "1.5G", " 1",
-                                      "1 M", "1Mb",   "1m",  "0x10", "18446744073709551616",
-                                      "1g",  "10MiB", "20E", "1\n",  "16777216T"};
+    static const char *const bad[] = {
+        "",   "M",     "-1",  "1.5G", " 1",       "1 M", "1Mb", "0x10", "18446744073709551616",
+        "1x", "10MiB", "20E", "1\n",  "16777216T"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {

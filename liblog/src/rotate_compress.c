@@ -316,6 +316,9 @@ void clew__compressor_done(struct clew__compressor *compressor)
 void clew__compressor_after_fork(struct clew__compressor *compressor)
 {
     /* The thread is the parent's, and so may be the lock. */
-    compressor->started = compressor->ended = compressor->asked = compressor->stop = false;
+    compressor->started = false;
+    compressor->ended = false;
+    compressor->asked = false;
+    compressor->stop = false;
     init_locks(compressor);
 }

@@ -93,6 +93,7 @@ static void paced(const struct peer *peer, const struct sizes *s, const char *pa
     f->v[BENCH_PACED_P99] = less(bench_quantile(each, n, 0.99), cost);
     f->v[BENCH_PACED_P999] = less(bench_quantile(each, n, 0.999), cost);
     peer->flush();
+    free(each);
 }
 
 static void cold(const struct peer *peer, const struct sizes *s, const char *path,
@@ -107,6 +108,7 @@ static void cold(const struct peer *peer, const struct sizes *s, const char *pat
         sum += less((double)each[i], cost);
     f->v[BENCH_COLD] = sum / s->bursts / BENCH_BURST;
     peer->flush();
+    free(each);
 }
 
 static void compare(const char *path, long lines, struct figures *f)
@@ -178,6 +180,7 @@ static void sustained_2(const struct peer *peer, const struct sizes *s, const ch
     compare(path, (long)n + THREADS, f);
     f->v[BENCH_BUSY_P9999] = bench_ns(bench_quantile(each, n, 0.9999)) / 1e3;
     f->v[BENCH_BUSY_MAX] = bench_ns(bench_quantile(each, n, 1)) / 1e3;
+    free(each);
 }
 
 static volatile sig_atomic_t interrupted, child;

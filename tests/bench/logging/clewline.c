@@ -29,9 +29,10 @@ static void open_file(const char *path, int threads)
 }
 
 /* A request a thread, kept for as long as the process lives. */
+static struct clew_context *contexts[8] __attribute__((used));
+
 static void thread_begin(void)
 {
-    static struct clew_context *contexts[8];
     static unsigned n;
     struct clew_scope scope = {clew_context_new(), clew_id_span()};
     uint8_t trace_id[16];

@@ -20,13 +20,16 @@
 #include <time.h>
 #include <unistd.h>
 
-/* LeakSanitizer takes its time at the exit of each child. */
-#if defined(__SANITIZE_ADDRESS__)
+/* Sanitizers' own locks do not survive a fork beside other threads (GCC 12), and
+ * LeakSanitizer takes its time at the exit of each child. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FORKS 6
 #define PREFORKS 2
+#define BESIDE_MAX 0
 #else
 #define FORKS 60
 #define PREFORKS 20
+#define BESIDE_MAX 6
 #endif
 
 static unsigned seen[64][400000 / 64];
@@ -210,7 +213,7 @@ static int forks(void *arg)
 static void test_threads_fork(void **state)
 {
     (void)state;
-    for (int nthreads = 0; nthreads <= 6; nthreads += 3) {
+    for (int nthreads = 0; nthreads <= BESIDE_MAX; nthreads += 3) {
         unsigned long beside_lines = 0;
         char *said;
 

@@ -115,7 +115,7 @@ static int start(const char *service, const char *version)
     int err = 0;
 
     lock();
-    switch (state) {
+    switch (atomic_load(&state)) {
     case RUNNING:
         err = 1;
         break;

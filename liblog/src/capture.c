@@ -12,6 +12,7 @@
  */
 #include "capture_priv.h"
 #include "core_priv.h"
+#include "crash_priv.h"
 
 #include <clew/capture.h>
 #include <json.h>
@@ -177,11 +178,10 @@ static void *read_lines(void *arg)
 
 static int start_thread(struct capture *capture)
 {
-    sigset_t all, old;
+    sigset_t old;
     int err;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    clew__block_signals(&old);
     err = pthread_create(&capture->thread, NULL, read_lines, capture);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return -err;

@@ -11,9 +11,12 @@
 
 /* ---- crash_text.c: numbers as names ----------------------------------------- */
 
-/* "SIGSEGV" and, of the list below, the i-th signal's number. */
 #define CLEW__CRASH_SIGNALS 7
 extern const int clew__crash_signals[CLEW__CRASH_SIGNALS];
+/* Blocks all signals but these, for a thread of the library to inherit: where
+ * the signal of a fault is blocked the kernel ends the process without asking
+ * the handler. */
+void clew__block_signals(sigset_t *ret_old);
 const char *clew__crash_signal_name(int number);
 /* What si_code says, "… (SEGV_MAPERR)". Static. */
 const char *clew__crash_reason(const siginfo_t *info);

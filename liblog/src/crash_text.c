@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The names of signals and of the reasons the kernel gives, for crash reports.
- * Tables and arithmetic only: used in a signal handler. */
+ * Which signals are crashes, their names, and those of the reasons the kernel
+ * gives. Tables and arithmetic only: used in a signal handler. */
 #include "crash_priv.h"
 
 #define SECCOMP_CODE 1 /* SYS_SECCOMP of the kernel; glibc has no name for it */
 
 const int clew__crash_signals[CLEW__CRASH_SIGNALS] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
                                                       SIGABRT, SIGTRAP, SIGSYS};
+
+void clew__block_signals(sigset_t *ret_old)
+{
+    sigset_t most;
+
+    sigfillset(&most);
+    for (int i = 0; i < CLEW__CRASH_SIGNALS; i++)
+        sigdelset(&most, clew__crash_signals[i]);
+    (void)pthread_sigmask(SIG_SETMASK, &most, ret_old);
+}
 
 const char *clew__crash_signal_name(int number)
 {

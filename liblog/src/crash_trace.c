@@ -11,6 +11,7 @@
 #include <execinfo.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -63,8 +64,7 @@ static void add_frame(const void *pc)
 static void add_caller(const struct clew__crash_place *place)
 {
 #if defined(__x86_64__)
-    if (place->sp)
-        add_frame(*(void **)place->sp);
+    add_frame(*(void **)place->sp);
 #else
     (void)place;
 #endif
@@ -73,20 +73,19 @@ static void add_caller(const struct clew__crash_place *place)
 void clew__crash_trace_walk(const struct clew__crash_place *place)
 {
     static void *found[OWN_FRAMES_MAX + FRAMES_MAX];
+    bool known = place->sp != 0;
     int n, first = 0;
 
     nframes = 0;
-    if (place->pc)
+    if (known)
         add_frame((void *)place->pc); /* stays if the rest faults */
     n = backtrace(found, OWN_FRAMES_MAX + FRAMES_MAX);
-    while (first < n && (uintptr_t)found[first] != place->pc)
+    while (known && first < n && (uintptr_t)found[first] != place->pc)
         first++;
-    if (place->pc && first == n) {
+    if (known && first == n) {
         add_caller(place);
         return;
     }
-    if (!place->pc)
-        first = 0; /* an unknown machine: with the handler's own frames */
     nframes = 0;
     for (int i = first; i < n && nframes < FRAMES_MAX; i++)
         add_frame(found[i]);

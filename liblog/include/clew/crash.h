@@ -40,6 +40,9 @@ extern "C" {
  * crash is being reported ends the process at once; a report that hangs ends
  * after 6 s. Two threads that crash at the same time report one after the other.
  *
+ * A thread that blocks the signal of a fault dies of it without a report: so
+ * the kernel does it.
+ *
  * threads  MT-Safe      signals AS-Unsafe (allocates)
  * fork     in force in the child too
  * returns  0; 1 when it was done already; -errno, clew_last_error() says why
@@ -47,9 +50,9 @@ extern "C" {
 CLEW_PUBLIC int clew_crash_install(void);
 
 /* Gives the calling thread a stack for the handlers, so that an overflow of its
- * own can be reported: call it at the beginning of a thread. All other crashes
- * of a thread are reported without. The stack is kept when the thread has one
- * of its own, and is freed when the thread ends.
+ * own can be reported: call it at the beginning of a thread. Other crashes of a
+ * thread are reported without. The stack is kept when the thread has one of its
+ * own, and is freed when it ends.
  *
  * threads  MT-Safe      signals AS-Unsafe
  * limits   64 KiB of address space a thread, of which what is used is memory

@@ -187,6 +187,8 @@ struct clew__config {
     char levels[4096];
     unsigned noutputs;
     struct clew__output outputs[CLEW__TARGETS_MAX];
+    bool crash;                     /* report crashes */
+    enum clew_level capture_stderr; /* OFF: do not */
     char ring_directory[512];
     size_t ring_bytes; /* all that a thread has */
     unsigned block_ms; /* how long a call may wait for room; 0: drop at once */

@@ -60,10 +60,10 @@ static struct capture captures[CAPTURES_MAX];
 
 static void emit(enum clew_level level, const char *origin, const char *text, size_t len)
 {
-#define X(name, number, lower)                                                        \
-    case CLEW_LEVEL_##name:                                                           \
+#define X(name, number, lower)                                                    \
+    case CLEW_LEVEL_##name:                                                       \
         clew_log(CLEW_LEVEL_##name, "captured output", clew_kv("origin", origin), \
-                 clew_kvn("text", text, len));                                        \
+                 clew_kvn("text", text, len));                                    \
         break;
     switch (level) {
         CLEW_LEVEL_MAP(X)

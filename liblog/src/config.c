@@ -79,7 +79,8 @@ static int read_levels(void)
 {
     const char *value = get("CLEW_LOG_LEVEL");
 
-    if (value && copy(clew__config.levels, sizeof(clew__config.levels), "CLEW_LOG_LEVEL", value) < 0)
+    if (value &&
+        copy(clew__config.levels, sizeof(clew__config.levels), "CLEW_LOG_LEVEL", value) < 0)
         return -EINVAL;
     return 0;
 }

@@ -48,8 +48,8 @@ static bool enter(struct lane *lane)
         clew_hot.busy = depth;
         return false;
     }
-    *lane = depth ? (struct lane){&clew__self.nested, ring->nested}
-                  : (struct lane){&clew_hot, ring};
+    *lane =
+        depth ? (struct lane){&clew__self.nested, ring->nested} : (struct lane){&clew_hot, ring};
     return true;
 }
 

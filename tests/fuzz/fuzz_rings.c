@@ -52,9 +52,10 @@ static void take_line(void *arg, const struct clew__dead *dead, struct clew__lin
     must((size_t)(end - p) <= bound, "more than the bound", p, 0);
     must(!memchr(p, '\n', (size_t)(end - p)), "a newline", p, (size_t)(end - p));
     json = json_loadb(p, (size_t)(end - p), JSON_ALLOW_NUL, &error);
-    /* Numbers that jansson does not take are numbers all the same. */
-    must(json || json_error_code(&error) == json_error_numeric_overflow, error.text, p,
-         (size_t)(end - p));
+    /* Large numbers and NUL in a key are JSON, but not for jansson. */
+    must(json || json_error_code(&error) == json_error_numeric_overflow ||
+             json_error_code(&error) == json_error_null_byte_in_key,
+         error.text, p, (size_t)(end - p));
     json_decref(json);
     clew__buf_reset(&text);
     clew__format_text(&text, line, true);

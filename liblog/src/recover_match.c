@@ -119,6 +119,20 @@ static void complete(int fd, const char *rest, size_t len)
     }
 }
 
+/* Whether the ring's next line is this one of the file. When another process
+ * died inside of write(2), the first part of its line stands before ours. */
+static bool is_this(const struct matcher *m, uint64_t offset, const char *line, size_t len,
+                    bool glued)
+{
+    if (offset < m->offset || m->line.len == 0)
+        return false;
+    if (glued)
+        return m->line.len < len &&
+               memcmp(m->line.data, line + len - m->line.len, m->line.len) == 0;
+    return m->line.len >= len && (line[len - 1] != '\n' || m->line.len == len) &&
+           memcmp(m->line.data, line, len) == 0;
+}
+
 /* One line of the file, or its cut end. */
 static void compare(struct matcher *ms, size_t n, unsigned t,
                     const struct clew__file_target *target, int fd, uint64_t offset,
@@ -126,17 +140,17 @@ static void compare(struct matcher *ms, size_t n, unsigned t,
 {
     bool whole = line[len - 1] == '\n';
 
-    for (size_t i = 0; i < n; i++) {
-        struct matcher *m = &ms[i];
+    for (int glued = 0; glued <= whole; glued++)
+        for (size_t i = 0; i < n; i++) {
+            struct matcher *m = &ms[i];
 
-        if (offset < m->offset || m->line.len < len || (whole && m->line.len != len) ||
-            memcmp(m->line.data, line, len) != 0)
-            continue;
-        if (!whole)
-            complete(fd, m->line.data + len, m->line.len - len);
-        mark(m, t, target);
-        return;
-    }
+            if (!is_this(m, offset, line, len, glued))
+                continue;
+            if (!whole)
+                complete(fd, m->line.data + len, m->line.len - len);
+            mark(m, t, target);
+            return;
+        }
 }
 
 static void look_through(struct matcher *ms, size_t n, unsigned t,

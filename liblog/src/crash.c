@@ -85,8 +85,7 @@ static void sleep_ms(long ms)
         clew_kv("reason", (r)->reason),                                               \
         clew_kv("address", (r)->address[0] ? (const char *)(r)->address : NULL),      \
         clew_kv("sender", (r)->sender), clew_kv("thread", (const char *)(r)->thread), \
-        clew_kv("tid", (r)->tid),                                                     \
-        clew_kvn("backtrace", (const char *)(r)->trace, (r)->trace_len)
+        clew_kv("tid", (r)->tid), clew_kvn("backtrace", (const char *)(r)->trace, (r)->trace_len)
 #define SITE(...) CLEW__SITE(CLEW_LEVEL_FATAL, 0, __VA_ARGS__)
 #define CALL(gate, ...) CLEW__CALL(CLEW_LEVEL_FATAL, gate, __VA_ARGS__)
 

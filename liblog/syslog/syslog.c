@@ -73,9 +73,8 @@ int setlogmask(int wanted)
 
 static const char *facility_name(int facility)
 {
-    static const char *const names[] = {
-        "kern", "user", "mail", "daemon", "auth", "syslog", "lpr",  "news",
-        "uucp", "cron", "authpriv", "ftp"};
+    static const char *const names[] = {"kern", "user", "mail", "daemon", "auth",     "syslog",
+                                        "lpr",  "news", "uucp", "cron",   "authpriv", "ftp"};
     static const char *const local[] = {"local0", "local1", "local2", "local3",
                                         "local4", "local5", "local6", "local7"};
     unsigned n = (unsigned)facility >> 3;
@@ -95,13 +94,11 @@ struct event {
 
 static void emit(enum clew_level level, const struct event *event)
 {
-#define X(name, number, lower)                                                         \
-    case CLEW_LEVEL_##name:                                                            \
-        clew_log(CLEW_LEVEL_##name, "syslog message",                                  \
-                 clew_kvn("text", event->text, event->len),                            \
-                 clew_kv("ident", event->ident), clew_kv("pid", (int)getpid()),        \
-                 clew_kv("facility", event->facility),                                 \
-                 clew_kv("severity", event->severity));                                \
+#define X(name, number, lower)                                                                   \
+    case CLEW_LEVEL_##name:                                                                      \
+        clew_log(CLEW_LEVEL_##name, "syslog message", clew_kvn("text", event->text, event->len), \
+                 clew_kv("ident", event->ident), clew_kv("pid", (int)getpid()),                  \
+                 clew_kv("facility", event->facility), clew_kv("severity", event->severity));    \
         break;
     switch (level) {
         CLEW_LEVEL_MAP(X)

@@ -41,8 +41,7 @@ static inline size_t clew_glib_length_(const GLogField *field)
 
 static inline bool clew_glib_is_text_(const GLogField *field)
 {
-    return field->value &&
-           g_utf8_validate((const char *)field->value, (gssize)field->length, NULL);
+    return field->value && g_utf8_validate((const char *)field->value, (gssize)field->length, NULL);
 }
 
 /* Fields that do not fit are left out whole. */
@@ -103,17 +102,17 @@ static inline enum clew_level clew_glib_level_(GLogLevelFlags flags, int priorit
 
 static inline void clew_glib_emit_(enum clew_level level, const struct clew_glib_event_ *event)
 {
-#define CLEW_GLIB_CASE_(name, number, lower)                                              \
-    case CLEW_LEVEL_##name:                                                               \
-        if (event->more_len > 0)                                                          \
-            clew_log(CLEW_LEVEL_##name, "GLib message",                                   \
-                     clew_kvn("text", event->text, event->text_len),                      \
-                     clew_kvn("domain", event->domain, event->domain_len),                \
-                     clew_kvn("fields", (const char *)event->more, event->more_len));     \
-        else                                                                              \
-            clew_log(CLEW_LEVEL_##name, "GLib message",                                   \
-                     clew_kvn("text", event->text, event->text_len),                      \
-                     clew_kvn("domain", event->domain, event->domain_len));               \
+#define CLEW_GLIB_CASE_(name, number, lower)                                          \
+    case CLEW_LEVEL_##name:                                                           \
+        if (event->more_len > 0)                                                      \
+            clew_log(CLEW_LEVEL_##name, "GLib message",                               \
+                     clew_kvn("text", event->text, event->text_len),                  \
+                     clew_kvn("domain", event->domain, event->domain_len),            \
+                     clew_kvn("fields", (const char *)event->more, event->more_len)); \
+        else                                                                          \
+            clew_log(CLEW_LEVEL_##name, "GLib message",                               \
+                     clew_kvn("text", event->text, event->text_len),                  \
+                     clew_kvn("domain", event->domain, event->domain_len));           \
         break;
     switch (level) {
         CLEW_LEVEL_MAP(CLEW_GLIB_CASE_)

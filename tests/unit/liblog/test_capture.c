@@ -78,8 +78,8 @@ static void test_capture_makes_a_line_an_event(void **state)
     assert_memory_equal(text_of(3), "a\0b", 4);
     assert_string_equal(text_of(4), "no newline");
     assert_string_equal(field_of(0, "origin"), "stderr");
-    assert_string_equal(
-        json_string_value(json_object_get(child_line("captured output"), "level")), "WARN");
+    assert_string_equal(json_string_value(json_object_get(child_line("captured output"), "level")),
+                        "WARN");
     assert_int_equal(child_count("after"), 1);
 }
 
@@ -152,8 +152,8 @@ static void test_capture_has_all_levels(void **state)
 
     (void)state;
     ran(at_each_level, 6);
-    json_array_foreach(child.lines, i, line) assert_string_equal(
-        json_string_value(json_object_get(line, "level")), text_of(i));
+    json_array_foreach(child.lines, i, line)
+        assert_string_equal(json_string_value(json_object_get(line, "level")), text_of(i));
 }
 
 /* ---- descriptors ----------------------------------------------------------------- */
@@ -249,8 +249,7 @@ static int own_output(void *arg)
 
 static void test_capture_refuses_what_the_log_is_written_to(void **state)
 {
-    static const char *const outputs[] = {"stderr", "/dev/stderr", "/dev/fd/2",
-                                    "/proc/self/fd/2"};
+    static const char *const outputs[] = {"stderr", "/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {

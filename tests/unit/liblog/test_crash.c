@@ -143,8 +143,8 @@ static void test_crash_null_write(void **state)
     assert_int_equal(number("sender"), 0);
     assert_memory_equal(text("backtrace"), "test_crash+0x", 13); /* the innermost is ours */
     assert_non_null(strstr(text("backtrace"), "libc"));
-    assert_string_equal(
-        json_string_value(json_object_get(child_line("crashed"), "request_id")), "request-7");
+    assert_string_equal(json_string_value(json_object_get(child_line("crashed"), "request_id")),
+                        "request-7");
     died(null_write, (void *)0xdead0000, SIGSEGV);
     assert_string_equal(text("address"), "0xdead0000");
 }
@@ -764,7 +764,8 @@ static void test_crash_with_a_stuck_output(void **state)
     assert_int_equal(child_count("crashed"), 1);
 }
 
-/* ---- with the other parts ---------------------------------------------------------------------- */
+/* ---- with the other parts ----------------------------------------------------------------------
+ */
 
 static int in_child_of_fork(void *arg)
 {

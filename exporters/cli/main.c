@@ -20,7 +20,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
     bool asks; /* a server */
-} commands[] = {{"fmt", cli_fmt, false}, {"recover", cli_recover, false}, {"tail", cli_tail, true}, {"trace", cli_trace, true}};
+} commands[] = {{"fmt", cli_fmt, false},
+                {"recover", cli_recover, false},
+                {"tail", cli_tail, true},
+                {"trace", cli_trace, true}};
 
 int main(int argc, char **argv)
 {

@@ -159,9 +159,8 @@ static void take_line(void *self, const struct clew_line *line)
 
 int clew__loki_add(const struct clew__settings *s)
 {
-    static const struct clew_sink_ops ops = {"loki", take_line, NULL, clew__delivery_batch_end,
-                                             NULL,
-                                             CLEW_LEVEL_TRACE};
+    static const struct clew_sink_ops ops = {
+        "loki", take_line, NULL, clew__delivery_batch_end, NULL, CLEW_LEVEL_TRACE};
     static bool sink_is_added; /* by a start that failed later */
     int n, err;
 

@@ -299,9 +299,8 @@ static void take_span(void *self, const struct clew_span_record *span)
 
 int clew__otlp_add(const struct clew__settings *s)
 {
-    static const struct clew_sink_ops ops = {"otlp", NULL, take_span, clew__delivery_batch_end,
-                                             NULL,
-                                             CLEW_LEVEL_TRACE};
+    static const struct clew_sink_ops ops = {
+        "otlp", NULL, take_span, clew__delivery_batch_end, NULL, CLEW_LEVEL_TRACE};
     static bool sink_is_added; /* by a start that failed later */
     int n, err;
 

@@ -391,10 +391,10 @@ char *clew__put_double(char *p, double v)
 }
 
 /* What put(p, v) makes, appended. */
-#define APPEND(buf, put, v)                                                                        \
-    do {                                                                                           \
-        char text_[CLEW__PUT_NUMBER_MAX];                                                          \
-        clew__buf_add(buf, text_, (size_t)(put(text_, v) - text_));                                \
+#define APPEND(buf, put, v)                                         \
+    do {                                                            \
+        char text_[CLEW__PUT_NUMBER_MAX];                           \
+        clew__buf_add(buf, text_, (size_t)(put(text_, v) - text_)); \
     } while (0)
 
 void clew__json_uint(struct clew__buf *buf, uint64_t v)
@@ -424,9 +424,8 @@ void clew__hex(char *ret, const void *bytes, size_t n)
         __m128i high = _mm_and_si128(_mm_srli_epi16(v, 4), _mm_set1_epi8(15));
         __m128i nibbles = _mm_unpacklo_epi8(high, low);
         __m128i letter = _mm_cmpgt_epi8(nibbles, _mm_set1_epi8(9));
-        __m128i text = _mm_add_epi8(
-            _mm_add_epi8(nibbles, _mm_set1_epi8('0')),
-            _mm_and_si128(letter, _mm_set1_epi8('a' - '0' - 10)));
+        __m128i text = _mm_add_epi8(_mm_add_epi8(nibbles, _mm_set1_epi8('0')),
+                                    _mm_and_si128(letter, _mm_set1_epi8('a' - '0' - 10)));
 
         _mm_storeu_si128((__m128i *)(void *)(ret + 2 * i), text);
     }

@@ -74,8 +74,8 @@ static size_t look(struct clew__ring *found[CLEW__CHUNKS_MAX], bool all)
     size_t n = 0;
 
     for (; ring; ring = ring->next) {
-        if ((!all && clew__ring_is_crowded(ring, now)) || n == CLEW__CHUNKS_MAX ||
-            is_empty(ring) || !clew__ring_try_lock(ring))
+        if ((!all && clew__ring_is_crowded(ring, now)) || n == CLEW__CHUNKS_MAX || is_empty(ring) ||
+            !clew__ring_try_lock(ring))
             continue;
         ring->limit = __atomic_load_n(&ring->control->head, __ATOMIC_ACQUIRE);
         if (ring->read == ring->limit) {

@@ -79,7 +79,8 @@ static int read_levels(void)
 {
     const char *value = get("CLEW_LOG_LEVEL");
 
-    if (value && copy(clew__config.levels, sizeof(clew__config.levels), "CLEW_LOG_LEVEL", value) < 0)
+    if (value &&
+        copy(clew__config.levels, sizeof(clew__config.levels), "CLEW_LOG_LEVEL", value) < 0)
         return -EINVAL;
     return 0;
 }
@@ -258,6 +259,19 @@ static int read_outputs(void)
     return 0;
 }
 
+static int read_extras(void)
+{
+    const char *crash = get("CLEW_LOG_CRASH"), *capture = get("CLEW_LOG_STDERR");
+
+    clew__config.crash = crash && strcmp(crash, "1") == 0;
+    if (crash && !clew__config.crash && strcmp(crash, "0") != 0)
+        return clew_set_error(-EINVAL, "CLEW_LOG_CRASH=%.32s: use 1 or 0", crash);
+    clew__config.capture_stderr = CLEW_LEVEL_OFF;
+    if (capture && clew_level_parse(capture, &clew__config.capture_stderr) < 0)
+        return clew_set_error(-EINVAL, "CLEW_LOG_STDERR=%.32s: use a level, or off", capture);
+    return 0;
+}
+
 /* ---- rings ------------------------------------------------------------------------ */
 
 static int read_rings(void)
@@ -298,6 +312,8 @@ int clew__config_read(const char *service, const char *version)
         err = read_levels();
     if (err == 0)
         err = read_outputs();
+    if (err == 0)
+        err = read_extras();
     if (err == 0)
         err = read_rings();
     if (err == 0)

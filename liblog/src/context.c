@@ -139,9 +139,9 @@ uint8_t clew_context_trace_flags(const struct clew_context *context)
 
 static bool key_is_reserved(const char *key)
 {
-    static const char *const reserved[] = {"timestamp",      "level",    "service", "logger", "request_id",
-                                           "correlation_id", "trace_id", "span_id", "message",
-                                           "context",        "source"};
+    static const char *const reserved[] = {"timestamp",  "level",          "service",  "logger",
+                                           "request_id", "correlation_id", "trace_id", "span_id",
+                                           "message",    "context",        "source"};
 
     for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
         if (strcmp(key, reserved[i]) == 0)

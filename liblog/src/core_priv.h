@@ -29,8 +29,8 @@ struct clew__ring {
     uint64_t size;
     uint64_t record_max;
     uint64_t tail_seen;
-    uint64_t context_serial; /* of the context written last; 0: none */
-    uint64_t stalled_at;     /* the tail for which a wait was in vain, plus 1 */
+    uint64_t context_serial;   /* of the context written last; 0: none */
+    uint64_t stalled_at;       /* the tail for which a wait was in vain, plus 1 */
     struct clew__ring *nested; /* of the same thread, for signal handlers */
     /* shared */
     _Alignas(64) _Atomic int state;
@@ -55,8 +55,8 @@ struct clew__thread {
     struct clew__ring *ring;
     struct clew_context *context; /* of the current scope; its span is in clew_hot */
     struct clew_hot nested;       /* where handlers write that interrupted a log call */
-    volatile int locks; /* of the library, held: a signal handler must not take more */
-    unsigned epoch;     /* of the generator's seed; see clew__epoch */
+    volatile int locks;           /* of the library, held: a signal handler must not take more */
+    unsigned epoch;               /* of the generator's seed; see clew__epoch */
     uint64_t random[4];
     void *exchange; /* tracing: the HTTP exchange entered */
 };
@@ -81,7 +81,7 @@ struct clew__counters {
         truncated, replaced_ids, recovered, rings;
 };
 extern struct clew__counters clew__counters;
-#define CLEW__COUNT_MANY(name, n)                                                                       \
+#define CLEW__COUNT_MANY(name, n) \
     ((void)atomic_fetch_add_explicit(&clew__counters.name, n, memory_order_relaxed))
 #define CLEW__COUNT_ONE(name) CLEW__COUNT_MANY(name, 1)
 
@@ -187,6 +187,8 @@ struct clew__config {
     char levels[4096];
     unsigned noutputs;
     struct clew__output outputs[CLEW__TARGETS_MAX];
+    bool crash;                     /* report crashes */
+    enum clew_level capture_stderr; /* OFF: do not */
     char ring_directory[512];
     size_t ring_bytes; /* all that a thread has */
     unsigned block_ms; /* how long a call may wait for room; 0: drop at once */

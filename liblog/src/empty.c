@@ -148,7 +148,10 @@ static struct clew__batch *batch_new(bool is_collectors)
     if (!batch)
         return NULL;
     batch->is_collectors = is_collectors;
-    clew__buf_init(&batch->text, OUT_BYTES);
+    batch->text =
+        (struct clew__buf){.data = clew__map_memory(OUT_BYTES), .cap = OUT_BYTES, .max = OUT_BYTES};
+    if (!batch->text.data)
+        return NULL;
     for (unsigned i = 0; i < clew__targets_count(); i++)
         if (!(batch->out[i].data = clew__map_memory(OUT_BYTES)))
             return NULL;

@@ -24,12 +24,12 @@ struct clew__fields;
 
 /* What never changes for a call site. Lengths of pieces in a row. */
 struct clew__site_text {
-    uint32_t total;       /* all of them */
-    uint32_t head_len;    /* ","level":"INFO","service":"…" */
-    uint32_t logger_len;  /* ,"logger":"…" or nothing */
-    uint32_t message_len; /* ,"message":"…" */
-    uint32_t open_len;    /* ,"context":{ or nothing */
-    uint32_t tail_at, tail_len; /* ,"source":{…}} */
+    uint32_t total;                   /* all of them */
+    uint32_t head_len;                /* ","level":"INFO","service":"…" */
+    uint32_t logger_len;              /* ,"logger":"…" or nothing */
+    uint32_t message_len;             /* ,"message":"…" */
+    uint32_t open_len;                /* ,"context":{ or nothing */
+    uint32_t tail_at, tail_len;       /* ,"source":{…}} */
     uint32_t key_at[24], key_len[24]; /* ,"key": */
     uint8_t types[24];
     uint32_t skip; /* bit i: field i has a later field of the same key */

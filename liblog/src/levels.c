@@ -197,7 +197,6 @@ int clew_log_set_levels(const char *spec)
     return 0;
 }
 
-
 int clew_log_set_level(enum clew_level level)
 {
     if (level < CLEW_LEVEL_TRACE || level > CLEW_LEVEL_OFF)

@@ -72,9 +72,8 @@ void clew__limits_report(void)
         const char *file = held ? strrchr(site->file, '/') : NULL;
 
         if (held)
-            clew_info("log lines held back", clew_kv("count", held),
-                      clew_kv("of_message", site->message),
-                      clew_kv("of_file", file ? file + 1 : site->file),
-                      clew_kv("of_line", site->line));
+            clew_info(
+                "log lines held back", clew_kv("count", held), clew_kv("of_message", site->message),
+                clew_kv("of_file", file ? file + 1 : site->file), clew_kv("of_line", site->line));
     }
 }

@@ -84,8 +84,8 @@ static struct clew_logger *new_logger(const char *name)
         return NULL;
     }
     memcpy(logger->name, name, strlen(name));
-    logger->fields = (struct clew__fields){logger->bytes, 0, sizeof(logger->bytes), 0,
-                                           CLEW__BOUND_FIELDS_MAX};
+    logger->fields =
+        (struct clew__fields){logger->bytes, 0, sizeof(logger->bytes), 0, CLEW__BOUND_FIELDS_MAX};
     return logger;
 }
 
@@ -152,9 +152,8 @@ const char *clew_logger_name(const struct clew_logger *logger)
 
 bool clew_logger_enabled(const struct clew_logger *logger, enum clew_level level)
 {
-    return (int)level >=
-           (logger ? atomic_load_explicit(&logger->threshold, memory_order_relaxed)
-                   : atomic_load_explicit(&nameless_threshold, memory_order_relaxed));
+    return (int)level >= (logger ? atomic_load_explicit(&logger->threshold, memory_order_relaxed)
+                                 : atomic_load_explicit(&nameless_threshold, memory_order_relaxed));
 }
 
 void clew__loggers_set_thresholds(void)

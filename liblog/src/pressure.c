@@ -48,8 +48,8 @@ static void wait_for_tail(struct clew__ring *ring, uint64_t until)
     clew__collector_wake();
     atomic_store(&ring->waiting, 1);
     if (tail_of(ring) < until)
-        (void)syscall(SYS_futex, &ring->waiting, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 1, &timeout,
-                      NULL, 0);
+        (void)syscall(SYS_futex, &ring->waiting, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 1, &timeout, NULL,
+                      0);
     atomic_store(&ring->waiting, 0);
 }
 

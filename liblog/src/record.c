@@ -48,8 +48,8 @@ static bool enter(struct lane *lane)
         clew_hot.busy = depth;
         return false;
     }
-    *lane = depth ? (struct lane){&clew__self.nested, ring->nested}
-                  : (struct lane){&clew_hot, ring};
+    *lane =
+        depth ? (struct lane){&clew__self.nested, ring->nested} : (struct lane){&clew_hot, ring};
     return true;
 }
 
@@ -215,7 +215,7 @@ static void resolve(struct event *event, char tokens[24][CLEW__TOKEN_BYTES], cha
             size_t len = value->as.lazy ? value->as.lazy(value->arg, text, room) : 0;
 
             if (len > room) {
-                len = clew__utf8_cut(text, len, room);
+                len = room ? clew__utf8_cut(text, room, room - 1) : 0;
                 CLEW__COUNT_ONE(truncated);
             }
             *value = clew_value_stringn(text, len);
@@ -314,7 +314,7 @@ void clew_log_printf(struct clew_site *site, const char *format, ...)
     if (n < 0)
         n = (int)strlen(strcpy(text, "(this text cannot be formatted)"));
     if ((size_t)n >= sizeof(text)) {
-        n = (int)clew__utf8_cut(text, sizeof(text) - 1, sizeof(text) - 1);
+        n = (int)clew__utf8_cut(text, sizeof(text) - 1, sizeof(text) - 2);
         CLEW__COUNT_ONE(truncated);
     }
     value = clew_value_stringn(text, (size_t)n);

@@ -55,8 +55,8 @@ static int emit_all(const struct clew__dead *dead, const struct clew__recovery *
         size_t best = dead->nrings;
 
         for (size_t i = 0; i < dead->nrings; i++)
-            if (walks[i].record && (best == dead->nrings ||
-                                    walks[i].record->ticks < walks[best].record->ticks))
+            if (walks[i].record &&
+                (best == dead->nrings || walks[i].record->ticks < walks[best].record->ticks))
                 best = i;
         if (best == dead->nrings)
             break;

@@ -27,7 +27,7 @@
 struct matcher {
     struct clew__walk walk;
     uint8_t *found;
-    uint64_t offset; /* in the file looked at; UINT64_MAX: not in this one */
+    uint64_t offset;       /* in the file looked at; UINT64_MAX: not in this one */
     struct clew__buf line; /* expected next, with its newline; empty: none */
     struct clew__date date;
 };
@@ -84,8 +84,7 @@ static int open_inode(const char *path, uint64_t inode)
     struct stat st;
     DIR *dir;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        (inode == 0 || st.st_ino == inode))
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (inode == 0 || st.st_ino == inode))
         return fd;
     if (fd >= 0)
         close(fd);
@@ -94,8 +93,8 @@ static int open_inode(const char *path, uint64_t inode)
     fd = -1;
     while (dir && fd < 0 && (entry = readdir(dir)) != NULL)
         if (entry->d_ino == inode &&
-            snprintf(other, sizeof(other), "%.*s%s", (int)(slash - path) + 1, path,
-                     entry->d_name) < (int)sizeof(other))
+            snprintf(other, sizeof(other), "%.*s%s", (int)(slash - path) + 1, path, entry->d_name) <
+                (int)sizeof(other))
             fd = open(other, O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK);
     if (dir)
         closedir(dir);
@@ -154,8 +153,8 @@ static void look_through(struct matcher *ms, size_t n, unsigned t,
         (uint64_t)st.st_size - from > WINDOW_MAX)
         return;
     base = from / page * page;
-    bytes = mmap(NULL, (size_t)((uint64_t)st.st_size - base), PROT_READ, MAP_SHARED, fd,
-                 (off_t)base);
+    bytes =
+        mmap(NULL, (size_t)((uint64_t)st.st_size - base), PROT_READ, MAP_SHARED, fd, (off_t)base);
     if (bytes == MAP_FAILED)
         return;
     end = bytes + ((uint64_t)st.st_size - base);
@@ -189,8 +188,8 @@ static void match_target(struct matcher *ms, size_t n, unsigned t,
         if (fd < 0)
             continue;
         for (size_t k = 0; k < n; k++)
-            ms[k].offset = ms[k].walk.position[t].inode == inode ? ms[k].walk.position[t].offset
-                                                                 : UINT64_MAX;
+            ms[k].offset =
+                ms[k].walk.position[t].inode == inode ? ms[k].walk.position[t].offset : UINT64_MAX;
         look_through(ms, n, t, target, fd);
         close(fd);
     }

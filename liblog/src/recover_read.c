@@ -240,9 +240,9 @@ void clew__walk_next(struct clew__walk *walk)
 bool clew__walk_line(const struct clew__walk *walk, struct clew__line *ret)
 {
     const struct clew__record *record = walk->record;
-    const struct clew__dead_site *site =
-        record->what >= 1 && record->what <= CLEW__SITES_MAX ? walk->dead->sites[record->what]
-                                                             : NULL;
+    const struct clew__dead_site *site = record->what >= 1 && record->what <= CLEW__SITES_MAX
+                                             ? walk->dead->sites[record->what]
+                                             : NULL;
     struct clew_value value;
     size_t at = 0;
 

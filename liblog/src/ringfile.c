@@ -388,10 +388,8 @@ int clew__file_add_logger(uint32_t id, const char *name, const char *fields, siz
     lock();
     entry = locked_new_entry(size);
     if (entry) {
-        *entry = (struct clew__dictionary_entry){.size = (uint32_t)size,
-                                                 .id = id,
-                                                 .kind = CLEW__ENTRY_LOGGER,
-                                                 .bytes = (uint32_t)len};
+        *entry = (struct clew__dictionary_entry){
+            .size = (uint32_t)size, .id = id, .kind = CLEW__ENTRY_LOGGER, .bytes = (uint32_t)len};
         memcpy(entry + 1, name, name_bytes);
         memcpy((char *)(entry + 1) + name_bytes, fields, len);
         locked_publish_entry(entry);

@@ -285,44 +285,64 @@ int clew__rotation_tend(struct clew__rotation *rotation, int *fd, uint64_t now_s
     return r < 0 ? r : 1;
 }
 
-int clew__rotation_open(struct clew__rotation *rotation, const char *path,
-                        const struct clew__rotation_policy *policy, uint64_t now_s, int *ret_fd)
+/* Opens the file and finds out where it really is: neither chdir() nor a link
+ * changes what is renamed later. */
+static int open_real(const char *path, char ret_real[CLEW__LOG_PATH_MAX], int *ret_fd)
 {
+    char *real = NULL;
     struct stat st;
-    char *real;
-    int fd, r;
+    int fd = -1, r = 0;
 
-    if (policy->keep < 1 || policy->keep > CLEW__KEEP_MAX)
-        return clew_set_error(-EINVAL, "%s: %u rotated files cannot be kept, 1 to %u can", path,
-                              policy->keep, CLEW__KEEP_MAX);
-    r = clew__log_file_open(path, NULL, &fd);
-    if (r < 0)
-        return r;
-    real = realpath(path, NULL); /* neither chdir nor a link changes what is renamed */
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    for (int tries = 0; !real && tries < OPEN_TRIES; tries++) {
+        if (fd >= 0)
+            close(fd);
+        r = clew__log_file_open(path, NULL, &fd);
+        if (r < 0)
+            return r;
+        real = realpath(path, NULL); /* another process may just have moved it */
+        if (!real && errno != ENOENT)
+            break;
+    }
+    if (!real)
+        r = clew_set_error(-errno, "%s: %s", path, strerror(errno));
+    else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         r = clew_set_error(-EINVAL, "%s: only a regular file can be rotated", path);
-    else if (!real || strlen(real) >= sizeof(rotation->path))
-        r = clew_set_error(-EINVAL, "%s: %s", path,
-                           real ? "the path is too long to rotate" : strerror(errno));
+    else if (strlen(real) >= CLEW__LOG_PATH_MAX)
+        r = clew_set_error(-EINVAL, "%s: the path is too long to rotate", path);
     if (r == 0) {
-        *rotation = (struct clew__rotation){.policy = *policy};
-        memcpy(rotation->path, real, strlen(real));
-        begin_period(rotation, fd, now_s);
-        if (!policy->libz)
-            rotation->policy.libz = "libz.so.1";
-        if (policy->compress &&
-            !clew__compressor_init(&rotation->compressor, rotation->policy.libz)) {
-            rotation->policy.compress = false;
-            rotation->say_no_zlib = true; /* later: the log may not run yet */
-        }
-        if (rotation->policy.compress)
-            clew__compressor_ask(rotation); /* what a crash left */
+        memcpy(ret_real, real, strlen(real) + 1);
         *ret_fd = fd;
     } else {
         close(fd);
     }
     free(real);
     return r;
+}
+
+int clew__rotation_open(struct clew__rotation *rotation, const char *path,
+                        const struct clew__rotation_policy *policy, uint64_t now_s, int *ret_fd)
+{
+    char real[CLEW__LOG_PATH_MAX];
+    int r;
+
+    if (policy->keep < 1 || policy->keep > CLEW__KEEP_MAX)
+        return clew_set_error(-EINVAL, "%s: %u rotated files cannot be kept, 1 to %u can", path,
+                              policy->keep, CLEW__KEEP_MAX);
+    r = open_real(path, real, ret_fd);
+    if (r < 0)
+        return r;
+    *rotation = (struct clew__rotation){.policy = *policy};
+    memcpy(rotation->path, real, strlen(real));
+    begin_period(rotation, *ret_fd, now_s);
+    if (!policy->libz)
+        rotation->policy.libz = "libz.so.1";
+    if (policy->compress && !clew__compressor_init(&rotation->compressor, rotation->policy.libz)) {
+        rotation->policy.compress = false;
+        rotation->say_no_zlib = true; /* later: the log may not run yet */
+    }
+    if (rotation->policy.compress)
+        clew__compressor_ask(rotation); /* what a crash left */
+    return 0;
 }
 
 void clew__rotation_close(struct clew__rotation *rotation)

@@ -178,10 +178,11 @@ static enum outcome compress_locked(struct clew__rotation *rotation, int source)
         outcome = squeeze(&rotation->compressor, source, target);
     if (outcome == DONE) {
         const struct timespec times[2] = {from.st_atim, from.st_mtim};
+        mode_t mode = from.st_mode & 0777;
 
         if (fchown(target, from.st_uid, from.st_gid) < 0)
-            errno = 0; /* ours then, which is what can be had */
-        (void)fchmod(target, from.st_mode & 0777);
+            mode &= 0640; /* ours then, and not for more than a new log file is */
+        (void)fchmod(target, mode);
         (void)futimens(target, times);
         outcome = fsync(target) < 0 ? FAILED : put_in_place(rotation, &from, name);
     }
@@ -315,6 +316,9 @@ void clew__compressor_done(struct clew__compressor *compressor)
 void clew__compressor_after_fork(struct clew__compressor *compressor)
 {
     /* The thread is the parent's, and so may be the lock. */
-    compressor->started = compressor->ended = compressor->asked = compressor->stop = false;
+    compressor->started = false;
+    compressor->ended = false;
+    compressor->asked = false;
+    compressor->stop = false;
     init_locks(compressor);
 }

@@ -26,12 +26,12 @@ static const char *parse_number(const char *text, uint64_t *ret)
 
 int clew__size_parse(const char *what, const char *text, uint64_t *ret_bytes)
 {
-    static const char units[] = "KMGT";
+    static const char units[] = "kmgt";
     uint64_t n;
     const char *end = parse_number(text, &n), *unit;
 
     if (end && *end) {
-        unit = strchr(units, *end == 'k' ? 'K' : *end);
+        unit = strchr(units, *end >= 'A' && *end <= 'Z' ? *end - 'A' + 'a' : *end);
         if (!unit || end[1] || n > UINT64_MAX >> 10 * (unit - units + 1))
             end = NULL;
         else

@@ -103,7 +103,7 @@ void clew__rotation_after_fork(struct clew__rotation *rotation);
 /* When the period that begins or runs at now_s ends. */
 uint64_t clew__period_end(const struct clew__period *period, uint64_t now_s);
 
-/* "1048576", "64k", "100M", "1G": powers of 1024. what names the setting in
+/* "1048576", "64k", "100M", "1G", in either case: powers of 1024. what names the setting in
  * the error. 0 or -EINVAL with clew_last_error(), ret untouched then. */
 int clew__size_parse(const char *what, const char *text, uint64_t *ret_bytes);
 /* "none", "hourly", "daily", "90" or "90s", "15m", "12h", "7d". */

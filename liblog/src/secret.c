@@ -20,14 +20,13 @@
 #define NAME_MAX_BYTES 64u
 
 /* These count wherever they stand in a key, */
-static const char *const within[] = {"password",   "passwd",       "passphrase", "secret",
-                                     "authorization", "apikey",    "accesskey",  "accesstoken",
-                                     "refreshtoken", "authtoken",  "idtoken",    "sessiontoken",
-                                     "privatekey", "creditcard",   "cardnumber", "credential",
-                                     "setcookie"};
+static const char *const within[] = {
+    "password",   "passwd",      "passphrase",   "secret",     "authorization", "apikey",
+    "accesskey",  "accesstoken", "refreshtoken", "authtoken",  "idtoken",       "sessiontoken",
+    "privatekey", "creditcard",  "cardnumber",   "credential", "setcookie"};
 /* these only as the whole key. */
-static const char *const whole[] = {"pwd",  "pass", "pin",   "card", "cvv",    "cvc",
-                                    "cvv2", "pan",  "token", "jwt",  "bearer", "cookie",
+static const char *const whole[] = {"pwd",  "pass", "pin",   "card", "cvv",      "cvc",
+                                    "cvv2", "pan",  "token", "jwt",  "bearer",   "cookie",
                                     "ssn",  "iban", "otp",   "auth", "sessionid"};
 
 static struct {

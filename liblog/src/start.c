@@ -7,6 +7,9 @@
 #include "empty_priv.h"
 #include "target_priv.h"
 
+#include <clew/capture.h>
+#include <clew/crash.h>
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -110,17 +113,29 @@ static int first_start(const char *service, const char *version)
     return err;
 }
 
+/* What the environment asks for on top. */
+static void add_extras(void)
+{
+    if (clew__config.crash && clew_crash_install() < 0)
+        clew_warn("crashes will not be reported", clew_kv("reason", clew_last_error()));
+    if (clew__config.capture_stderr != CLEW_LEVEL_OFF &&
+        clew_capture_stderr(clew__config.capture_stderr) < 0)
+        clew_warn("stderr is not captured", clew_kv("reason", clew_last_error()));
+}
+
 static int start(const char *service, const char *version)
 {
+    bool fresh = false;
     int err = 0;
 
     lock();
-    switch (state) {
+    switch (atomic_load(&state)) {
     case RUNNING:
         err = 1;
         break;
     case NEVER:
         err = first_start(service, version);
+        fresh = err >= 0;
         break;
     case FORKED:
         err = run();
@@ -130,6 +145,8 @@ static int start(const char *service, const char *version)
         break;
     }
     unlock();
+    if (fresh)
+        add_extras();
     return err;
 }
 

@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_BATCH_BYTES 65536u
+#define FILE_BATCH_BYTES 262144u
 #define REST_MAX (2u << 20)
 #define TEND_NS 100000000u
 #define SPINS 4000u
@@ -34,7 +34,7 @@ struct target {
     pthread_mutex_t lock;
     _Atomic bool is_locked; /* to look at while the lock is somebody else's */
     int fd;
-    int own_fd; /* of a file: what fd is a copy of. Collector thread */
+    int own_fd;  /* of a file: what fd is a copy of. Collector thread */
     bool closed; /* the descriptor was closed when we came: lines are lost */
     bool own;
     bool never_blocks;
@@ -99,8 +99,7 @@ static int open_stream(const struct clew__output *output)
     const char *no_color = getenv("NO_COLOR");
     int err;
 
-    *target =
-        (struct target){.fd = STDOUT_FILENO, .own_fd = -1, .level = (uint8_t)output->level};
+    *target = (struct target){.fd = STDOUT_FILENO, .own_fd = -1, .level = (uint8_t)output->level};
     if (strcmp(output->name, "stderr") == 0) {
         target->fd = STDERR_FILENO;
     } else if (strcmp(output->name, "stdout") != 0) {

@@ -38,15 +38,16 @@ static void expect(size_t i, const char *context)
 
 int main()
 {
-    static const struct clew_sink_ops sink = {"test", take, nullptr, nullptr, nullptr, CLEW_LEVEL_TRACE};
+    static const struct clew_sink_ops sink = {"test",  take,    nullptr,
+                                              nullptr, nullptr, CLEW_LEVEL_TRACE};
     std::string string = "std";
     std::string_view view = "a view, not all of it";
 
     clew_sink_add(&sink, nullptr);
     setenv("CLEW_LOG_OUTPUT", "none", 1);
     clew_info("values", clew_kv("s", string), clew_kv("v", view.substr(0, 6)), clew_kv("l", "lit"),
-              clew_kv("b", true), clew_kv("u8", static_cast<unsigned char>(3)),
-              clew_kv("f", 1.5f), clew_kv("n", string.size()));
+              clew_kv("b", true), clew_kv("u8", static_cast<unsigned char>(3)), clew_kv("f", 1.5f),
+              clew_kv("n", string.size()));
     in_template(3);
     in_template("text");
     in_template(string);
@@ -57,7 +58,8 @@ int main()
     clew_span_end(span);
     if (clew_log_flush(5000) != 0)
         return 2;
-    expect(0, "{\"s\":\"std\",\"v\":\"a view\",\"l\":\"lit\",\"b\":true,\"u8\":3,\"f\":1.5,\"n\":3}");
+    expect(0,
+           "{\"s\":\"std\",\"v\":\"a view\",\"l\":\"lit\",\"b\":true,\"u8\":3,\"f\":1.5,\"n\":3}");
     expect(1, "{\"v\":3}");
     expect(2, "{\"v\":\"text\"}");
     expect(3, "{\"v\":\"std\"}");

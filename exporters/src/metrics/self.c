@@ -91,12 +91,9 @@ static bool add_drops(void)
     static const struct {
         const char *reason;
         double (*read)(void *);
-    } reasons[] = {{"ring_full", read_dropped_ring_full},
-                   {"no_ring", read_dropped_no_ring},
-                   {"nested", read_dropped_nested},
-                   {"no_space", read_dropped_space},
-                   {"closed", read_dropped_closed},
-                   {"output", read_dropped_output},
+    } reasons[] = {{"ring_full", read_dropped_ring_full}, {"no_ring", read_dropped_no_ring},
+                   {"nested", read_dropped_nested},       {"no_space", read_dropped_space},
+                   {"closed", read_dropped_closed},       {"output", read_dropped_output},
                    {"sinks", read_dropped_sinks}};
     struct clew_metric *metric =
         clew_counter("clew_log_dropped_total", "Log records and spans that were lost, by reason.",
@@ -126,10 +123,9 @@ int clew__self_metrics_start(void)
     good &= add(clew_counter("clew_log_lines_total", "Log lines handed to the sinks.", NULL),
                 read_lines);
     good &= add(clew_counter("clew_spans_total", "Spans handed to the sinks.", NULL), read_spans);
-    good &=
-        add(clew_counter("clew_log_held_back_total",
-                         "Lines that the limits of their call sites held back.", NULL),
-            read_held_back);
+    good &= add(clew_counter("clew_log_held_back_total",
+                             "Lines that the limits of their call sites held back.", NULL),
+                read_held_back);
     good &=
         add(clew_counter("clew_log_truncated_total", "Records with a string that was cut.", NULL),
             read_truncated);

@@ -25,7 +25,7 @@
 extern "C" {
 #endif
 
-#define CLEW_ID_MAX 128u          /* bytes of a request or correlation id */
+#define CLEW_ID_MAX 128u           /* bytes of a request or correlation id */
 #define CLEW_BOUND_MAX_BYTES 1024u /* keys and values of all bound fields */
 
 /* W3C trace-flags (Trace Context level 2, section 3.2.2.5). */
@@ -80,11 +80,9 @@ CLEW_PUBLIC uint8_t clew_context_trace_flags(const struct clew_context *context)
  * A key that is bound already is replaced. Evaluates to 0, -EINVAL when a key
  * is one of the line's own (timestamp, level, …, source), -E2BIG when
  * CLEW_BOUND_MAX_BYTES would be passed; nothing is changed then. */
-#define clew_context_bind(context, ...)                                        \
-    clew_context_bind_fields(                                                  \
-        (context), CLEW__COUNT(0, __VA_ARGS__),                                \
-        CLEW__KEY_ARRAY(__VA_ARGS__), CLEW__TYPE_ARRAY(__VA_ARGS__),           \
-        CLEW__VALUE_ARRAY(__VA_ARGS__))
+#define clew_context_bind(context, ...)                                                            \
+    clew_context_bind_fields((context), CLEW__COUNT(0, __VA_ARGS__), CLEW__KEY_ARRAY(__VA_ARGS__), \
+                             CLEW__TYPE_ARRAY(__VA_ARGS__), CLEW__VALUE_ARRAY(__VA_ARGS__))
 CLEW_PUBLIC int clew_context_bind_fields(struct clew_context *context, size_t n,
                                          const char *const *keys, const uint8_t *types,
                                          const struct clew_value *values);

@@ -17,7 +17,7 @@ extern "C" {
 
 /* A key with its value: of a line's context, bound to a request, or of a span. */
 struct clew_field {
-    const char *key; /* NUL-terminated */
+    const char *key;         /* NUL-terminated */
     enum clew_type type;     /* never LAZY, SECRET or MESSAGE */
     struct clew_value value; /* as it is stored, with its length: see clew_field_text() */
 };
@@ -32,7 +32,7 @@ struct clew_line {
     uint64_t time_ns; /* Unix time; stable for one record */
     enum clew_level level;
     const struct clew_site *site;
-    const char *logger; /* name, "" for none */
+    const char *logger;  /* name, "" for none */
     const char *message; /* any bytes, not NUL-terminated */
     size_t message_len;
     const char *json; /* the line as UTF-8 JSON, no newline, not NUL-terminated */

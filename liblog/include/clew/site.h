@@ -165,7 +165,7 @@ CLEW__INLINE void clew__end(struct clew_hot *hot, size_t size)
         CLEW_LOGGER, clew__keys, clew__types, NULL, 0}
 
 #define CLEW__GATE(name)                                                       \
-    uint32_t name = __atomic_load_n(&clew__site.gate, __ATOMIC_RELAXED);       \
+    uint32_t name = __atomic_load_n(&clew__site.gate, __ATOMIC_ACQUIRE);       \
     if (__builtin_expect(name == CLEW_GATE_NEW, 0))                            \
         name = clew_log_register(&clew__site)
 

@@ -23,7 +23,7 @@
     X(BUSY_MAX, "  a call then: max", "us", 0, LOWER, MEDIAN)          \
     X(CPU, "CPU a line, 1 thread", "ns", 0, LOWER, MEDIAN)             \
     X(RSS, "memory peak, 1 thread", "MB", 1, LOWER, MEDIAN)            \
-    X(LACKING, "lines lacking at the end", "", 0, LOWER, WORST)        \
+    X(LACKING, "lines lacking or too many", "", 0, LOWER, WORST)       \
     X(KILL_LOST, "lines lost by SIGKILL", "", 0, LOWER, WORST)         \
     X(KILL_TWICE, "  lines there twice", "", 0, LOWER, WORST)          \
     X(KILL_TORN, "  lines torn", "", 0, LOWER, WORST)
@@ -61,8 +61,11 @@ bool bench_run(const struct peer *peer, enum job job, const struct sizes *sizes,
 /* One line of the logger as it stands in the file, NUL-terminated. */
 bool bench_sample(const struct peer *peer, const char *path, char *ret, size_t size);
 
-/* fork() for a child that is killed when it hangs. */
+/* fork() for a child that is killed when it hangs, and by bench_interrupt(). */
 pid_t bench_fork(void);
+/* For SIGINT and SIGTERM: the run ends early, but cleans up. */
+void bench_interrupt(int signal);
+bool bench_interrupted(void);
 
 /* Ours only: ns of a call that is off, ns of the loop around it, CPU in per
  * cent of a process that has logged and does nothing. */

@@ -35,7 +35,7 @@ static void open_file(const char *path, int)
     fmtlog::setLogFile(path, true);
     fmtlog::setHeaderPattern(
         "{{\"timestamp\":\"{Ymd}T{HMSF}Z\",\"level\":\"{l}\",\"service\":\"bench\",");
-    fmtlog::setFlushBufSize(64 * 1024);
+    fmtlog::setFlushBufSize(256 * 1024);
     fmtlog::startPollingThread(100000); /* nanoseconds */
     request_id = BENCH_REQUEST_ID;
     correlation_id = BENCH_CORRELATION_ID;

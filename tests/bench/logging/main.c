@@ -7,15 +7,17 @@
  *
  *     bench_logging [--quick] [--rounds N] [--only NAME[,NAME]] [--show]
  *
- * --show prints a line of each and ends. Exit status 1: ours lost a line.
+ * --only: the beginnings of names do. --show prints a line of each and ends.
+ * Exit status 1: ours lost a line, or failed.
  */
 #include "bench.h"
 
+#include <dirent.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_PEERS 8
@@ -53,19 +55,31 @@ static bool make_directories(void)
     return true;
 }
 
-static void remove_directories(void)
+static void remove_directory(const char *path)
 {
-    if (rmdir(directory) < 0 || rmdir(ring_directory) < 0)
-        fprintf(stderr, "bench_logging: look into %s and %s, something is left there\n", directory,
-                ring_directory);
+    DIR *d = opendir(path);
+    const struct dirent *entry;
+
+    while (d && (entry = readdir(d)))
+        if (entry->d_name[0] != '.')
+            (void)unlinkat(dirfd(d), entry->d_name, 0);
+    if (d)
+        closedir(d);
+    if (rmdir(path) < 0)
+        fprintf(stderr, "bench_logging: %s could not be removed\n", path);
 }
 
+/* only: beginnings of names, separated by commas. */
 static bool wanted(const char *name, const char *only)
 {
-    const char *at = only ? strstr(only, name) : NULL;
+    while (only && *only) {
+        size_t len = strcspn(only, ",");
 
-    return !only || (at && (at == only || at[-1] == ',') &&
-                     (at[strlen(name)] == '\0' || at[strlen(name)] == ','));
+        if (len > 0 && strncmp(name, only, len) == 0)
+            return true;
+        only += len + (only[len] == ',');
+    }
+    return !only;
 }
 
 static int choose(const struct peer **peers, const char *only)
@@ -108,7 +122,7 @@ static bool run_rounds(const struct peer *const *peers, int n, const struct size
 
     for (int round = 0; round < s->rounds; round++)
         for (int job = 0; job < NJOBS; job++)
-            for (int k = 0; k < n; k++) {
+            for (int k = 0; k < n && !bench_interrupted(); k++) {
                 int i = (k + round) % n; /* nobody is always the first */
 
                 ok &= bench_run(peers[i], (enum job)job, s, log_path, &of[i * s->rounds + round]) ||
@@ -120,7 +134,7 @@ static bool run_rounds(const struct peer *const *peers, int n, const struct size
 static bool ours_lost(const struct figures *of, int rounds)
 {
     for (int round = 0; round < rounds; round++)
-        if (of[round].v[BENCH_LACKING] != 0 || of[round].v[BENCH_KILL_LOST] != 0)
+        if (of[round].v[BENCH_LACKING] > 0 || of[round].v[BENCH_KILL_LOST] > 0)
             return true;
     return false;
 }
@@ -141,9 +155,9 @@ static int run(const struct sizes *s, const char *only, bool show)
     bench_clock_calibrate();
     ok = lines_agree(peers, n, show);
     if (!show && ok) {
-        ok = run_rounds(peers, n, s, of);
+        ok = run_rounds(peers, n, s, of) && !bench_interrupted();
         bench_report(peers, n, of, s->rounds);
-        if (has_ours && bench_ours(s, log_path, ours))
+        if (has_ours && !bench_interrupted() && bench_ours(s, log_path, ours))
             printf("%-33s %12.2f ns (the loop alone %.2f ns)\n%-33s %12.3f %% of a core\n",
                    "clewline: a call that is off", ours[0], ours[1], "clewline: idle", ours[2]);
         bench_report_machine();
@@ -182,7 +196,10 @@ int main(int argc, char **argv)
         s.rounds = rounds;
     if (!make_directories())
         return 1;
+    (void)signal(SIGINT, bench_interrupt);
+    (void)signal(SIGTERM, bench_interrupt);
     code = run(&s, only, show);
-    remove_directories();
+    remove_directory(directory);
+    remove_directory(ring_directory);
     return code;
 }

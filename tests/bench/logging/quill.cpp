@@ -12,7 +12,7 @@
 
 struct Options : quill::FrontendOptions {
     static constexpr quill::QueueType queue_type = quill::QueueType::BoundedBlocking;
-    static constexpr size_t initial_queue_capacity = 1024u * 1024u;
+    static constexpr size_t initial_queue_capacity = 2048u * 1024u;
 };
 using Frontend = quill::FrontendImpl<Options>;
 
@@ -41,6 +41,7 @@ static void open_file(const char *path, int)
         "%Y-%m-%dT%H:%M:%S.%QnsZ", quill::Timezone::GmtTime, false);
 
     backend.check_backend_singleton_instance = false; /* a file in /tmp otherwise */
+    backend.sleep_duration = std::chrono::nanoseconds{0};
     backend.check_printable_char = {};
     backend.error_notifier = {}; /* it would report that the queue was full */
     quill::Backend::start(backend);

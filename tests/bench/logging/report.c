@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -95,6 +96,7 @@ void bench_report_machine(void)
     struct utsname os;
     FILE *f = fopen("/proc/cpuinfo", "re");
     int cpus = 0;
+    double load;
 
     while (f && fgets(line, sizeof(line), f)) {
         char *colon = strchr(line, ':');
@@ -106,6 +108,8 @@ void bench_report_machine(void)
     if (f)
         fclose(f);
     if (uname(&os) == 0)
-        printf("%s, %d cores; %s %s %s; compiler %s\n", model, cpus, os.sysname, os.release,
-               os.machine, __VERSION__);
+        printf("%s, %d cores; %s %s %s; %s\n", model, cpus, os.sysname, os.release, os.machine,
+               BENCH_BUILD);
+    if (getloadavg(&load, 1) == 1)
+        printf("Load of the last minute: %.1f, of which this run is about one.\n", load);
 }

@@ -196,15 +196,15 @@ static void test_faults_unusable_ring_directory_is_said(void **state)
     child_run(with_rings_in, (char *)"/proc/no/such/place");
     assert_int_equal(child.status, 0);
     assert_int_equal(child_count("goes on"), 1);
-    assert_int_equal(
-        child_count("rings have no file, a crash would lose what is not written yet"), 1);
+    assert_int_equal(child_count("rings have no file, a crash would lose what is not written yet"),
+                     1);
     snprintf(shared, sizeof(shared), "%s/shared", child.directory);
     mkdir(shared, 0777);
     chmod(shared, 0777);
     child_run(with_rings_in, shared); /* others could plant files here */
     assert_int_equal(child_count("goes on"), 1);
-    assert_int_equal(
-        child_count("rings have no file, a crash would lose what is not written yet"), 1);
+    assert_int_equal(child_count("rings have no file, a crash would lose what is not written yet"),
+                     1);
 }
 
 static void on_alarm(int sig)

@@ -92,9 +92,9 @@ static void test_levels_from_the_environment(void **state)
 
 static int with_fields(void *arg)
 {
-    const struct clew_logger *shard = clew_logger_with(
-        clew_logger_get("db.pool"), clew_kv("shard", 3), clew_kv("user", "u"),
-        clew_kv("password", "hunter2"));
+    const struct clew_logger *shard =
+        clew_logger_with(clew_logger_get("db.pool"), clew_kv("shard", 3), clew_kv("user", "u"),
+                         clew_kv("password", "hunter2"));
     const struct clew_logger *deeper = clew_logger_with(shard, clew_kv("shard", 4));
     char big[2000];
 
@@ -157,10 +157,10 @@ static void test_levels_limits(void **state)
     assert_int_equal(child_count("only the first"), 2);
     assert_int_equal(child_count("not too many"), 100);
     assert_int_equal(child_count("below"), 0);
-    json_array_foreach(child.lines, i, line)
-        if (strcmp(json_string_value(json_object_get(line, "message")), "one in ten") == 0)
-            held += json_integer_value(
-                json_object_get(json_object_get(line, "context"), "held_back"));
+    json_array_foreach(
+        child.lines, i,
+        line) if (strcmp(json_string_value(json_object_get(line, "message")), "one in ten") == 0)
+        held += json_integer_value(json_object_get(json_object_get(line, "context"), "held_back"));
     assert_int_equal(held, 81); /* nine before each but the first */
     assert_null(json_object_get(json_object_get(child_line("one in ten"), "context"), "held_back"));
 }
@@ -231,8 +231,9 @@ static int secrets(void *arg)
     clew_info("secrets", clew_secret("value", card), clew_kv("card", card),
               clew_kv("user_password", "hunter2"), clew_kv("X-Api-Key", "k1"),
               clew_kv("Authorization", "Bearer abc"), clew_kv("cvv", 123), clew_kv("colour", "red"),
-              clew_kv("pin", "not hidden"), clew_kv("tokens_used", 5), clew_kv("has_password", (bool)true),
-              clew_object("in", clew_kv("passwd", "deep")), clew_secret("none", NULL));
+              clew_kv("pin", "not hidden"), clew_kv("tokens_used", 5),
+              clew_kv("has_password", (bool)true), clew_object("in", clew_kv("passwd", "deep")),
+              clew_secret("none", NULL));
     clew_context_bind(scope.context, clew_kv("session_token", "s3cr3t"));
     (void)clew_scope_enter(scope);
     clew_info("bound");
@@ -241,8 +242,8 @@ static int secrets(void *arg)
 
 static void test_levels_secrets_are_tokens(void **state)
 {
-    static const char *const hidden[] = {"4111", "hunter2", "k1\"", "Bearer", "123\"", "\"red",
-                                         "deep", "s3cr3t"};
+    static const char *const hidden[] = {"4111",  "hunter2", "k1\"", "Bearer",
+                                         "123\"", "\"red",   "deep", "s3cr3t"};
     char *first, *second;
 
     (void)state;
@@ -254,10 +255,10 @@ static void test_levels_secrets_are_tokens(void **state)
                                          "\"has_password\":true"));
     assert_non_null(strstr(child.output, "\"none\":null"));
     /* The same value, the same token; with the same key in another process too. */
-    assert_string_equal(
-        json_string_value(json_object_get(json_object_get(child_line("secrets"), "context"), "card")),
-        json_string_value(
-            json_object_get(json_object_get(child_line("secrets"), "context"), "value")));
+    assert_string_equal(json_string_value(json_object_get(
+                            json_object_get(child_line("secrets"), "context"), "card")),
+                        json_string_value(json_object_get(
+                            json_object_get(child_line("secrets"), "context"), "value")));
     first = strdup(json_string_value(
         json_object_get(json_object_get(child_line("secrets"), "context"), "card")));
     child_run(secrets, NULL);

@@ -271,6 +271,22 @@ static void test_journald_entry_over_the_cap_is_counted(void **state)
     free(text);
 }
 
+static void test_journald_connects_once_a_second(void **state)
+{
+    struct clew_line line = plain_line();
+    uint64_t before = clew__journald_lost, begun = clew__sink_now_ns();
+
+    (void)state;
+    ops->close(sink, 0);
+    assert_int_equal(clew__journald_open(path, &ops, &sink), 0);
+    server_stop();
+    server_start(); /* back already, but it has just connected */
+    ops->line(sink, &line);
+    if (clew__sink_now_ns() - begun >= CLEW__SECOND_NS)
+        skip(); /* a machine too slow to tell */
+    assert_int_equal(clew__journald_lost, before + 1);
+}
+
 static void test_journald_gone_and_back(void **state)
 {
     struct clew_line line = plain_line();
@@ -361,6 +377,7 @@ int main(void)
         TEST(test_journald_keys_become_names),
         TEST(test_journald_large_entry_goes_as_sealed_file),
         TEST(test_journald_entry_over_the_cap_is_counted),
+        TEST(test_journald_connects_once_a_second),
         TEST(test_journald_gone_and_back),
         TEST(test_journald_restart_costs_nothing),
         TEST(test_journald_that_hangs_costs_its_own_lines_only),

@@ -31,7 +31,6 @@
 #include <unistd.h>
 
 #define CAPTURES_MAX 8
-#define ORIGIN_BYTES 64
 #define LINE_BYTES 8192u
 #define SILENCE_MS 100
 #define DRAIN_NS UINT64_C(2000000000)
@@ -50,7 +49,7 @@ struct capture {
     ino_t ino;
     enum clew_level level;
     pthread_t thread;
-    char origin[ORIGIN_BYTES];
+    char origin[CLEW__ORIGIN_BYTES];
 };
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -203,33 +202,6 @@ bool clew__capture_is_idle(void)
 
 /* ---- begin and end -------------------------------------------------------------- */
 
-/* Whether the output's name stands for the descriptor's number. */
-static bool names_fd(const char *name, int fd)
-{
-    static const char *const streams[] = {"stdin", "stdout", "stderr"};
-    char path[40];
-
-    if (fd <= STDERR_FILENO) {
-        (void)snprintf(path, sizeof(path), "/dev/%s", streams[fd]);
-        if (strcmp(name, path) == 0 || strcmp(name, streams[fd]) == 0)
-            return true;
-    }
-    (void)snprintf(path, sizeof(path), "/dev/fd/%d", fd);
-    if (strcmp(name, path) == 0)
-        return true;
-    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    return strcmp(name, path) == 0;
-}
-
-static bool log_is_written_to(int fd)
-{
-    for (unsigned i = 0; i < clew__config.noutputs; i++)
-        if (clew__config.outputs[i].kind == CLEW__OUTPUT_STREAM &&
-            names_fd(clew__config.outputs[i].name, fd))
-            return true;
-    return false;
-}
-
 static void close_all(struct capture *capture)
 {
     if (capture->original >= 0)
@@ -355,36 +327,13 @@ static int find_place(int fd, struct capture **ret)
     return 0;
 }
 
-static int check(int fd, const char *origin, enum clew_level level)
-{
-    size_t len = origin ? strnlen(origin, ORIGIN_BYTES) : 0;
-    enum clew_level parsed;
-
-    if (fd < 0)
-        return clew_set_error(-EINVAL, "capture: %d is no descriptor", fd);
-    if (len == 0 || len == ORIGIN_BYTES)
-        return clew_set_error(-EINVAL, "capture: the origin must have 1 to %d bytes",
-                              ORIGIN_BYTES - 1);
-    if (level == CLEW_LEVEL_OFF || clew_level_parse(clew_level_name(level), &parsed) < 0 ||
-        parsed != level)
-        return clew_set_error(-EINVAL, "capture: %d is no level for lines", (int)level);
-    return 0;
-}
-
 int clew_capture_fd(int fd, const char *origin, enum clew_level level)
 {
     struct capture *capture = NULL;
-    int err = check(fd, origin, level), flags;
+    int err = clew__capture_check(fd, origin, level), flags;
 
-    if (err == 0)
-        err = clew_log_start(NULL, NULL);
     if (err < 0)
         return err;
-    if (log_is_written_to(fd))
-        return clew_set_error(-EBUSY,
-                              "capture: the log itself is written to descriptor %d; set "
-                              "CLEW_LOG_OUTPUT to another stream, a file, journald or syslog",
-                              fd);
     flags = fcntl(fd, F_GETFD);
     if (flags < 0)
         return clew_set_error(-errno, "capture: descriptor %d: %s", fd, strerror(errno));

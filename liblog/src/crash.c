@@ -169,10 +169,12 @@ static void tell(const siginfo_t *info, const void *ucontext)
     int timer;
 
     first_signal = info->si_signo;
-    atomic_store(&phase, WALKING);
+    atomic_store(&phase, LOGGING);
     timer = start_watchdog(info->si_signo);
-    if (sigsetjmp(escape, 1) == 0)
+    if (sigsetjmp(escape, 1) == 0) {
+        atomic_store(&phase, WALKING);
         clew__crash_trace_walk(&place);
+    }
     atomic_store(&phase, LOGGING);
     describe(info, &place);
     report.trace_len = clew__crash_trace_text(report.trace);

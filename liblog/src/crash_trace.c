@@ -64,7 +64,10 @@ static void add_frame(const void *pc)
 static void add_caller(const struct clew__crash_place *place)
 {
 #if defined(__x86_64__)
-    add_frame(*(void **)place->sp);
+    void *caller;
+
+    memcpy(&caller, (void *)place->sp, sizeof(caller));
+    add_frame(caller);
 #else
     (void)place;
 #endif

@@ -18,7 +18,6 @@
 
 #include <clew/log.h>
 #include <glib.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CLEW_GLIB_FIELDS_BYTES_ 2048u

@@ -83,13 +83,13 @@ static int heir(void *arg)
     return 0;
 }
 
-/* The child died of the signal, and said so once. */
+/* The child died of the signal, and said so once. Where others log meanwhile
+ * the last line may be cut: theirs, of a write in which the process ended. */
 static void died(int (*scenario)(void *), void *arg, int sig)
 {
     child_run(scenario, arg);
     assert_true(WIFSIGNALED(child.status));
     assert_int_equal(WTERMSIG(child.status), sig);
-    assert_true(child.whole);
     assert_int_equal(child_count("crashed"), 1);
     assert_string_equal(json_string_value(json_object_get(child_line("crashed"), "level")),
                         "FATAL");
@@ -135,6 +135,7 @@ static void test_crash_null_write(void **state)
 {
     (void)state;
     died(null_write, NULL, SIGSEGV);
+    assert_true(child.whole);
     assert_string_equal(text("signal"), "SIGSEGV");
     assert_string_equal(text("address"), "0x0");
     assert_string_equal(text("reason"), "no memory at the address (SEGV_MAPERR)");

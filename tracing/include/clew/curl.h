@@ -5,16 +5,19 @@
  * Header-only, so that libclew needs no libcurl. Use clew_curl_perform() where
  * the program called curl_easy_perform(): it opens a client span under the
  * current scope, sends the headers that carry the request onwards, and ends
- * the span with the answer's status.
+ * the span with the answer's status. clew_curl_debug() puts what `curl -v`
+ * prints into the log.
  */
 #ifndef CLEW_CURL_H
 #define CLEW_CURL_H
 
 #include <clew/http.h>
+#include <clew/log.h>
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct clew_curl_headers_ {
     struct curl_slist *list;
@@ -85,6 +88,140 @@ static inline CURLcode clew_curl_perform(CURL *easy, struct curl_slist *headers)
     curl_slist_free_all(ours.list);
     clew_curl_end_span_(easy, span, code);
     return code;
+}
+
+/* ---- what libcurl says --------------------------------------------------------- */
+
+#define CLEW_CURL_TEXT_BYTES_ 1024u
+
+/* Behind the first of the words that names of secrets contain; NULL. */
+static inline const char *clew_curl_secret_(const char *text, const char *end)
+{
+    static const char *const words[] = {"auth", "cookie",     "token",     "secret", "key",
+                                        "pass", "credential", "signature", "session"};
+
+    for (; text < end; text++)
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+            size_t len = strlen(words[i]);
+
+            if ((size_t)(end - text) >= len && strncasecmp(text, words[i], len) == 0)
+                return text + len;
+        }
+    return NULL;
+}
+
+static inline bool clew_curl_ends_url_(char c)
+{
+    return c == '\0' || strchr(" \t'\"])>", c) != NULL;
+}
+
+/* Past user and password, if a URL's authority at text has them. */
+static inline const char *clew_curl_past_user_(const char *text, const char *end)
+{
+    const char *past = text;
+
+    for (; text < end && *text != '/' && *text != '?' && !clew_curl_ends_url_(*text); text++)
+        if (*text == '@')
+            past = text + 1;
+    return past;
+}
+
+/* Copies without what may be secret in a URL: user, password, query, fragment. */
+static inline size_t clew_curl_copy_(char to[CLEW_CURL_TEXT_BYTES_], const char *text,
+                                     const char *end)
+{
+    size_t n = 0;
+
+    while (text < end && n < CLEW_CURL_TEXT_BYTES_) {
+        char c = *text++;
+
+        to[n++] = c;
+        if (n >= 3 && memcmp(to + n - 3, "://", 3) == 0)
+            text = clew_curl_past_user_(text, end);
+        else if ((c == '?' || c == '#') && n > 1 && to[n - 2] != ' ')
+            while (text < end && !clew_curl_ends_url_(*text))
+                text++;
+    }
+    return n;
+}
+
+/* " HTTP/1.1" or " HTTP/2" at the end. */
+static inline bool clew_curl_is_request_(const char *line, const char *end)
+{
+    return (end - line > 9 && memcmp(end - 9, " HTTP/1.", 8) == 0) ||
+           (end - line > 7 && memcmp(end - 7, " HTTP/", 6) == 0);
+}
+
+/* How much of a line may be logged. Of a header whose name sounds like a secret
+ * the name; libcurl's own words may quote one. Of a command that is not HTTP's
+ * nothing: FTP, SMTP and IMAP send passwords so. */
+static inline const char *clew_curl_until_(bool sent, const char *line, const char *end)
+{
+    const char *secret = clew_curl_secret_(line, end), *colon;
+
+    if (sent && clew_curl_is_request_(line, end))
+        return end;
+    if (sent) {
+        const char *space = (const char *)memchr(line, ' ', (size_t)(end - line));
+
+        colon = (const char *)memchr(line, ':', (size_t)(end - line));
+        if (!colon || (space && space < colon))
+            return line;
+    }
+    colon = secret ? (const char *)memchr(secret, ':', (size_t)(end - secret)) : NULL;
+    return colon ? colon : end;
+}
+
+static inline void clew_curl_line_(const char *kind, bool sent, const char *line, const char *end)
+{
+    const char *until = clew_curl_until_(sent, line, end);
+    char text[CLEW_CURL_TEXT_BYTES_];
+    size_t n = clew_curl_copy_(text, line, until);
+
+    clew_debug("libcurl", clew_kv("kind", kind), clew_kvn("text", (const char *)text, n),
+               clew_kv("hidden", until != end));
+}
+
+static inline int clew_curl_debug_(CURL *easy, curl_infotype type, char *data, size_t size,
+                                   void *arg)
+{
+    const char *kind = type == CURLINFO_TEXT         ? "info"
+                       : type == CURLINFO_HEADER_OUT ? "sent"
+                       : type == CURLINFO_HEADER_IN  ? "received"
+                                                     : NULL;
+    const char *line = data, *end = data + size;
+
+    (void)easy;
+    (void)arg;
+    while (kind && line < end) {
+        const char *newline = (const char *)memchr(line, '\n', (size_t)(end - line));
+        const char *stop = newline ? newline : end;
+
+        while (stop > line && (stop[-1] == '\r' || stop[-1] == '\n'))
+            stop--;
+        if (stop > line)
+            clew_curl_line_(kind, type == CURLINFO_HEADER_OUT, line, stop);
+        line = newline ? newline + 1 : end;
+    }
+    return 0;
+}
+
+/* Logs what libcurl does with this handle, at level DEBUG, as "libcurl" with
+ * kind ("info", "sent", "received") and text, a line an event, 1 KiB at most:
+ * its own words and the headers, never the data. Values of headers whose names
+ * sound like secrets (Authorization, Cookie, X-Api-Key, …), users, passwords
+ * and queries of URLs, commands of other protocols than HTTP are left out; "hidden"
+ * says so of a line. Paths are not:
+ * do not use it where they are secret (a webhook's).
+ *
+ * args     easy: CURLOPT_DEBUGFUNCTION and CURLOPT_VERBOSE are set; to end it
+ *          set CURLOPT_VERBOSE to 0
+ * returns  what curl_easy_setopt() returned */
+static inline CURLcode clew_curl_debug(CURL *easy)
+{
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, clew_curl_debug_);
+
+    return code == CURLE_OK ? curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L) : code;
 }
 
 #endif

@@ -14,13 +14,19 @@
  * and in the handler clew_mhd_route("/orders/{id}") and
  * clew_mhd_respond(connection, status, response) instead of
  * MHD_queue_response(). The handler's own *con_cls works as always; the
- * handler frees it when it answers or in middleware.completed.
+ * handler frees it when it answers or in middleware.completed. What
+ * libmicrohttpd itself has to say goes into the log with, as the first option,
+ *
+ *                      MHD_OPTION_EXTERNAL_LOGGER, clew_mhd_logger, NULL,
  */
 #ifndef CLEW_MHD_H
 #define CLEW_MHD_H
 
 #include <clew/http.h>
+#include <clew/log.h>
 #include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,6 +151,26 @@ static inline enum MHD_Result clew_mhd_respond(struct MHD_Connection *connection
         clew_mhd_set_header_(response, "X-Correlation-ID", clew_context_correlation_id(context));
     }
     return MHD_queue_response(connection, status, response);
+}
+
+/* For MHD_OPTION_EXTERNAL_LOGGER: the message as a line "libmicrohttpd" with the
+ * field text, at most 1 KiB; at level WARN, for they are about what went wrong.
+ * Clients can cause them: at most 10 a second are written. MT-Safe. */
+__attribute__((format(printf, 2, 0))) static inline void
+clew_mhd_logger(void *cls, const char *format, va_list args)
+{
+    char text[1024];
+    int n = vsnprintf(text, sizeof(text), format, args);
+    size_t len = n < 0 ? 0 : (size_t)n;
+
+    (void)cls;
+    if (len >= sizeof(text))
+        len = sizeof(text) - 1;
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
+    if (len > 0)
+        clew_log_limited(CLEW_LEVEL_WARN, CLEW_PER_SECOND(10), "libmicrohttpd",
+                         clew_kvn("text", (const char *)text, len));
 }
 
 #endif

@@ -10,6 +10,7 @@
  * threads it is exact for what one pass saw, and approximate while rings are
  * full.
  */
+#include "crash_priv.h"
 #include "empty_priv.h"
 #include "pressure_priv.h"
 #include "target_priv.h"
@@ -276,7 +277,7 @@ static void *collect(void *arg)
 int clew__collector_start(void)
 {
     static bool recovered;
-    sigset_t all, old;
+    sigset_t old;
     pthread_condattr_t attr;
     void *directory = recovered || !clew__file_name()[0] ? NULL : clew__config.ring_directory;
     int err;
@@ -288,9 +289,9 @@ int clew__collector_start(void)
     pthread_cond_init(&flush_cond, &attr);
     pthread_condattr_destroy(&attr);
     atomic_store(&stopping, false);
-    /* Signals are the program's: none is handled here, SIGPIPE included. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    /* Signals are the program's: none is handled here, SIGPIPE included, but for
+     * those of a crash. */
+    clew__block_signals(&old);
     err = pthread_create(&thread, NULL, collect, directory);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (err)

@@ -162,6 +162,7 @@ bool clew__in_collector(void);
 /* Emits what dead processes of this service left in directory, oldest file
  * first, and removes the files. Collector thread. */
 void clew__recover(const char *directory, const char *service);
+bool clew__recovering(void);
 
 /* ---- configuration (config.c) ---------------------------------------------- */
 

@@ -383,7 +383,7 @@ bool clew__batch_take(struct clew__batch *batch, struct clew__ring *ring)
 
 bool clew__may_help(void)
 {
-    return !clew__sinks_want_lines() && clew__targets_never_block();
+    return !clew__recovering() && !clew__sinks_want_lines() && clew__targets_never_block();
 }
 
 static struct clew__batch *borrow_batch(unsigned *ret_slot)

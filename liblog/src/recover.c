@@ -24,6 +24,15 @@
 
 #define FILE_BYTES_MAX (UINT64_C(1) << 32)
 
+/* Nobody else of this process writes meanwhile: what ends in half a line has to
+ * end so until the other half is there. */
+static _Atomic bool recovering;
+
+bool clew__recovering(void)
+{
+    return atomic_load_explicit(&recovering, memory_order_relaxed);
+}
+
 /* ---- one file ------------------------------------------------------------------------- */
 
 static void emit(const struct clew__dead *dead, const struct clew__walk *walk, unsigned found,
@@ -158,6 +167,7 @@ void clew__recover(const char *directory, const char *service)
     int n = to.arg ? scandir(directory, &list, NULL, by_time) : -1;
 
     clew__file_safe_name(safe, sizeof(safe), service);
+    atomic_store(&recovering, true);
     for (int i = 0; i < n; i++) {
         char path[1024];
 
@@ -168,4 +178,5 @@ void clew__recover(const char *directory, const char *service)
     }
     if (n >= 0)
         free(list);
+    atomic_store(&recovering, false);
 }

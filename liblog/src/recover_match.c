@@ -207,8 +207,11 @@ static void match_target(struct matcher *ms, size_t n, unsigned t,
         look_through(ms, n, t, target, fd);
         close(fd);
     }
-    for (size_t i = 0; i < n; i++)
-        ms[i].offset = ms[i].walk.position[t].inode != now ? 0 : UINT64_MAX;
+    for (size_t i = 0; i < n; i++) { /* without a position nothing was written */
+        uint64_t inode = ms[i].walk.position[t].inode;
+
+        ms[i].offset = inode && inode != now ? 0 : UINT64_MAX;
+    }
     if (now) {
         int fd = open_inode(target->path, now);
 

@@ -14,6 +14,8 @@
  */
 #include "rotate_priv.h"
 
+#include "crash_priv.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -281,7 +283,7 @@ static void *run(void *arg)
 void clew__compressor_ask(struct clew__rotation *rotation)
 {
     struct clew__compressor *compressor = &rotation->compressor;
-    sigset_t all, before;
+    sigset_t before;
 
     pthread_mutex_lock(&compressor->lock);
     compressor->asked = true;
@@ -294,8 +296,7 @@ void clew__compressor_ask(struct clew__rotation *rotation)
     if (compressor->started)
         pthread_join(compressor->thread, NULL);
     compressor->ended = false;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* the service's handlers run elsewhere */
+    clew__block_signals(&before); /* the service's handlers run elsewhere */
     /* Without a thread the files wait for the next rotation. */
     compressor->started = pthread_create(&compressor->thread, NULL, run, rotation) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

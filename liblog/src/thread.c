@@ -8,6 +8,7 @@
  * may come from a signal handler.
  */
 #include "empty_priv.h"
+#include "target_priv.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -70,8 +71,9 @@ static bool map_ring(struct clew__ring *ring, uint64_t size, uint64_t record_max
     if (clew__file_add_ring(size, &ring->control, &ring->data) < 0)
         return false;
     ring->read_at = ring->data;
-    /* Recovery needs a clock even if nobody came to read a record. */
+    /* Recovery needs them even if nobody came to read a record. */
     ring->control->checkpoint[0].clock = clew__clock_now();
+    clew__targets_positions(ring->control->checkpoint[0].position);
     return true;
 }
 

@@ -19,6 +19,7 @@ extern "C" {
 struct clew_field {
     const char *key;         /* NUL-terminated */
     enum clew_type type;     /* never LAZY, SECRET or MESSAGE */
+    uint32_t key_len;        /* 0 where it was not counted */
     struct clew_value value; /* as it is stored, with its length: see clew_field_text() */
 };
 
@@ -63,7 +64,29 @@ enum clew_span_status { /* OTLP trace.proto, Status.StatusCode */
                         CLEW_SPAN_ERROR = 2
 };
 
-/* One ended, sampled span. Borrowed for the call. Strings are valid UTF-8. */
+/* Something that happened while a span was open. */
+struct clew_span_event {
+    uint64_t time_ns; /* Unix time */
+    const char *name;
+    const struct clew_field *attributes; /* no key twice */
+    size_t nattributes;
+    uint32_t dropped_attributes;
+};
+
+/* Another span that has to do with this one. */
+struct clew_span_link {
+    uint8_t trace_id[16];
+    uint64_t span_id;
+    uint8_t trace_flags;
+    bool is_remote;
+    const char *trace_state; /* "" for none */
+    const struct clew_field *attributes;
+    size_t nattributes;
+    uint32_t dropped_attributes;
+};
+
+/* One ended, sampled span. Borrowed for the call. Strings are valid UTF-8, and
+ * so are keys and string values of attributes; no key is there twice. */
 struct clew_span_record {
     uint8_t trace_id[16];
     uint64_t span_id;
@@ -74,12 +97,20 @@ struct clew_span_record {
     enum clew_span_status status;
     uint8_t trace_flags;
     bool parent_is_remote;
+    bool interrupted;  /* its process died before its end; end_ns is when, about */
+    const char *scope; /* name of the instrumentation scope, "" for the program's own spans */
     const char *name;
     const char *status_message; /* "" for none */
     const char *trace_state;    /* "" for none */
     size_t nattributes;
     const struct clew_field *attributes;
     uint32_t dropped_attributes;
+    size_t nevents;
+    const struct clew_span_event *events; /* in the order in which they were added */
+    uint32_t dropped_events;
+    size_t nlinks;
+    const struct clew_span_link *links;
+    uint32_t dropped_links;
 };
 
 /* All callbacks run in the collector thread, one at a time, and must not wait

@@ -31,7 +31,7 @@ static char headers[CLEW__SECRET_MAX + 256];
 /* Types that OTLP does not have travel as the text they are in a line. */
 static void add_text(struct clew__buf *out, enum clew_type type, const struct clew_value *value)
 {
-    struct clew_field field = {"", type, *value};
+    struct clew_field field = {.key = "", .type = type, .value = *value};
     char text[4096];
     size_t len = clew_field_text(&field, text, sizeof(text));
 

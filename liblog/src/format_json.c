@@ -316,8 +316,8 @@ int clew__line_fields(const struct clew__line *line, struct clew_field ret[CLEW_
             *ret_message_len = value.len;
         }
         if (!(text->skip & (1u << i)) && !(text->types[i] == CLEW_TYPE_HELD && value.as.u == 0))
-            ret[n++] =
-                (struct clew_field){line->site->keys[i], (enum clew_type)text->types[i], value};
+            ret[n++] = (struct clew_field){
+                .key = line->site->keys[i], .type = (enum clew_type)text->types[i], .value = value};
     }
     return n;
 }

@@ -30,7 +30,7 @@ unsigned clew__severity(enum clew_level level)
 
 void clew__value_text(struct clew__buf *out, enum clew_type type, const struct clew_value *value)
 {
-    struct clew_field field = {"", type, *value};
+    struct clew_field field = {.key = "", .type = type, .value = *value};
     char text[256], *room;
     size_t len;
 

@@ -170,11 +170,11 @@ static bool check_span(void *arg, const struct clew__otlp_span *span)
 static void test_encode_otlp_request(void **state)
 {
     const struct clew_field attributes[] = {
-        {"s", CLEW_TYPE_STRING, clew_value_stringn("t", 1)},
-        {"i", CLEW_TYPE_INT, clew_value_int(-3)},
-        {"b", CLEW_TYPE_BOOL, clew_value_bool(false)},
-        {"d", CLEW_TYPE_DOUBLE, clew_value_double(0.5)},
-        {"u", CLEW_TYPE_UINT, clew_value_uint(UINT64_MAX)},
+        {"s", CLEW_TYPE_STRING, 1, clew_value_stringn("t", 1)},
+        {"i", CLEW_TYPE_INT, 1, clew_value_int(-3)},
+        {"b", CLEW_TYPE_BOOL, 1, clew_value_bool(false)},
+        {"d", CLEW_TYPE_DOUBLE, 1, clew_value_double(0.5)},
+        {"u", CLEW_TYPE_UINT, 1, clew_value_uint(UINT64_MAX)},
     };
     struct clew_span_record span = {.trace_id = {0x0a},
                                     .start_ns = 1000,

@@ -97,8 +97,8 @@ extern struct clew__counters clew__counters;
 /* Puts one record, its payload given in pieces, into this thread's ring; 0, or positive when
  * it was dropped (and counted). reserve: may use the part kept for warnings. */
 struct iovec;
-int clew__record_put(uint32_t what, uint64_t span_id, const struct iovec *pieces, size_t n,
-                     bool reserve);
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
+                     size_t n, bool reserve);
 
 /* A context as the collector knows it: text made once, used for every line. */
 struct clew__line_context {

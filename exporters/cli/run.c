@@ -372,11 +372,14 @@ static int run_command(struct run *run)
     if (clew_start(run->service, NULL) < 0)
         fprintf(stderr, "clew run: %s\n", clew_last_error());
     parent = read_parent(&remote);
-    span = clew_span_start_in(parent, remote, run->name, CLEW_SPAN_CLIENT);
-    previous = clew_scope_enter(span ? clew_span_scope(span) : parent);
+    previous = clew_scope_enter(parent);
+    span = clew_span_start_with(run->name, &(struct clew_span_options){.remote = remote,
+                                                                       .enter = true,
+                                                                       .kind = CLEW_SPAN_CLIENT,
+                                                                       .scope = "clew.run"});
     code = run_in_span(run, span);
-    clew_scope_leave(previous);
     clew_span_end(span);
+    clew_scope_leave(previous);
     clew_scope_release(parent);
     clew_stop();
     return code;

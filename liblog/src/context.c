@@ -24,6 +24,8 @@ struct clew_context *clew_context_new(void)
     context->request_id[0] = context->correlation_id[0] = '\0';
     context->trace_state = context->baggage = NULL;
     context->serial = clew_id_span();
+    atomic_init(&context->sampling, CLEW__SAMPLING_OPEN);
+    atomic_init(&context->has_error, false);
     atomic_init(&context->refs, 1);
     return context;
 }

@@ -9,7 +9,18 @@
 
 struct clew_context {
     _Atomic unsigned refs;
-    uint64_t serial; /* changes with every change: a ring has this version or not */
+    /* Of the spans of its request, see tracing's span.c. */
+    _Atomic enum clew__sampling_state {
+        CLEW__SAMPLING_OPEN, /* not decided */
+        CLEW__SAMPLING_OFF,
+        CLEW__SAMPLING_ON,
+        CLEW__SAMPLING_HELD,     /* until the local root ends */
+        CLEW__SAMPLING_KEPT,     /* it ended: what was held goes out */
+        CLEW__SAMPLING_FORGOTTEN /* it ended: what was held does not */
+    } sampling;
+    _Atomic bool has_error;
+    uint64_t local_root; /* with HELD: its span id */
+    uint64_t serial;     /* changes with every change: a ring has this version or not */
     uint8_t trace_id[16];
     uint8_t trace_flags;
     uint8_t request_len;

@@ -126,11 +126,14 @@ static void describe(struct clew_span *span, const struct clew_http_request *req
 static struct clew_span *start_span(const struct clew_http_request *request,
                                     const struct clew_http_exchange *exchange, bool remote)
 {
+    char hint[sizeof(exchange->method) + sizeof(exchange->path)];
     struct clew_span_options options = {.parent = exchange->scope,
                                         .remote = remote,
                                         .kind = CLEW_SPAN_SERVER,
-                                        .scope = request->scope ? request->scope : "clew.http"};
+                                        .scope = request->scope ? request->scope : "clew.http",
+                                        .sampling_hint = hint};
 
+    (void)snprintf(hint, sizeof(hint), "%s %s", exchange->method, exchange->path);
     return clew_span_start_with(name_of(exchange->method), &options);
 }
 

@@ -27,6 +27,7 @@
 #define UPLOAD 1000000u
 
 static sem_t completed;
+static bool can_suspend; /* with a thread per connection, handlers just wait */
 
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status)
 {
@@ -101,7 +102,10 @@ static void *work(void *arg)
     clew_info("worked");
     clew_scope_leave(was);
     job->done = true;
-    clew_mhd_resume(&job->request);
+    if (job->request.connection)
+        clew_mhd_resume(&job->request);
+    else
+        clew_scope_release(job->request.scope);
     return NULL;
 }
 
@@ -111,11 +115,15 @@ static enum MHD_Result later(struct MHD_Connection *connection, void **con_cls)
 
     if (!job) {
         *con_cls = job = calloc(1, sizeof(*job));
-        clew_mhd_suspend(connection, &job->request);
+        if (can_suspend)
+            clew_mhd_suspend(connection, &job->request);
+        else
+            job->request.scope = clew_scope_capture();
         (void)pthread_create(&job->thread, NULL, work, job);
-        return MHD_YES;
+        if (can_suspend)
+            return MHD_YES;
     }
-    if (!job->done)
+    if (can_suspend && !job->done)
         return MHD_YES;
     (void)pthread_join(job->thread, NULL);
     free(job);
@@ -242,11 +250,13 @@ static int serve(void *arg)
     uint16_t port;
 
     print_spans();
+    can_suspend = !(mode->flags & MHD_USE_THREAD_PER_CONNECTION);
     (void)sem_init(&completed, 0, 0);
-    daemon = MHD_start_daemon(mode->flags | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
-                              NULL, clew_mhd_handle, &middleware, MHD_OPTION_EXTERNAL_LOGGER,
-                              clew_mhd_logger, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-                              clew_mhd_completed, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    daemon = MHD_start_daemon(
+        mode->flags | MHD_USE_ERROR_LOG | (can_suspend ? MHD_ALLOW_SUSPEND_RESUME : 0), 0, NULL,
+        NULL, clew_mhd_handle, &middleware, MHD_OPTION_EXTERNAL_LOGGER, clew_mhd_logger, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL, MHD_OPTION_ARRAY, options,
+        MHD_OPTION_END);
     CHECK(daemon != NULL);
     port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
     if (mode->external)

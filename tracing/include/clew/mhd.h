@@ -198,7 +198,8 @@ struct clew_mhd_suspended {
 };
 
 /* MHD_suspend_connection() in the handler, or in the callback of
- * clew_mhd_response_from_callback(). The daemon needs MHD_ALLOW_SUSPEND_RESUME.
+ * clew_mhd_response_from_callback(). The daemon needs MHD_ALLOW_SUSPEND_RESUME;
+ * with a thread per connection libmicrohttpd cannot suspend: there the handler waits.
  *
  * args     ret: filled before the connection is suspended
  * owner    clew_mhd_resume(), once, in any thread */

@@ -21,4 +21,10 @@ bool clew__traceparent_parse(const char *text, size_t len, uint8_t ret_trace_id[
 char *clew__tracestate_join(const struct clew_extract_piece *pieces, size_t n);
 char *clew__baggage_join(const struct clew_extract_piece *pieces, size_t n);
 
+/* url.c: copies what may be seen, cut to size with its NUL. Of an URL, user and
+ * password become "REDACTED"; in a query and a fragment the values of names that
+ * are secret do. */
+void clew__url_clean(char *to, size_t size, const char *url);
+void clew__query_clean(char *to, size_t size, const char *query);
+
 #endif

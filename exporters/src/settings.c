@@ -9,6 +9,7 @@
 
 #include "address.h"
 
+#include <base64.h>
 #include <buf.h>
 #include <clew/log.h>
 #include <json.h>
@@ -198,26 +199,6 @@ static int read_loki_labels(struct clew__settings *s)
     return 0;
 }
 
-static void base64(char *to, const char *from)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t n = strlen(from);
-
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t three = (uint32_t)(unsigned char)from[i] << 16;
-
-        if (i + 1 < n)
-            three |= (uint32_t)(unsigned char)from[i + 1] << 8;
-        if (i + 2 < n)
-            three |= (unsigned char)from[i + 2];
-        *to++ = digits[three >> 18];
-        *to++ = digits[three >> 12 & 63];
-        *to++ = i + 1 < n ? digits[three >> 6 & 63] : '=';
-        *to++ = i + 2 < n ? digits[three & 63] : '=';
-    }
-    *to = '\0';
-}
-
 static int read_loki_authorization(struct clew__settings *s)
 {
     char password[1024], pair[1400], token[CLEW__SECRET_MAX - 8];
@@ -238,7 +219,7 @@ static int read_loki_authorization(struct clew__settings *s)
     if (snprintf(pair, sizeof(pair), "%s:%s", user, password) >= (int)sizeof(pair))
         return clew_set_error(-EINVAL, "CLEW_LOKI_USERNAME: too long");
     memcpy(s->loki_authorization, "Basic ", 6);
-    base64(s->loki_authorization + 6, pair);
+    *clew__put_base64(s->loki_authorization + 6, pair, strlen(pair)) = '\0';
     return 0;
 }
 

@@ -251,8 +251,11 @@ static __attribute__((noinline)) void write_resolved(struct event *event)
 static void emit(const struct clew_site *site, const struct clew_logger *logger, uint32_t gate,
                  const struct clew_value *values)
 {
-    struct event event = {.site = site, .logger = logger, .types = site->types};
+    struct event event; /* not cleared: it is large, and little of it is used */
 
+    event.site = site;
+    event.logger = logger;
+    event.types = site->types;
     memcpy(event.values, values, site->nfields * sizeof(*values));
     if (gate & CLEW_GATE_SECRET)
         write_resolved(&event);

@@ -40,7 +40,7 @@ struct clew__batch {
     struct clew__buf text;
 };
 
-clew__span_decode_fn *clew__span_decode;
+const struct clew__span_hooks *clew__span_hooks;
 
 static pthread_mutex_t clock_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew__clock clock_now;
@@ -356,6 +356,21 @@ static bool take_line(struct clew__batch *batch, struct clew__ring *ring,
     return true;
 }
 
+static const struct clew_site *known_site(const void *sites, uint32_t id)
+{
+    (void)sites;
+    return clew__site_by_id(id);
+}
+
+static void take_span(const struct clew__ring *ring, const char *payload, size_t len)
+{
+    struct clew__span_reader reader = {
+        .clock = &ring->clock, .site = known_site, .deliver = clew__deliver_span};
+
+    if (clew__span_hooks)
+        clew__span_hooks->read(&reader, payload, len);
+}
+
 bool clew__batch_take(struct clew__batch *batch, struct clew__ring *ring)
 {
     const struct clew__record *record;
@@ -372,9 +387,8 @@ bool clew__batch_take(struct clew__batch *batch, struct clew__ring *ring)
     } else if (record->what == CLEW__WHAT_SPAN) {
         if (!batch->is_collectors && clew__sinks_want_spans())
             return false;
-        if (clew__span_decode && clew__sinks_want_spans())
-            (void)clew__span_decode(payload, clew__record_size(record) - sizeof(*record),
-                                    &ring->clock, clew__deliver_span, NULL);
+        if (clew__sinks_want_spans())
+            take_span(ring, payload, clew__record_size(record) - sizeof(*record));
     } else if (!take_line(batch, ring, record)) {
         return false;
     }

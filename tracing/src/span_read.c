@@ -129,12 +129,10 @@ static size_t cut(const char *s, size_t len, size_t limit)
     return at;
 }
 
-static void clean_value(struct clew_field *field)
+static void clean_bytes(struct clew_field *field)
 {
     struct clew_value *value = &field->value;
 
-    if (clew__type_is_fixed(field->type) || !value->as.s)
-        return;
     if (field->type == CLEW_TYPE_STRING || field->type == CLEW_TYPE_JSON) {
         value->len = cut(value->as.s, value->len, limits.value_len);
         if (!is_valid(value->as.s, value->len))
@@ -143,6 +141,12 @@ static void clean_value(struct clew_field *field)
                value->len > limits.value_len) {
         value->len = limits.value_len;
     }
+}
+
+static inline void clean_value(struct clew_field *field)
+{
+    if (!clew__type_is_fixed(field->type) && field->value.as.s)
+        clean_bytes(field);
 }
 
 /* ---- attributes ------------------------------------------------------------------------- */
@@ -167,39 +171,76 @@ static void list_end(const struct list *list)
     nfields += list->n;
 }
 
-static void list_set(struct list *list, struct clew_field *field)
+/* The first `known` fields may have this key; others cannot. */
+static inline void list_set(struct list *list, struct clew_field *field, size_t known)
 {
     clean_value(field);
-    for (size_t i = 0; i < list->n; i++)
+    for (size_t i = 0; i < known; i++)
         if (list->at[i].key_len == field->key_len &&
             memcmp(list->at[i].key, field->key, field->key_len) == 0) {
             list->at[i] = *field;
             return;
         }
-    if (list->n >= list->max || nfields + list->n >= FIELDS_MAX)
+    if (__builtin_expect(list->n >= list->max || nfields + list->n >= FIELDS_MAX, 0))
         list->dropped++;
     else
         list->at[list->n++] = *field;
 }
 
-static bool set_from_site(struct list *list, const struct clew_site *site, const char *bytes,
-                          size_t len)
+/* What never changes of a site's keys. The last few hundred sites; those of dead
+ * processes come and go and are looked at each time. */
+struct site_keys {
+    const struct clew_site *site;
+    bool distinct; /* no key twice */
+    bool plain;    /* all are valid UTF-8, none is empty */
+    uint8_t types[24];
+    uint32_t len[24];
+};
+
+static void look_at_keys(struct site_keys *keys, const struct clew_site *site)
 {
-    size_t at = 0;
+    keys->site = site;
+    keys->distinct = keys->plain = true;
+    for (unsigned i = 0; i < site->nfields; i++) {
+        keys->types[i] = clew__stored_type(site, i);
+        keys->len[i] = (uint32_t)strlen(site->keys[i]);
+        keys->plain &= keys->len[i] > 0 && is_valid(site->keys[i], keys->len[i]);
+        for (unsigned k = 0; k < i; k++)
+            keys->distinct &= strcmp(site->keys[i], site->keys[k]) != 0;
+    }
+}
+
+static const struct site_keys *keys_of(const struct clew_site *site, bool recovers)
+{
+    static struct site_keys seen[256], other;
+    struct site_keys *keys = recovers ? &other : &seen[site->id % 256];
+
+    if (recovers || keys->site != site)
+        look_at_keys(keys, site);
+    return keys;
+}
+
+static bool set_from_site(struct list *list, const struct clew_site *site, bool recovers,
+                          const char *bytes, size_t len)
+{
+    const struct site_keys *keys = keys_of(site, recovers);
+    size_t at = 0, before = list->n;
 
     for (unsigned i = 0; i < site->nfields; i++) {
-        struct clew_field field = {.key = site->keys[i],
-                                   .type = (enum clew_type)clew__stored_type(site, i)};
-        size_t key_len = strlen(field.key);
+        struct clew_field field = {
+            .key = site->keys[i], .type = (enum clew_type)keys->types[i], .key_len = keys->len[i]};
 
         if (!clew__value_next(bytes, len, &at, field.type, &field.value))
             return false;
-        if (key_len == 0)
-            continue;
-        if (!is_valid(field.key, key_len))
+        if (!keys->plain) {
+            size_t key_len = field.key_len;
+
+            if (key_len == 0)
+                continue;
             field.key = copy(field.key, key_len, &key_len);
-        field.key_len = (uint32_t)key_len;
-        list_set(list, &field);
+            field.key_len = (uint32_t)key_len;
+        }
+        list_set(list, &field, keys->distinct ? before : list->n);
     }
     return true;
 }
@@ -215,7 +256,7 @@ static bool set_named(struct list *list, const char *bytes, size_t len)
         field.key = copy(named.key, named.key_len, &key_len);
         field.key_len = (uint32_t)key_len;
         if (key_len)
-            list_set(list, &field);
+            list_set(list, &field, list->n);
     }
     return true; /* what is behind the last is padding */
 }
@@ -241,7 +282,7 @@ static bool read_attributes(struct span *span, struct list *list, uint32_t id, c
     if (id == 0)
         return set_named(list, bytes, len);
     site = span->reader->site(span->reader->sites, id);
-    return site && set_from_site(list, site, bytes, len);
+    return site && set_from_site(list, site, span->reader->recovers, bytes, len);
 }
 
 static bool read_event(struct span *span, const struct clew__item *item, const char *bytes,

@@ -4,7 +4,9 @@
  * flight, or waiting to try the same body again. Waiting grows exponentially
  * with full jitter, and is never shorter than the far side asked for. A batch
  * that a few 500s did not take is given up, because some never heal; for an
- * outage it waits as long as the queue has room behind it.
+ * outage it waits as long as the queue has room behind it. A batch that is
+ * refused as a whole goes again in halves, a bounded number of times, so that
+ * one record that the far side does not like costs only itself.
  */
 #include "delivery.h"
 
@@ -19,26 +21,42 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define DESTINATIONS_MAX 4
-#define ANSWER_MAX 65536u
+#define REQUEST_MAX (64u << 20) /* OTLP specification: of requests … */
+#define ANSWER_MAX (4u << 20)   /* … and of answers */
+#define ANSWER_KEPT 65536u
+#define HEADERS_KEPT 16384u
+#define SEND_BUFFER_BYTES (256L << 10)
 #define BACKOFF_FIRST_MS 500u
 #define BACKOFF_MAX_MS 60000u
+#define RETRY_AFTER_MAX_S 86400
 #define FEW 8u
+#define SPLITS_MAX 64u
 #define TELL_EVERY_NS UINT64_C(10000000000)
+#define GRACE_NS UINT64_C(30000000) /* for the thread to end after its deadline */
 
 struct line {
     const struct clew__destination *to;
     struct curl_slist *headers;
     CURL *easy;
     bool in_flight;
-    struct clew__buf body; /* of the current batch; len 0: none */
-    size_t records;
+    struct clew__batch *batch; /* being sent; what was split off it behind it */
+    struct clew__body body;    /* of that batch; len 0: not made yet */
     unsigned attempts;
     unsigned doubtful; /* of these, answered RETRY_FEW */
+    unsigned splits;
+    uint64_t first_try_ns;
+    uint64_t sent_at_ns;
     uint64_t retry_at_ns;
-    struct clew__buf answer;
+    uint64_t asked_ns; /* no retry before it: the far side asked for that */
+    struct clew__buf answer, answer_headers;
+    size_t answer_len; /* all of it */
     uint64_t told_at_ns;
+    uint64_t told_dropped, told_dropped_at_ns;
+    _Atomic uint64_t lost;
     struct clew_series *accepted, *rejected, *failed, *retries;
 };
 
@@ -46,64 +64,148 @@ static struct line lines[DESTINATIONS_MAX];
 static size_t nlines;
 static CURLM *multi;
 static pthread_t thread;
-static _Atomic bool running, stopping, forked;
+static _Atomic enum { IDLE, RUNNING, FORKED } state;
+static _Atomic bool stopping;
 static _Atomic uint64_t flush_wanted, stop_at_ns;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed;
 static uint64_t flush_done; /* under lock */
 static bool ended;          /* under lock */
+/* Of the connections, plus 1: a fork's child closes its copies, or the far side
+ * would not see its parent hang up. */
+static _Atomic int sockets[2 * DESTINATIONS_MAX];
 
-/* ---- one request ------------------------------------------------------------------ */
+/* ---- what curl calls ----------------------------------------------------------------- */
+
+static size_t give_body(char *data, size_t size, size_t n, void *arg)
+{
+    return clew__body_read(&((struct line *)arg)->body, data, size * n);
+}
+
+/* curl begins again only from the start: a connection that was kept was dead. */
+static int seek_body(void *arg, curl_off_t offset, int origin)
+{
+    if (offset != 0 || origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    clew__body_rewind(&((struct line *)arg)->body);
+    return CURL_SEEKFUNC_OK;
+}
+
+static void keep(struct clew__buf *to, const char *data, size_t n)
+{
+    size_t room = to->max - to->len;
+
+    clew__buf_add(to, data, n < room ? n : room);
+}
 
 /* Keeps the beginning of the answer, enough for its reason. */
 static size_t take_answer(char *data, size_t size, size_t n, void *arg)
 {
     struct line *line = arg;
-    size_t room = ANSWER_MAX - line->answer.len;
 
-    clew__buf_add(&line->answer, data, n < room ? n : room);
+    line->answer_len += size * n;
+    if (line->answer_len > ANSWER_MAX)
+        return 0;
+    keep(&line->answer, data, size * n);
     return size * n;
 }
+
+static size_t take_header(char *data, size_t size, size_t n, void *arg)
+{
+    keep(&((struct line *)arg)->answer_headers, data, size * n);
+    return size * n;
+}
+
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+    (void)arg;
+    (void)purpose;
+    for (size_t i = 0; fd >= 0 && i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+        int none = 0;
+
+        if (atomic_compare_exchange_strong(&sockets[i], &none, fd + 1))
+            break;
+    }
+    return fd;
+}
+
+static int close_socket(void *arg, curl_socket_t fd)
+{
+    (void)arg;
+    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+        int it = fd + 1;
+
+        if (atomic_compare_exchange_strong(&sockets[i], &it, 0))
+            break;
+    }
+    return close(fd);
+}
+
+/* ---- one request ------------------------------------------------------------------ */
 
 static void send_body(struct line *line)
 {
     clew__buf_reset(&line->answer);
-    curl_easy_setopt(line->easy, CURLOPT_POSTFIELDS, line->body.data);
+    clew__buf_reset(&line->answer_headers);
+    line->answer_len = 0;
+    clew__body_rewind(&line->body);
     curl_easy_setopt(line->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)line->body.len);
+    line->sent_at_ns = clew__now_ns();
     if (curl_multi_add_handle(multi, line->easy) == CURLM_OK) {
         line->in_flight = true;
-        line->attempts++;
+        if (line->attempts++ == 0)
+            line->first_try_ns = line->sent_at_ns;
     } else {
-        line->retry_at_ns = clew__now_ns() + UINT64_C(1000000000);
+        line->retry_at_ns = line->sent_at_ns + UINT64_C(1000000000);
     }
+}
+
+static void count_lost(struct line *line, struct clew_series *as, size_t n)
+{
+    if (n == 0)
+        return;
+    clew_series_add(as, (double)n);
+    atomic_fetch_add(&line->lost, n);
 }
 
 static void forget_body(struct line *line)
 {
-    clew__buf_done(&line->body);
-    line->records = 0;
-    line->attempts = 0;
-    line->doubtful = 0;
-    line->retry_at_ns = 0;
+    clew__body_reset(&line->body);
+    line->attempts = line->doubtful = 0;
+    line->retry_at_ns = line->asked_ns = 0;
+}
+
+/* The batch is done with, whatever became of it. */
+static void end_batch(struct line *line)
+{
+    struct clew__batch *batch = line->batch;
+
+    line->batch = batch->next;
+    batch->next = NULL;
+    if (!line->batch)
+        line->splits = 0;
+    clew__batcher_recycle(line->to->batcher, batch);
+    forget_body(line);
 }
 
 /* Takes the next batch, if one is due, and sends it. */
 static void send_next(struct line *line, bool force, uint64_t *ret_wait_ns)
 {
-    struct clew__batch *batch = clew__batcher_take(line->to->batcher, force, ret_wait_ns);
-
-    if (!batch)
-        return;
-    clew__buf_init(&line->body, 64u << 20);
-    line->records = batch->n;
-    if (line->to->encode(batch, &line->body) && !line->body.failed && line->body.len) {
+    if (!line->batch) {
+        line->batch = clew__batcher_take(line->to->batcher, force, ret_wait_ns);
+        if (!line->batch)
+            return;
+    }
+    if (line->to->encode(line->batch, &line->body) && clew__body_finish(&line->body) &&
+        line->body.len) {
         send_body(line);
     } else {
-        clew_series_add(line->failed, (double)batch->n);
-        forget_body(line);
+        count_lost(line, line->failed, line->batch->n);
+        end_batch(line);
         *ret_wait_ns = 0;
     }
-    clew__batch_free(batch);
 }
 
 static uint64_t random_below(uint64_t n)
@@ -117,17 +219,22 @@ static uint64_t random_below(uint64_t n)
 
 static uint64_t backoff_ns(const struct line *line)
 {
-    uint64_t ms = BACKOFF_FIRST_MS, asked_ms;
-    curl_off_t retry_after = 0;
+    uint64_t ms = BACKOFF_FIRST_MS;
 
     for (unsigned i = 1; i < line->attempts && ms < BACKOFF_MAX_MS; i++)
         ms *= 2;
     if (ms > BACKOFF_MAX_MS)
         ms = BACKOFF_MAX_MS;
-    ms = ms / 10 + random_below(ms - ms / 10);
-    (void)curl_easy_getinfo(line->easy, CURLINFO_RETRY_AFTER, &retry_after);
-    asked_ms = retry_after > 0 && retry_after <= 86400 ? (uint64_t)retry_after * 1000 : 0;
-    return (asked_ms > ms ? asked_ms : ms) * 1000000;
+    return (ms / 10 + random_below(ms - ms / 10)) * 1000000;
+}
+
+static void try_later(struct line *line, uint64_t asked_ns)
+{
+    uint64_t now = clew__now_ns(), backoff = backoff_ns(line);
+
+    clew_series_add(line->retries, 1);
+    line->asked_ns = asked_ns ? now + asked_ns : 0;
+    line->retry_at_ns = now + (asked_ns > backoff ? asked_ns : backoff);
 }
 
 /* Says why things go wrong, at most every ten seconds: these are log lines and
@@ -141,7 +248,21 @@ static void tell(struct line *line, const struct clew__answer *answer, const cha
     line->told_at_ns = now;
     clew_warn("export failed", clew_kv("destination", line->to->name), clew_kv("what", what),
               clew_kv("status", answer->status), clew_kv("reason", answer->reason),
-              clew_kv("records", line->records));
+              clew_kv("records", answer->records));
+}
+
+/* The same for records that found the queue full. */
+static void tell_dropped(struct line *line)
+{
+    uint64_t now = clew__now_ns(), dropped = atomic_load(&line->to->batcher->dropped);
+
+    if (dropped == line->told_dropped ||
+        (line->told_dropped_at_ns && now - line->told_dropped_at_ns < TELL_EVERY_NS))
+        return;
+    clew_warn("export queue is full", clew_kv("destination", line->to->name),
+              clew_kv("dropped", dropped - line->told_dropped), clew_kv("dropped_total", dropped));
+    line->told_dropped = dropped;
+    line->told_dropped_at_ns = now;
 }
 
 /* Whether the far side's answer has the value of one of our headers in it, as a
@@ -150,15 +271,18 @@ static bool repeats_secret(const struct line *line)
 {
     const char *header = line->to->headers;
 
-    while (line->answer.len && *header) {
+    while (*header) {
         size_t len = strcspn(header, "\n");
         const char *value = memchr(header, ' ', len);
         const char *last = memrchr(header, ' ', len); /* "Bearer TOKEN": the token */
 
-        if (value && strncmp(header, "Content-", 8) != 0) {
+        if (value && strncmp(header, "Content-", 8) != 0 && strncmp(header, "te:", 3) != 0) {
             size_t n = len - (size_t)(last + 1 - header);
 
-            if (n >= 4 && memmem(line->answer.data, line->answer.len, last + 1, n))
+            if (n >= 4 &&
+                ((line->answer.len && memmem(line->answer.data, line->answer.len, last + 1, n)) ||
+                 (line->answer_headers.len &&
+                  memmem(line->answer_headers.data, line->answer_headers.len, last + 1, n))))
                 return true;
         }
         header += len;
@@ -167,48 +291,80 @@ static bool repeats_secret(const struct line *line)
     return false;
 }
 
+static enum clew__verdict judge(struct line *line, CURLcode code, struct clew__answer *answer)
+{
+    enum clew__verdict verdict;
+
+    if (answer->status) {
+        verdict = line->to->judge(answer);
+    } else if (line->answer_len > ANSWER_MAX) {
+        (void)snprintf(answer->reason, sizeof(answer->reason), "the answer is too long");
+        verdict = CLEW__PERMANENT;
+    } else {
+        /* curl's own words name no URL and no header */
+        (void)snprintf(answer->reason, sizeof(answer->reason), "%s", curl_easy_strerror(code));
+        verdict = CLEW__RETRY;
+    }
+    if (verdict == CLEW__RETRY_FEW)
+        verdict = ++line->doubtful < FEW ? CLEW__RETRY : CLEW__PERMANENT;
+    if (verdict == CLEW__RETRY && line->to->give_up_ns &&
+        clew__now_ns() - line->first_try_ns >= line->to->give_up_ns)
+        verdict = CLEW__PERMANENT;
+    if (verdict == CLEW__SPLIT && (line->splits == SPLITS_MAX || !clew__batch_split(line->batch)))
+        verdict = CLEW__PERMANENT;
+    if (repeats_secret(line))
+        (void)snprintf(answer->reason, sizeof(answer->reason),
+                       "(left out: the answer repeats a credential)");
+    return verdict;
+}
+
 static void finish(struct line *line, CURLcode code)
 {
-    struct clew__answer answer = {.records = line->records,
+    struct clew__answer answer = {.records = line->batch->n,
+                                  .headers = line->answer_headers.data,
+                                  .headers_len = line->answer_headers.len,
                                   .body = line->answer.len ? line->answer.data : "",
-                                  .len = line->answer.len};
+                                  .len = line->answer.len,
+                                  .code = -1};
     enum clew__verdict verdict;
+    curl_off_t seconds = 0;
     long status = 0;
 
     line->in_flight = false;
     (void)curl_multi_remove_handle(multi, line->easy);
     (void)curl_easy_getinfo(line->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(line->easy, CURLINFO_RETRY_AFTER, &seconds);
     answer.status = code == CURLE_OK ? (unsigned)status : 0;
-    if (answer.status) {
-        verdict = line->to->judge(&answer);
-    } else {
-        /* curl's own words name no URL and no header */
-        (void)snprintf(answer.reason, sizeof(answer.reason), "%s", curl_easy_strerror(code));
-        verdict = CLEW__RETRY;
-    }
-    if (verdict == CLEW__RETRY_FEW)
-        verdict = ++line->doubtful < FEW ? CLEW__RETRY : CLEW__PERMANENT;
-    if (repeats_secret(line))
-        (void)snprintf(answer.reason, sizeof(answer.reason),
-                       "(left out: the answer repeats a credential)");
+    answer.duration_ns = clew__now_ns() - line->sent_at_ns;
+    if (seconds > 0)
+        answer.retry_after_ns =
+            (uint64_t)(seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000000000u;
+    verdict = judge(line, code, &answer);
+    if (line->to->observe)
+        line->to->observe(&answer, verdict);
     switch (verdict) {
     case CLEW__DONE:
-        clew_series_add(line->accepted, (double)(line->records - answer.rejected));
-        clew_series_add(line->rejected, (double)answer.rejected);
+        clew_series_add(line->accepted, (double)(answer.records - answer.rejected));
+        count_lost(line, line->rejected, answer.rejected);
         if (answer.rejected)
             tell(line, &answer, "records were rejected");
-        forget_body(line);
+        else if (answer.reason[0])
+            tell(line, &answer, "accepted with a warning");
+        end_batch(line);
         break;
     case CLEW__RETRY:
     case CLEW__RETRY_FEW:
-        clew_series_add(line->retries, 1);
-        line->retry_at_ns = clew__now_ns() + backoff_ns(line);
+        try_later(line, answer.retry_after_ns);
         tell(line, &answer, "will be tried again");
         break;
-    case CLEW__PERMANENT:
-        clew_series_add(line->rejected, (double)line->records);
-        tell(line, &answer, "given up");
+    case CLEW__SPLIT:
+        line->splits++;
         forget_body(line);
+        break;
+    case CLEW__PERMANENT:
+        count_lost(line, line->rejected, answer.records);
+        tell(line, &answer, "given up");
+        end_batch(line);
         break;
     }
 }
@@ -219,7 +375,7 @@ static void finish(struct line *line, CURLcode code)
 static bool busy(void)
 {
     for (size_t i = 0; i < nlines; i++)
-        if (lines[i].in_flight || lines[i].body.len || atomic_load(&lines[i].to->batcher->queued))
+        if (lines[i].batch || atomic_load(&lines[i].to->batcher->queued))
             return true;
     return false;
 }
@@ -245,6 +401,13 @@ static uint64_t start_requests(bool force)
             wait = until;
     }
     return wait;
+}
+
+/* Somebody waits: what only our own backoff holds back is tried at once. */
+static void hurry(void)
+{
+    for (size_t i = 0; i < nlines; i++)
+        lines[i].retry_at_ns = lines[i].asked_ns;
 }
 
 /* Whether any ended: then there may be something to start. */
@@ -283,20 +446,27 @@ static void count_unsent(void)
     uint64_t wait;
 
     for (size_t i = 0; i < nlines; i++) {
-        struct clew__batcher *batcher = lines[i].to->batcher;
+        struct line *line = &lines[i];
+        struct clew__batcher *batcher = line->to->batcher;
 
-        if (lines[i].body.len)
-            atomic_fetch_add(&batcher->dropped, lines[i].records);
+        if (line->in_flight)
+            (void)curl_multi_remove_handle(multi, line->easy);
+        line->in_flight = false;
+        while (line->batch) {
+            atomic_fetch_add(&batcher->dropped, line->batch->n);
+            end_batch(line);
+        }
         while ((batch = clew__batcher_take(batcher, true, &wait))) {
             atomic_fetch_add(&batcher->dropped, batch->n);
-            clew__batch_free(batch);
+            clew__batcher_recycle(batcher, batch);
         }
     }
 }
 
 static void *deliver(void *arg)
 {
-    uint64_t flushed = 0;
+    uint64_t flushed = atomic_load(&flush_wanted), hurried = flushed;
+    bool hurried_to_stop = false;
     int active;
 
     (void)arg;
@@ -305,10 +475,16 @@ static void *deliver(void *arg)
         uint64_t ticket = atomic_load(&flush_wanted), wait, now;
         bool last = atomic_load(&stopping);
 
+        if (ticket != hurried || last != hurried_to_stop)
+            hurry();
+        hurried = ticket;
+        hurried_to_stop = last;
         wait = start_requests(last || ticket != flushed);
         (void)curl_multi_perform(multi, &active);
         if (finish_requests())
             wait = 0;
+        for (size_t i = 0; i < nlines; i++)
+            tell_dropped(&lines[i]);
         if (ticket != flushed && !busy())
             say_flushed(flushed = ticket, false);
         now = clew__now_ns();
@@ -317,7 +493,7 @@ static void *deliver(void *arg)
         if (last && wait > atomic_load(&stop_at_ns) - now)
             wait = atomic_load(&stop_at_ns) - now;
         if (wait)
-            (void)curl_multi_poll(multi, NULL, 0, (int)(wait / 1000000 + 1), NULL);
+            (void)curl_multi_poll(multi, NULL, 0, (int)((wait + 999999) / 1000000), NULL);
     }
     count_unsent();
     say_flushed(flushed, true);
@@ -380,52 +556,93 @@ static bool set_headers(struct line *line)
     return true;
 }
 
+/* A handle with everything that stays the same; again in the child of a fork. */
+static bool open_line(struct line *line)
+{
+    const struct clew__destination *to = line->to;
+    CURL *easy = line->easy = curl_easy_init();
+
+    if (!easy)
+        return false;
+    curl_easy_setopt(easy, CURLOPT_URL, to->url);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, line->headers);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, line);
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER_BYTES);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
+    curl_easy_setopt(easy, CURLOPT_READDATA, line);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, seek_body);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, line);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, line);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, line);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* the end waits for no name server */
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, to->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_USERAGENT,
+                     "OTel-OTLP-Exporter-C/" CLEW_VERSION " clewline/" CLEW_VERSION);
+    if (to->http2)
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                         strncasecmp(to->url, "https:", 6) == 0
+                             ? (long)CURL_HTTP_VERSION_2TLS
+                             : (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+    if (to->certificate[0])
+        curl_easy_setopt(easy, CURLOPT_CAINFO, to->certificate);
+    if (to->client_certificate[0])
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, to->client_certificate);
+    if (to->client_key[0])
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, to->client_key);
+    return true;
+}
+
 int clew__delivery_add(const struct clew__destination *destination)
 {
     struct line *line = &lines[nlines];
 
     if (nlines == DESTINATIONS_MAX)
         return -ENOSPC;
-    *line = (struct line){.to = destination, .easy = curl_easy_init()};
-    clew__buf_init(&line->body, 64u << 20);
-    clew__buf_init(&line->answer, ANSWER_MAX);
-    if (!line->easy || !set_headers(line))
+    *line = (struct line){.to = destination};
+    clew__body_init(&line->body, REQUEST_MAX);
+    clew__buf_init(&line->answer, ANSWER_KEPT);
+    clew__buf_init(&line->answer_headers, HEADERS_KEPT);
+    if (!set_headers(line) || !open_line(line))
         return clew_set_error(-ENOMEM, "%s: no memory or headers too long", destination->name);
-    curl_easy_setopt(line->easy, CURLOPT_URL, destination->url);
-    curl_easy_setopt(line->easy, CURLOPT_HTTPHEADER, line->headers);
-    curl_easy_setopt(line->easy, CURLOPT_PRIVATE, line);
-    curl_easy_setopt(line->easy, CURLOPT_WRITEFUNCTION, take_answer);
-    curl_easy_setopt(line->easy, CURLOPT_WRITEDATA, line);
-    curl_easy_setopt(line->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(line->easy, CURLOPT_TIMEOUT_MS, destination->timeout_ms);
-    curl_easy_setopt(line->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(line->easy, CURLOPT_USERAGENT,
-                     "OTel-OTLP-Exporter-C/" CLEW_VERSION " clewline/" CLEW_VERSION);
-    if (destination->certificate[0])
-        curl_easy_setopt(line->easy, CURLOPT_CAINFO, destination->certificate);
     add_metrics(line);
     nlines++;
     return 0;
 }
 
-/* The child of a fork has no delivery thread and sends nothing. */
+/* The child of a fork has no delivery thread: see restart(). */
 static void in_child(void)
 {
-    atomic_store(&forked, true);
-    atomic_store(&running, false);
+    if (atomic_load(&state) == IDLE)
+        return;
+    atomic_store(&state, FORKED);
+    atomic_store(&stopping, false);
     pthread_mutex_init(&lock, NULL);
-    for (size_t i = 0; i < nlines; i++)
+    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+        int fd = atomic_exchange(&sockets[i], 0) - 1;
+
+        if (fd >= 0)
+            close(fd);
+    }
+    for (size_t i = 0; i < nlines; i++) {
+        atomic_store(&lines[i].lost, 0);
         clew__batcher_forget(lines[i].to->batcher);
+    }
 }
 
-int clew__delivery_start(void)
+/* The thread, without signals: they are the program's. */
+static int run(void)
 {
     pthread_condattr_t attr;
     sigset_t all, old;
     int err;
 
-    if (nlines == 0)
-        return 0;
     multi = curl_multi_init();
     if (!multi)
         return clew_set_error(-ENOMEM, "delivery: no memory");
@@ -433,29 +650,68 @@ int clew__delivery_start(void)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&changed, &attr);
     pthread_condattr_destroy(&attr);
+    ended = false;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     err = pthread_create(&thread, NULL, deliver, NULL);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (err)
         return clew_set_error(-err, "delivery thread: %s", strerror(err));
-    atomic_store(&running, true);
-    (void)pthread_atfork(NULL, NULL, in_child);
+    atomic_store(&state, RUNNING);
     return 0;
 }
 
-void clew__delivery_wake(void)
+/* In the child of a fork, with its first record: handles and connections are
+ * the parent's and are left alone, because to close them says goodbye to its
+ * far side. */
+static void restart(void)
 {
-    if (atomic_load_explicit(&running, memory_order_relaxed))
-        (void)curl_multi_wakeup(multi);
+    pthread_mutex_lock(&lock);
+    if (atomic_load(&state) == FORKED && !atomic_load(&stopping)) {
+        bool good = true;
+
+        for (size_t i = 0; i < nlines; i++) {
+            struct line *line = &lines[i];
+
+            *line = (struct line){.to = line->to,
+                                  .headers = line->headers,
+                                  .accepted = line->accepted,
+                                  .rejected = line->rejected,
+                                  .failed = line->failed,
+                                  .retries = line->retries};
+            clew__body_init(&line->body, REQUEST_MAX);
+            clew__buf_init(&line->answer, ANSWER_KEPT);
+            clew__buf_init(&line->answer_headers, HEADERS_KEPT);
+            good = open_line(line) && good;
+        }
+        if (good)
+            (void)run();
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+int clew__delivery_start(void)
+{
+    static bool registered;
+    int err = nlines ? run() : 0;
+
+    if (err == 0 && nlines && !registered) {
+        registered = true;
+        (void)pthread_atfork(NULL, NULL, in_child);
+    }
+    return err;
 }
 
 void clew__delivery_batch_end(void *destination)
 {
     const struct clew__destination *to = destination;
 
-    if (atomic_load(&to->batcher->queued))
-        clew__delivery_wake();
+    if (!clew__batcher_give(to->batcher))
+        return;
+    if (atomic_load_explicit(&state, memory_order_relaxed) == FORKED)
+        restart();
+    if (atomic_load_explicit(&state, memory_order_relaxed) == RUNNING)
+        (void)curl_multi_wakeup(multi);
 }
 
 /* Until the ticket is done, or for 0 the thread has ended. */
@@ -474,10 +730,19 @@ static bool wait_until(uint64_t deadline_ns, uint64_t ticket)
     return done;
 }
 
+uint64_t clew__delivery_lost(void)
+{
+    uint64_t lost = 0;
+
+    for (size_t i = 0; i < nlines; i++)
+        lost += atomic_load(&lines[i].lost) + atomic_load(&lines[i].to->batcher->dropped);
+    return lost;
+}
+
 int clew__delivery_flush(uint64_t deadline_ns)
 {
-    if (!atomic_load(&running))
-        return nlines == 0 || atomic_load(&forked) ? 0 : -ESRCH;
+    if (atomic_load(&state) != RUNNING)
+        return 0; /* nothing was ever queued */
     return wait_until(deadline_ns, atomic_fetch_add(&flush_wanted, 1) + 1) ? 0 : -ETIMEDOUT;
 }
 
@@ -486,31 +751,41 @@ static void forget_destinations(void)
     for (size_t i = 0; i < nlines; i++) {
         struct line *line = &lines[i];
 
-        if (line->in_flight)
-            (void)curl_multi_remove_handle(multi, line->easy);
         curl_easy_cleanup(line->easy);
         curl_slist_free_all(line->headers);
-        clew__buf_done(&line->body);
+        clew__body_done(&line->body);
         clew__buf_done(&line->answer);
+        clew__buf_done(&line->answer_headers);
     }
     nlines = 0;
 }
 
-void clew__delivery_stop(uint64_t deadline_ns)
+int clew__delivery_stop(uint64_t deadline_ns)
 {
-    if (!atomic_exchange(&running, false)) {
-        if (!atomic_load(&forked))
-            forget_destinations(); /* added by a start that failed */
-        return;
+    uint64_t dropped = 0, before = 0;
+
+    switch (atomic_exchange(&state, IDLE)) {
+    case IDLE: /* destinations may have been added by a start that failed */
+        forget_destinations();
+        return 0;
+    case FORKED:
+        return 0;
+    case RUNNING:
+        break;
     }
+    for (size_t i = 0; i < nlines; i++)
+        before += atomic_load(&lines[i].to->batcher->dropped);
     atomic_store(&stop_at_ns, deadline_ns);
     atomic_store(&stopping, true);
-    /* The thread keeps the deadline itself; the little more is for its end. */
-    if (!wait_until(deadline_ns + 1000000000u, 0))
-        return;
+    /* The thread keeps the deadline itself. One that is stuck in the middle of
+     * compressing is left behind: the process is about to end. */
+    if (!wait_until(deadline_ns + GRACE_NS, 0))
+        return -ETIMEDOUT;
     pthread_join(thread, NULL);
+    for (size_t i = 0; i < nlines; i++)
+        dropped += atomic_load(&lines[i].to->batcher->dropped);
     forget_destinations();
     curl_multi_cleanup(multi);
     atomic_store(&stopping, false);
-    ended = false;
+    return dropped == before ? 0 : -ETIMEDOUT;
 }

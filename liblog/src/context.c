@@ -32,9 +32,7 @@ struct clew_context *clew_context_new(void)
 
 struct clew_context *clew_context_ref(struct clew_context *context)
 {
-    if (context)
-        atomic_fetch_add_explicit(&context->refs, 1, memory_order_relaxed);
-    return context;
+    return clew__context_ref(context);
 }
 
 struct clew_context *clew_context_unref(struct clew_context *context)
@@ -219,28 +217,20 @@ void clew__context_payload(const struct clew_context *context, char *ret)
 
 struct clew_scope clew_scope_current(void)
 {
-    return (struct clew_scope){clew__self.context, clew_hot.span_id};
-}
-
-static void make_current(struct clew_scope scope)
-{
-    if (scope.context != clew__self.context)
-        clew_hot.limit = NULL; /* the next line begins with the context */
-    clew__self.context = scope.context;
-    clew_hot.span_id = scope.span_id;
+    return clew__scope_current();
 }
 
 struct clew_scope clew_scope_enter(struct clew_scope scope)
 {
-    struct clew_scope previous = clew_scope_current();
+    struct clew_scope previous = clew__scope_current();
 
-    make_current(scope);
+    clew__scope_set(scope);
     return previous;
 }
 
 void clew_scope_leave(struct clew_scope previous)
 {
-    make_current(previous);
+    clew__scope_set(previous);
 }
 
 struct clew_scope clew_scope_capture(void)

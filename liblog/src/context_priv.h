@@ -3,7 +3,7 @@
 #ifndef CLEW_CONTEXT_PRIV_H
 #define CLEW_CONTEXT_PRIV_H
 
-#include "ringfile_priv.h"
+#include "core_priv.h"
 
 #include <clew/context.h>
 
@@ -33,6 +33,28 @@ struct clew_context {
     char *trace_state;                /* heap, "" as NULL; tracing's */
     char *baggage;
 };
+
+/* Inlined where spans start and end. */
+static inline struct clew_context *clew__context_ref(struct clew_context *context)
+{
+    if (context)
+        atomic_fetch_add_explicit(&context->refs, 1, memory_order_relaxed);
+    return context;
+}
+
+static inline struct clew_scope clew__scope_current(void)
+{
+    return (struct clew_scope){clew__self.context, clew_hot.span_id};
+}
+
+static inline void clew__scope_set(struct clew_scope scope)
+{
+    if (scope.context != clew__self.context) {
+        clew_hot.limit = NULL; /* the next line begins with the context */
+        clew__self.context = scope.context;
+    }
+    clew_hot.span_id = scope.span_id;
+}
 
 /* Bytes a CONTEXT payload takes; context NULL: the empty context. */
 size_t clew__context_payload_len(const struct clew_context *context);

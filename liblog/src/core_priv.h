@@ -97,8 +97,8 @@ extern struct clew__counters clew__counters;
 /* Puts one record, its payload given in pieces, into this thread's ring; 0, or positive when
  * it was dropped (and counted). reserve: may use the part kept for warnings. */
 struct iovec;
-int clew__record_put(uint32_t what, uint64_t span_id, const struct iovec *pieces, size_t n,
-                     bool reserve);
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
+                     size_t n, bool reserve);
 
 /* A context as the collector knows it: text made once, used for every line. */
 struct clew__line_context {
@@ -175,7 +175,8 @@ void clew__limits_report(void);
 /* ---- collector (collector.c) ---------------------------------------------- */
 
 int clew__collector_start(void);
-void clew__collector_stop(uint64_t deadline_ns);
+/* 0, or -ETIMEDOUT when it is stuck in an output. */
+int clew__collector_stop(uint64_t deadline_ns);
 int clew__collector_flush(uint64_t deadline_ns);
 void clew__collector_after_fork(void);
 bool clew__collector_running(void);

@@ -337,8 +337,8 @@ void clew_log_printf(struct clew_site *site, const char *format, ...)
 
 /* ---- other records ------------------------------------------------------------------- */
 
-int clew__record_put(uint32_t what, uint64_t span_id, const struct iovec *pieces, size_t n,
-                     bool important)
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
+                     size_t n, bool important)
 {
     struct clew__record *record;
     struct lane lane;
@@ -352,7 +352,7 @@ int clew__record_put(uint32_t what, uint64_t span_id, const struct iovec *pieces
         return 1;
     at = size <= lane.ring->record_max ? reserve(&lane, size, important) : NULL;
     if (at) {
-        put_header(at, size, 0, what, clew__ticks());
+        put_header(at, size, 0, what, ticks);
         record = (struct clew__record *)(void *)at;
         record->span_id = span_id;
         at += sizeof(*record);

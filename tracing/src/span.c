@@ -5,6 +5,8 @@
  */
 #include "span_priv.h"
 
+#include <id_priv.h>
+
 #include <json.h>
 
 #include <stdio.h>
@@ -86,7 +88,7 @@ static struct clew__slot *start_in(struct clew_context *context, uint64_t parent
     slot->entered = false;
     slot->more = NULL;
     atomic_store_explicit(&slot->len, 0, memory_order_relaxed);
-    slot->head.span_id = clew_id_span();
+    slot->head.span_id = clew__id_span();
     slot->head.parent_span_id = parent_id;
     slot->head.kind = (uint8_t)kind;
     state = sampling_of(context, slot->head.span_id);
@@ -107,7 +109,8 @@ static void enter(struct clew__slot *slot)
     struct clew_scope scope = {slot->context, slot->head.span_id};
 
     slot->entered = true;
-    slot->previous = clew_scope_enter(scope);
+    slot->previous = clew__scope_current();
+    clew__scope_set(scope);
     slot->previous_span = clew__self.span;
     clew__self.span = clew__slot_handle(slot);
 }
@@ -130,7 +133,7 @@ static struct clew__slot *start(struct clew_scope parent, const char *name,
 
     if (is_off())
         return NULL;
-    context = parent.context ? clew_context_ref(parent.context) : new_root();
+    context = parent.context ? clew__context_ref(parent.context) : new_root();
     return context ? start_in(context, parent.context ? parent.span_id : 0, name, kind) : NULL;
 }
 
@@ -146,14 +149,14 @@ static inline struct clew_span *started(struct clew__slot *slot)
 
 struct clew_span *clew_span_start_(const char *name, enum clew_span_kind kind)
 {
-    struct clew__slot *slot = start(clew_scope_current(), name, kind);
+    struct clew__slot *slot = start(clew__scope_current(), name, kind);
 
     return slot ? started(slot) : NULL;
 }
 
 struct clew_span *clew_span_begin_(const char *name, enum clew_span_kind kind)
 {
-    struct clew__slot *slot = start(clew_scope_current(), name, kind);
+    struct clew__slot *slot = start(clew__scope_current(), name, kind);
 
     if (!slot)
         return NULL;
@@ -163,7 +166,7 @@ struct clew_span *clew_span_begin_(const char *name, enum clew_span_kind kind)
 
 struct clew_span *clew_span_start_with(const char *name, const struct clew_span_options *options)
 {
-    struct clew_scope parent = options->parent.context ? options->parent : clew_scope_current();
+    struct clew_scope parent = options->parent.context ? options->parent : clew__scope_current();
     struct clew__slot *slot;
 
     if (options->root)
@@ -195,7 +198,7 @@ struct clew_scope clew_span_scope(const struct clew_span *span)
 {
     const struct clew__slot *slot = clew__slot_of(span);
 
-    return slot ? (struct clew_scope){slot->context, slot->head.span_id} : clew_scope_current();
+    return slot ? (struct clew_scope){slot->context, slot->head.span_id} : clew__scope_current();
 }
 
 bool clew_span_is_recording(const struct clew_span *span)
@@ -359,7 +362,7 @@ static void see_to_held(struct clew__slot *slot)
         head->flags |= CLEW__SPAN_FORGET;
 }
 
-static void put_record(struct clew__slot *slot)
+static void put_record(struct clew__slot *slot, uint64_t ticks)
 {
     const struct clew_context *context = slot->context;
     struct iovec pieces[2] = {{&slot->head, sizeof(slot->head)}};
@@ -369,16 +372,16 @@ static void put_record(struct clew__slot *slot)
         clew__item_text(slot, CLEW__ITEM_STATE, context->trace_state, strlen(context->trace_state));
     pieces[1].iov_base = (void *)clew__slot_body(slot, &len);
     pieces[1].iov_len = len;
-    (void)clew__record_put(CLEW__WHAT_SPAN, slot->head.span_id, pieces, 2,
+    (void)clew__record_put(CLEW__WHAT_SPAN, ticks, slot->head.span_id, pieces, 2,
                            slot->head.status == CLEW_SPAN_ERROR);
 }
 
 static void leave(struct clew__slot *slot, const struct clew_span *span)
 {
-    struct clew_scope now = clew_scope_current();
+    struct clew_scope now = clew__scope_current();
 
     if (now.context == slot->context && now.span_id == slot->head.span_id)
-        clew_scope_leave(slot->previous);
+        clew__scope_set(slot->previous);
     else
         CLEW__COUNT_ONE(misused);
     if (clew__self.span == span)
@@ -389,18 +392,20 @@ static void end(struct clew_span *span, uint64_t end_ns)
 {
     struct clew__slot *slot = clew__slot_of(span);
     struct clew__ring *ring;
+    uint64_t ticks;
 
     if (!slot)
         return;
     if (atomic_load_explicit(&slot->state, memory_order_relaxed) == CLEW__SLOT_RECORDING) {
         if (__builtin_expect(atomic_load_explicit(&clew__nprocessors, memory_order_relaxed), 0))
             clew__processors_end(span);
-        slot->head.end = end_ns ? end_ns : clew__ticks();
+        ticks = clew__ticks();
+        slot->head.end = end_ns ? end_ns : ticks;
         if (end_ns)
             slot->head.flags |= CLEW__SPAN_END_NS;
         if (slot->head.flags & CLEW__SPAN_HELD)
             see_to_held(slot);
-        put_record(slot);
+        put_record(slot, ticks);
         free(slot->more);
     }
     if (slot->entered)

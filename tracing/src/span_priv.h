@@ -62,15 +62,60 @@ struct clew__slot {
 
 /* ---- slots (span_slots.c) ------------------------------------------------ */
 
-/* A free slot of this thread, its ring attached; NULL without memory. */
-struct clew__slot *clew__slot_take(void);
-/* Gives it back: its handle is void from now on. */
-void clew__slot_give(struct clew__slot *slot);
+#define CLEW__SLOTS_KEPT_MAX 64u /* free ones of a thread */
+
+/* The long way: this thread has none, or is new, or in a new process. */
+struct clew__slot *clew__slot_take_long(void);
+/* All of a thread's but that many are for all. */
+void clew__slots_share(unsigned keep);
+void clew__slots_forget_if_forked(void);
 void clew__slots_thread_ends(void);
 void clew__slots_after_fork(void);
 
 #define CLEW__TAG_MASK ((uintptr_t)CLEW__SLOT_BYTES - 1)
 #define CLEW__TAG_FREE 0xFFFFu
+
+static inline void clew__slot_keep(struct clew__slot *slot)
+{
+    struct clew__thread *self = &clew__self;
+
+    slot->next = self->slots;
+    self->slots = slot;
+    self->nslots++;
+}
+
+/* A free slot of this thread, its ring attached; NULL without memory. */
+static inline struct clew__slot *clew__slot_take(void)
+{
+    struct clew__thread *self = &clew__self;
+    unsigned epoch = atomic_load_explicit(&clew__epoch, memory_order_relaxed);
+    struct clew__slot *slot = self->slots;
+
+    if (__builtin_expect(!slot || !self->ring || self->slots_epoch != epoch, 0)) {
+        slot = clew__slot_take_long();
+        if (!slot)
+            return NULL;
+    } else {
+        self->slots = slot->next;
+        self->nslots--;
+    }
+    slot->tag = (uint16_t)(slot->uses | (epoch & 15) << 8);
+    return slot;
+}
+
+/* Gives it back: its handle is void from now on. */
+static inline void clew__slot_give(struct clew__slot *slot)
+{
+    slot->uses++;
+    slot->tag = CLEW__TAG_FREE;
+    atomic_store_explicit(&slot->state, CLEW__SLOT_FREE, memory_order_release);
+    if (__builtin_expect(
+            clew__self.slots_epoch != atomic_load_explicit(&clew__epoch, memory_order_relaxed), 0))
+        clew__slots_forget_if_forked();
+    clew__slot_keep(slot);
+    if (__builtin_expect(clew__self.nslots > CLEW__SLOTS_KEPT_MAX, 0))
+        clew__slots_share(CLEW__SLOTS_KEPT_MAX / 2);
+}
 
 static inline struct clew_span *clew__slot_handle(const struct clew__slot *slot)
 {

@@ -10,24 +10,14 @@
 
 #include <pthread.h>
 
-#define KEPT_MAX 64u
 #define SLABS_MAX 1024u
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew__slot *spare; /* under lock, and so is: */
 static unsigned nslabs;
 
-static void make_free(struct clew__slot *slot)
-{
-    struct clew__thread *self = &clew__self;
-
-    slot->next = self->slots;
-    self->slots = slot;
-    self->nslots++;
-}
-
 /* Slots of an earlier process are not mapped in this one. */
-static void forget_if_forked(void)
+void clew__slots_forget_if_forked(void)
 {
     unsigned epoch = atomic_load_explicit(&clew__epoch, memory_order_relaxed);
 
@@ -46,7 +36,7 @@ static bool take_spare(void)
         return false;
     for (unsigned i = 0; i < CLEW__SLAB_SLOTS && (slot = spare) != NULL; i++) {
         spare = slot->next;
-        make_free(slot);
+        clew__slot_keep(slot);
     }
     pthread_mutex_unlock(&lock);
     return clew__self.slots != NULL;
@@ -66,18 +56,18 @@ static bool add_slab(void)
     if (may && !slab) /* these will not outlive the process */
         slab = clew__map_memory((size_t)CLEW__SLAB_SLOTS * CLEW__SLOT_BYTES);
     for (unsigned i = CLEW__SLAB_SLOTS; slab && i-- > 0;)
-        make_free((struct clew__slot *)(void *)(slab + (size_t)i * CLEW__SLOT_BYTES));
+        clew__slot_keep((struct clew__slot *)(void *)(slab + (size_t)i * CLEW__SLOT_BYTES));
     return slab != NULL;
 }
 
 /* The long way: this thread has none, or is new, or in a new process. */
-static __attribute__((noinline)) struct clew__slot *take_long(void)
+struct clew__slot *clew__slot_take_long(void)
 {
     struct clew__slot *slot;
 
     if (!clew__self.ring && !clew__thread_attach())
         return NULL;
-    forget_if_forked();
+    clew__slots_forget_if_forked();
     if (!clew__self.slots && !take_spare() && !add_slab())
         return NULL;
     slot = clew__self.slots;
@@ -86,26 +76,8 @@ static __attribute__((noinline)) struct clew__slot *take_long(void)
     return slot;
 }
 
-struct clew__slot *clew__slot_take(void)
-{
-    struct clew__thread *self = &clew__self;
-    unsigned epoch = atomic_load_explicit(&clew__epoch, memory_order_relaxed);
-    struct clew__slot *slot = self->slots;
-
-    if (__builtin_expect(!slot || !self->ring || self->slots_epoch != epoch, 0)) {
-        slot = take_long();
-        if (!slot)
-            return NULL;
-    } else {
-        self->slots = slot->next;
-        self->nslots--;
-    }
-    slot->tag = (uint16_t)(slot->uses | (epoch & 15) << 8);
-    return slot;
-}
-
 /* Half of the list goes to all. */
-static __attribute__((noinline)) void share(unsigned keep)
+void clew__slots_share(unsigned keep)
 {
     if (pthread_mutex_trylock(&lock) != 0)
         return;
@@ -120,17 +92,6 @@ static __attribute__((noinline)) void share(unsigned keep)
     pthread_mutex_unlock(&lock);
 }
 
-void clew__slot_give(struct clew__slot *slot)
-{
-    slot->uses++;
-    slot->tag = CLEW__TAG_FREE;
-    atomic_store_explicit(&slot->state, CLEW__SLOT_FREE, memory_order_release);
-    forget_if_forked();
-    make_free(slot);
-    if (__builtin_expect(clew__self.nslots > KEPT_MAX, 0))
-        share(KEPT_MAX / 2);
-}
-
 struct clew__slot *clew__slot_of_void(const struct clew_span *span)
 {
     unsigned epoch = atomic_load_explicit(&clew__epoch, memory_order_relaxed);
@@ -142,8 +103,8 @@ struct clew__slot *clew__slot_of_void(const struct clew_span *span)
 
 void clew__slots_thread_ends(void)
 {
-    forget_if_forked();
-    share(0);
+    clew__slots_forget_if_forked();
+    clew__slots_share(0);
 }
 
 void clew__slots_after_fork(void)

@@ -58,7 +58,12 @@ struct clew__thread {
     volatile int locks;           /* of the library, held: a signal handler must not take more */
     unsigned epoch;               /* of the generator's seed; see clew__epoch */
     uint64_t random[4];
-    void *exchange; /* tracing: the HTTP exchange entered */
+    void *exchange;              /* tracing: the HTTP exchange entered */
+    struct clew_context *spares; /* contexts for the next requests */
+    int nspares;
+    bool spares_kept; /* they are handed on when the thread ends */
+    unsigned nentered;
+    struct clew_scope entered[CLEW_SCOPES_MAX]; /* what was current before each scope entered */
 };
 extern __thread struct clew__thread clew__self CLEW__TLS_MODEL;
 
@@ -78,12 +83,16 @@ void *clew__map_memory(size_t bytes);
 
 struct clew__counters {
     _Atomic uint64_t lines, spans, ring_full, no_ring, nested, space, closed, output, held_back,
-        truncated, replaced_ids, recovered, rings;
+        truncated, replaced_ids, recovered, rings, misuses;
 };
 extern struct clew__counters clew__counters;
 #define CLEW__COUNT_MANY(name, n) \
     ((void)atomic_fetch_add_explicit(&clew__counters.name, n, memory_order_relaxed))
 #define CLEW__COUNT_ONE(name) CLEW__COUNT_MANY(name, 1)
+
+/* context.c: counts what a program did wrong with a context, scope or span, and
+ * says so in at most one line a second. what is static. */
+void clew__misuse(const char *what);
 
 /* ---- records (record.c) ------------------------------------------------ */
 

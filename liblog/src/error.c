@@ -75,6 +75,7 @@ void clew_stats_read(struct clew_stats *ret)
         .replaced_ids = READ(replaced_ids),
         .recovered = READ(recovered),
         .rings = READ(rings),
+        .misuses = READ(misuses),
     };
 #undef READ
 }

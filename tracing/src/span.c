@@ -25,15 +25,31 @@ static struct clew_context *new_root(void)
 {
     struct clew_context *context = clew_context_new();
     uint8_t trace_id[16];
-    uint8_t flags = CLEW_TRACE_RANDOM;
 
     if (!context)
         return NULL;
     clew_id_trace(trace_id);
-    if (clew__sampler_decide(trace_id, false, 0))
-        flags |= CLEW_TRACE_SAMPLED;
-    clew_context_set_trace(context, trace_id, flags);
+    clew_context_set_trace(context, trace_id, CLEW_TRACE_RANDOM);
+    context->decision = CLEW__OPEN;
     return context;
+}
+
+/* The first span of its context settles whether they are recorded. */
+static void decide(struct clew_context *context, uint64_t parent_id, const char *name,
+                   enum clew_span_kind kind)
+{
+    const struct clew__sampling sampling = {
+        .trace_id = context->trace_id,
+        .context = context,
+        .has_parent = parent_id != 0,
+        .parent_is_remote = parent_id != 0,
+        .parent_sampled = context->trace_flags & CLEW_TRACE_SAMPLED,
+        .name = name,
+        .kind = kind,
+    };
+    struct clew__sampled sampled = clew__sampler_decide(&sampling);
+
+    clew__sampler_apply(context, &sampled);
 }
 
 struct clew_span *clew_span_start_in(struct clew_scope parent, bool remote, const char *name,
@@ -48,6 +64,8 @@ struct clew_span *clew_span_start_in(struct clew_scope parent, bool remote, cons
     context = parent.context ? clew_context_ref(parent.context) : new_root();
     if (!context)
         return NULL;
+    if (clew__sampler_is_open(context))
+        decide(context, parent.span_id, name, kind);
     recording = context->trace_flags & CLEW_TRACE_SAMPLED;
     span = malloc(sizeof(*span) + (recording ? CLEW_SPAN_BYTES_MAX : 0));
     if (!span) {

@@ -133,6 +133,7 @@ struct clew_stats {
     uint64_t replaced_ids;      /* header ids that were bad and replaced */
     uint64_t recovered;         /* lines and spans found in files of dead processes */
     uint64_t rings;             /* rings in use */
+    uint64_t misuses;           /* of contexts, scopes and spans by the program, survived */
 };
 CLEW_PUBLIC void clew_stats_read(struct clew_stats *ret_stats);
 

@@ -98,7 +98,8 @@ static void set_gate(struct clew_site *site)
     bool forced = false;
     uint32_t gate = 0;
 
-    if (site->id && site->level >= clew__site_threshold(site, &forced))
+    if (site->id &&
+        (site->kind == CLEW_SITE_SPAN || site->level >= clew__site_threshold(site, &forced)))
         gate |= CLEW_GATE_LINE | (forced ? CLEW_GATE_FORCED : 0);
     if (site->observers)
         gate |= CLEW_GATE_OBSERVED;
@@ -148,7 +149,7 @@ uint32_t clew_log_register(struct clew_site *site)
         find_secrets(site);
         if (store_site(site) == 0)
             (void)clew__file_add_site(site); /* without: lines of it cannot be recovered */
-        for (size_t i = 0; i < nobservers; i++)
+        for (size_t i = 0; i < nobservers && site->kind != CLEW_SITE_SPAN; i++)
             match(site, i);
         set_gate(site);
     }
@@ -190,7 +191,8 @@ int clew_observer_add(const struct clew_observer_ops *ops, void *self)
         observers[nobservers].self = self;
         nobservers++;
         for (uint32_t i = 0; i < nsites; i++) {
-            match(site_at(i), nobservers - 1);
+            if (site_at(i)->kind != CLEW_SITE_SPAN)
+                match(site_at(i), nobservers - 1);
             set_gate(site_at(i));
         }
     }

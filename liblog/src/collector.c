@@ -343,7 +343,8 @@ void clew__collector_stop(uint64_t deadline_ns)
         return; /* stuck in an output: what is left stays in the ring file */
     pthread_join(thread, NULL);
     clew__sinks_close(deadline_ns);
-    clew__targets_close();
+    if (clew__helpers_stop(deadline_ns))
+        clew__targets_close();
     /* What other threads wrote meanwhile is left for the next start. */
     clew__file_close(nothing_left());
 }

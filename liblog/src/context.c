@@ -14,6 +14,7 @@
  */
 #include "context_priv.h"
 #include "fields_priv.h"
+#include "id_priv.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -27,7 +28,7 @@ static bool have_spares_key;
 
 void clew__misuse(const char *what)
 {
-    CLEW__COUNT_ONE(misuses);
+    CLEW__COUNT_ONE(misused);
     clew_log_limited(CLEW_LEVEL_WARN, CLEW_PER_SECOND(1), "misuse of a context or span",
                      clew_kv("what", what));
 }
@@ -101,6 +102,10 @@ static __attribute__((noinline)) struct clew_context *more(void)
     return context;
 }
 
+#define BEHIND_REFS(context) ((char *)(context) + offsetof(struct clew_context, sampling))
+#define BYTES_UP_TO(member) \
+    (offsetof(struct clew_context, member) - offsetof(struct clew_context, sampling))
+
 struct clew_context *clew_context_new(void)
 {
     struct clew__thread *self = &clew__self;
@@ -113,35 +118,22 @@ struct clew_context *clew_context_new(void)
     } else if (!(context = more())) {
         return NULL;
     }
-    memset(&context->trace_flags, 0,
-           offsetof(struct clew_context, request_id) - offsetof(struct clew_context, trace_flags));
+    memset(BEHIND_REFS(context), 0, BYTES_UP_TO(request_id));
     context->request_id[0] = context->correlation_id[0] = '\0';
-    context->serial = clew_id_span();
+    context->serial = clew__id_span();
     atomic_store_explicit(&context->refs, 1, memory_order_relaxed);
     return context;
 }
 
-static bool is_live(const struct clew_context *context)
-{
-    return atomic_load_explicit(&context->refs, memory_order_relaxed) != 0;
-}
-
 struct clew_context *clew_context_ref(struct clew_context *context)
 {
-    if (!context)
-        return NULL;
-    if (__builtin_expect(!is_live(context), 0)) {
-        clew__misuse("a released context was referenced");
-        return NULL;
-    }
-    atomic_fetch_add_explicit(&context->refs, 1, memory_order_relaxed);
-    return context;
+    return context ? clew__context_ref(context) : NULL;
 }
 
 static void release(struct clew_context *context)
 {
     if (__builtin_expect(context == clew__self.context, 0)) {
-        clew__make_current((struct clew_scope){NULL, 0});
+        clew__scope_set((struct clew_scope){NULL, 0});
         clew__misuse("a context was released while it was current");
     }
     clew__context_baggage_none(context);
@@ -181,8 +173,8 @@ struct clew_context *clew_context_copy(const struct clew_context *from)
     if (!context)
         return NULL;
     serial = context->serial;
-    memcpy(&context->trace_flags, &from->trace_flags,
-           offsetof(struct clew_context, state) - offsetof(struct clew_context, trace_flags));
+    memcpy(BEHIND_REFS(context), (const char *)from + offsetof(struct clew_context, sampling),
+           BYTES_UP_TO(state));
     context->serial = serial;
     context->next = NULL;
     context->trace_state = from->trace_state ? context->state : NULL;
@@ -219,7 +211,7 @@ char *clew__context_baggage_room(struct clew_context *context, size_t len)
 
 void clew__context_changed(struct clew_context *context)
 {
-    context->serial = clew_id_span();
+    context->serial = clew__id_span();
     clew_hot.limit = NULL;
 }
 

@@ -24,6 +24,16 @@ enum clew__decision {
 
 struct clew_context {
     _Atomic unsigned refs; /* 0: released, and among the spare ones */
+    /* Of the spans of its request, see tracing's span.c. */
+    _Atomic enum clew__sampling_state {
+        CLEW__SAMPLING_OPEN, /* not decided */
+        CLEW__SAMPLING_OFF,
+        CLEW__SAMPLING_ON,
+        CLEW__SAMPLING_HELD,     /* until the local root ends */
+        CLEW__SAMPLING_KEPT,     /* it ended: what was held goes out */
+        CLEW__SAMPLING_FORGOTTEN /* it ended: what was held does not */
+    } sampling;
+    _Atomic bool has_error;
     uint8_t trace_flags;
     uint8_t decision; /* enum clew__decision */
     bool b3_debug;
@@ -33,7 +43,8 @@ struct clew_context {
     uint16_t bound_len;
     uint16_t state_len;
     uint16_t baggage_len;
-    uint64_t serial; /* changes with every change: a ring has this version or not */
+    uint64_t serial;     /* changes with every change: a ring has this version or not */
+    uint64_t local_root; /* while sampling is HELD: its span id */
     uint64_t deadline_ns;
     char *trace_state; /* state, or NULL when there is none; NUL-terminated; tracing's */
     char *baggage;     /* baggage_room, heap, or NULL */
@@ -45,6 +56,37 @@ struct clew_context {
     char baggage_room[CLEW__BAGGAGE_INLINE + CLEW__TEXT_SLACK];
     char bound[CLEW_BOUND_MAX_BYTES]; /* see fields_priv.h */
 };
+
+/* Inlined where spans start and end. */
+static inline bool clew__context_is_live(const struct clew_context *context)
+{
+    return atomic_load_explicit(&context->refs, memory_order_relaxed) != 0;
+}
+
+/* Not NULL. */
+static inline struct clew_context *clew__context_ref(struct clew_context *context)
+{
+    if (__builtin_expect(!clew__context_is_live(context), 0)) {
+        clew__misuse("a released context was referenced");
+        return NULL;
+    }
+    atomic_fetch_add_explicit(&context->refs, 1, memory_order_relaxed);
+    return context;
+}
+
+static inline struct clew_scope clew__scope_current(void)
+{
+    return (struct clew_scope){clew__self.context, clew_hot.span_id};
+}
+
+static inline void clew__scope_set(struct clew_scope scope)
+{
+    if (scope.context != clew__self.context) {
+        clew_hot.limit = NULL; /* the next line begins with the context */
+        clew__self.context = scope.context;
+    }
+    clew_hot.span_id = scope.span_id;
+}
 
 /* Bytes a CONTEXT payload takes; context NULL: the empty context. */
 size_t clew__context_payload_len(const struct clew_context *context);
@@ -63,14 +105,5 @@ void clew__context_set_ids(struct clew_context *context, const char *request_id,
  * NULL when there is no memory: there is no baggage then. */
 char *clew__context_baggage_room(struct clew_context *context, size_t len);
 void clew__context_baggage_none(struct clew_context *context);
-
-/* Current without being entered: for those who keep the order themselves. */
-static inline void clew__make_current(struct clew_scope scope)
-{
-    if (scope.context != clew__self.context)
-        clew_hot.limit = NULL; /* the next line begins with the context */
-    clew__self.context = scope.context;
-    clew_hot.span_id = scope.span_id;
-}
 
 #endif

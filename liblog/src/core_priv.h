@@ -29,8 +29,10 @@ struct clew__ring {
     uint64_t size;
     uint64_t record_max;
     uint64_t tail_seen;
-    uint64_t context_serial;   /* of the context written last; 0: none */
-    uint64_t stalled_at;       /* the tail for which a wait was in vain, plus 1 */
+    uint64_t context_serial; /* of the context written last; 0: none */
+    uint64_t stalled_at;     /* the tail for which a wait was in vain, plus 1 */
+    /* Of all threads that ever had it: spans begun, sampled and not, and ended. */
+    uint64_t spans_sampled, spans_dropped, spans_ended;
     struct clew__ring *nested; /* of the same thread, for signal handlers */
     /* shared */
     _Alignas(64) _Atomic int state;
@@ -58,8 +60,14 @@ struct clew__thread {
     volatile int locks;           /* of the library, held: a signal handler must not take more */
     unsigned epoch;               /* of the generator's seed; see clew__epoch */
     uint64_t random[4];
-    void *exchange;              /* tracing: the HTTP exchange entered */
-    struct clew_context *spares; /* contexts for the next requests */
+    void *exchange; /* tracing: the HTTP exchange entered */
+    /* tracing: */
+    struct clew_span *span; /* begun last in this thread and not ended */
+    void *slots;            /* free ones, and how many */
+    unsigned nslots;
+    unsigned slots_epoch;
+    /* contexts and scopes: */
+    struct clew_context *spares; /* for the next requests */
     int nspares;
     bool spares_kept; /* they are handed on when the thread ends */
     unsigned nentered;
@@ -83,7 +91,7 @@ void *clew__map_memory(size_t bytes);
 
 struct clew__counters {
     _Atomic uint64_t lines, spans, ring_full, no_ring, nested, space, closed, output, held_back,
-        truncated, replaced_ids, recovered, rings, misuses;
+        truncated, replaced_ids, recovered, rings, misused;
 };
 extern struct clew__counters clew__counters;
 #define CLEW__COUNT_MANY(name, n) \
@@ -96,10 +104,11 @@ void clew__misuse(const char *what);
 
 /* ---- records (record.c) ------------------------------------------------ */
 
-/* Puts one record of raw payload into this thread's ring; 0, or positive when
+/* Puts one record, its payload given in pieces, into this thread's ring; 0, or positive when
  * it was dropped (and counted). reserve: may use the part kept for warnings. */
-int clew__record_put(uint32_t what, uint64_t span_id, const void *payload, size_t len,
-                     bool reserve);
+struct iovec;
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
+                     size_t n, bool reserve);
 
 /* A context as the collector knows it: text made once, used for every line. */
 struct clew__line_context {
@@ -134,11 +143,29 @@ struct clew__line {
     const char *payload;
     size_t payload_len;
 };
-/* Set by tracing: turns a SPAN payload into a record and calls deliver. */
-typedef bool clew__span_decode_fn(const char *payload, size_t len, const struct clew__clock *clock,
-                                  void (*deliver)(void *arg, const struct clew_span_record *span),
-                                  void *arg);
-extern clew__span_decode_fn *clew__span_decode;
+/* Where spans that were read go, and what they were read with. */
+struct clew__span_reader {
+    const struct clew__clock *clock;
+    /* Call sites by number; NULL when there is none. */
+    const struct clew_site *(*site)(const void *sites, uint32_t id);
+    const void *sites;
+    bool recovers; /* a dead process's: nothing more will come */
+    void (*deliver)(void *arg, const struct clew_span_record *span);
+    void *arg;
+};
+/* What tracing has that liblog calls; set when it is linked. */
+struct clew__span_hooks {
+    /* A SPAN payload. */
+    void (*read)(const struct clew__span_reader *reader, const char *payload, size_t len);
+    /* A chunk of open spans that a dead process left: those that no record
+     * ended. end_ticks: when it was alive last, about. */
+    void (*read_open)(const struct clew__span_reader *reader, const char *chunk, size_t len,
+                      uint64_t end_ticks, bool (*ended)(const void *arg, uint64_t span_id),
+                      const void *arg);
+    void (*thread_ends)(void);
+    void (*after_fork)(void);
+};
+extern const struct clew__span_hooks *clew__span_hooks;
 
 /* ---- call sites (callsite.c) -------------------------------------------- */
 

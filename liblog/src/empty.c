@@ -16,6 +16,7 @@
 #include "target_priv.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #define OUT_BYTES (2u << 20)
@@ -39,7 +40,7 @@ struct clew__batch {
     struct clew__buf text;
 };
 
-clew__span_decode_fn *clew__span_decode;
+const struct clew__span_hooks *clew__span_hooks;
 
 static pthread_mutex_t clock_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew__clock clock_now;
@@ -48,6 +49,7 @@ static struct clew__batch *collectors;
 /* Batches for threads that help themselves. Made when first needed. */
 static struct clew__batch *_Atomic helpers[HELPERS];
 static _Atomic bool helper_is_busy[HELPERS];
+static _Atomic bool helpers_stopped;
 
 /* ---- clock --------------------------------------------------------------------------- */
 
@@ -216,6 +218,7 @@ void clew__batches_after_fork(void)
         forget(atomic_load(&helpers[i]));
         atomic_store(&helper_is_busy[i], false);
     }
+    atomic_store(&helpers_stopped, false);
 }
 
 /* ---- lines ------------------------------------------------------------------------------ */
@@ -353,6 +356,21 @@ static bool take_line(struct clew__batch *batch, struct clew__ring *ring,
     return true;
 }
 
+static const struct clew_site *known_site(const void *sites, uint32_t id)
+{
+    (void)sites;
+    return clew__site_by_id(id);
+}
+
+static void take_span(const struct clew__ring *ring, const char *payload, size_t len)
+{
+    struct clew__span_reader reader = {
+        .clock = &ring->clock, .site = known_site, .deliver = clew__deliver_span};
+
+    if (clew__span_hooks)
+        clew__span_hooks->read(&reader, payload, len);
+}
+
 bool clew__batch_take(struct clew__batch *batch, struct clew__ring *ring)
 {
     const struct clew__record *record;
@@ -369,9 +387,8 @@ bool clew__batch_take(struct clew__batch *batch, struct clew__ring *ring)
     } else if (record->what == CLEW__WHAT_SPAN) {
         if (!batch->is_collectors && clew__sinks_want_spans())
             return false;
-        if (clew__span_decode && clew__sinks_want_spans())
-            (void)clew__span_decode(payload, clew__record_size(record) - sizeof(*record),
-                                    &ring->clock, clew__deliver_span, NULL);
+        if (clew__sinks_want_spans())
+            take_span(ring, payload, clew__record_size(record) - sizeof(*record));
     } else if (!take_line(batch, ring, record)) {
         return false;
     }
@@ -383,7 +400,8 @@ bool clew__batch_take(struct clew__batch *batch, struct clew__ring *ring)
 
 bool clew__may_help(void)
 {
-    return !clew__recovering() && !clew__sinks_want_lines() && clew__targets_never_block();
+    return !clew__recovering() && !atomic_load(&helpers_stopped) && !clew__sinks_want_lines() &&
+           clew__targets_never_block();
 }
 
 static struct clew__batch *borrow_batch(unsigned *ret_slot)
@@ -395,13 +413,27 @@ static struct clew__batch *borrow_batch(unsigned *ret_slot)
             continue;
         if (!atomic_load(&helpers[i]))
             atomic_store(&helpers[i], batch_new(false));
-        if (atomic_load(&helpers[i])) {
+        /* Busy first, then the look: clew__helpers_stop() does both the other
+         * way round, so one of the two sees the other. */
+        if (atomic_load(&helpers[i]) && !atomic_load(&helpers_stopped)) {
             *ret_slot = i;
             return atomic_load(&helpers[i]);
         }
         atomic_store(&helper_is_busy[i], false);
     }
     return NULL;
+}
+
+bool clew__helpers_stop(uint64_t deadline_ns)
+{
+    atomic_store(&helpers_stopped, true);
+    for (unsigned i = 0; i < HELPERS; i++)
+        while (atomic_load(&helper_is_busy[i])) {
+            if (clew__monotonic_ns() >= deadline_ns)
+                return false;
+            sched_yield();
+        }
+    return true;
 }
 
 bool clew__help(struct clew__ring *ring)

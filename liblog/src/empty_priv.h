@@ -55,6 +55,8 @@ void clew__ring_unlock(struct clew__ring *ring);
 bool clew__may_help(void);
 /* Empties a part of this thread's own ring; false when nothing could be done. */
 bool clew__help(struct clew__ring *ring);
+/* From now on none does; false when one was still at it at the deadline. */
+bool clew__helpers_stop(uint64_t deadline_ns);
 
 /* Sinks (sinks.c). */
 bool clew__sinks_want_lines(void);

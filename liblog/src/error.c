@@ -57,6 +57,21 @@ int clew_level_parse(const char *text, enum clew_level *ret_level)
     return -EINVAL;
 }
 
+static void count_spans(struct clew_stats *ret)
+{
+    const struct clew__ring *ring = atomic_load_explicit(&clew__rings, memory_order_acquire);
+    uint64_t ended = 0;
+
+    for (; ring; ring = ring->next) {
+        ret->spans_started_sampled += __atomic_load_n(&ring->spans_sampled, __ATOMIC_RELAXED);
+        ret->spans_started_dropped += __atomic_load_n(&ring->spans_dropped, __ATOMIC_RELAXED);
+        ended += __atomic_load_n(&ring->spans_ended, __ATOMIC_RELAXED);
+    }
+    ret->spans_live = ret->spans_started_sampled + ret->spans_started_dropped - ended;
+    if (ret->spans_live > UINT64_MAX / 2) /* another thread began or ended one meanwhile */
+        ret->spans_live = 0;
+}
+
 void clew_stats_read(struct clew_stats *ret)
 {
 #define READ(name) atomic_load_explicit(&clew__counters.name, memory_order_relaxed)
@@ -75,7 +90,8 @@ void clew_stats_read(struct clew_stats *ret)
         .replaced_ids = READ(replaced_ids),
         .recovered = READ(recovered),
         .rings = READ(rings),
-        .misuses = READ(misuses),
+        .misused = READ(misused),
     };
+    count_spans(ret);
 #undef READ
 }

@@ -3,7 +3,7 @@
  * Ids from xoshiro256++ (Blackman and Vigna, 2019), one generator per thread,
  * seeded by the kernel and seeded again in the child of a fork.
  */
-#include "core_priv.h"
+#include "id_priv.h"
 
 #include <json.h>
 
@@ -11,12 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static uint64_t rotate(uint64_t x, int k)
-{
-    return (x << k) | (x >> (64 - k));
-}
-
-static void seed(struct clew__thread *self, unsigned epoch)
+void clew__random_seed(struct clew__thread *self, unsigned epoch)
 {
     if (getrandom(self->random, sizeof(self->random), 0) != (ssize_t)sizeof(self->random)) {
         /* No entropy to be had: distinct is what is left to aim for. */
@@ -29,38 +24,14 @@ static void seed(struct clew__thread *self, unsigned epoch)
     self->epoch = epoch;
 }
 
-static uint64_t next_random(void)
-{
-    struct clew__thread *self = &clew__self;
-    unsigned epoch = atomic_load_explicit(&clew__epoch, memory_order_relaxed);
-    uint64_t *s = self->random, result, t;
-
-    if (__builtin_expect(self->epoch != epoch, 0))
-        seed(self, epoch);
-    result = rotate(s[0] + s[3], 23) + s[0];
-    t = s[1] << 17;
-    s[2] ^= s[0];
-    s[3] ^= s[1];
-    s[1] ^= s[2];
-    s[0] ^= s[3];
-    s[2] ^= t;
-    s[3] = rotate(s[3], 45);
-    return result;
-}
-
 uint64_t clew_id_span(void)
 {
-    uint64_t id;
-
-    do
-        id = next_random();
-    while (id == 0);
-    return id;
+    return clew__id_span();
 }
 
 void clew_id_trace(uint8_t ret_id[16])
 {
-    uint64_t high = clew_id_span(), low = next_random();
+    uint64_t high = clew_id_span(), low = clew__random();
 
     memcpy(ret_id, &high, 8);
     memcpy(ret_id + 8, &low, 8);
@@ -68,7 +39,7 @@ void clew_id_trace(uint8_t ret_id[16])
 
 void clew_id_uuid7(char ret_text[37])
 {
-    uint64_t ms, a = next_random(), b = next_random();
+    uint64_t ms, a = clew__random(), b = clew__random();
     struct timespec t;
     uint8_t bytes[16];
     char hex[32];

@@ -97,7 +97,8 @@ int clew__site_threshold(const struct clew_site *site, bool *ret_forced)
             return rules.at[i].level;
         }
     }
-    return site->by_logger ? lowest_threshold() : clew__logger_threshold(site->logger);
+    return site->kind == CLEW_SITE_TO_LOGGER ? lowest_threshold()
+                                             : clew__logger_threshold(site->logger);
 }
 
 /* ---- parsing -------------------------------------------------------------------- */

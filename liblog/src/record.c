@@ -23,8 +23,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 
-#define LAZY_BYTES 4096u
 #define PRINTF_BYTES 8192u
 
 struct lane {
@@ -199,16 +199,16 @@ static void write_line(const struct lane *lane, struct event *event)
         clew__collector_wake();
 }
 
-/* Secrets become tokens, lazy values text: as clew__stored_type() says. */
-static void resolve(struct event *event, char tokens[24][CLEW__TOKEN_BYTES], char *text,
-                    size_t room)
+/* As clew__stored_type() says. */
+void clew__values_resolve(const struct clew_site *site, struct clew_value *values, uint8_t *types,
+                          struct clew__resolved *room_for)
 {
-    const struct clew_site *site = event->site;
+    char *text = room_for->text;
+    size_t room = sizeof(room_for->text);
 
-    memcpy(event->resolved, site->types, site->nfields);
-    event->types = event->resolved;
+    memcpy(types, site->types, site->nfields);
     for (unsigned i = 0; i < site->nfields; i++) {
-        struct clew_value *value = &event->values[i];
+        struct clew_value *value = &values[i];
 
         if (!(site->secrets & (1u << i)))
             continue;
@@ -220,13 +220,13 @@ static void resolve(struct event *event, char tokens[24][CLEW__TOKEN_BYTES], cha
                 CLEW__COUNT_ONE(truncated);
             }
             *value = clew_value_stringn(text, len);
-            event->resolved[i] = CLEW_TYPE_STRING;
+            types[i] = CLEW_TYPE_STRING;
             text += len;
             room -= len;
         }
         if (site->types[i] == CLEW_TYPE_SECRET || clew__key_is_secret(site->keys[i]))
-            (void)clew__tokenise(event->resolved[i], value, tokens[i]);
-        event->resolved[i] = clew__stored_type(site, i);
+            (void)clew__tokenise(types[i], value, room_for->tokens[i]);
+        types[i] = clew__stored_type(site, i);
     }
 }
 
@@ -243,17 +243,21 @@ static void write_event(struct event *event)
 /* Apart, for the stack it needs. */
 static __attribute__((noinline)) void write_resolved(struct event *event)
 {
-    char tokens[24][CLEW__TOKEN_BYTES], text[LAZY_BYTES];
+    struct clew__resolved resolved;
 
-    resolve(event, tokens, text, sizeof(text));
+    clew__values_resolve(event->site, event->values, event->resolved, &resolved);
+    event->types = event->resolved;
     write_event(event);
 }
 
 static void emit(const struct clew_site *site, const struct clew_logger *logger, uint32_t gate,
                  const struct clew_value *values)
 {
-    struct event event = {.site = site, .logger = logger, .types = site->types};
+    struct event event; /* not cleared: it is large, and little of it is used */
 
+    event.site = site;
+    event.logger = logger;
+    event.types = site->types;
     memcpy(event.values, values, site->nfields * sizeof(*values));
     if (gate & CLEW_GATE_SECRET)
         write_resolved(&event);
@@ -325,22 +329,27 @@ void clew_log_printf(struct clew_site *site, const char *format, ...)
 
 /* ---- other records ------------------------------------------------------------------- */
 
-int clew__record_put(uint32_t what, uint64_t span_id, const void *payload, size_t len,
-                     bool important)
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
+                     size_t n, bool important)
 {
-    size_t size = clew__align8(sizeof(struct clew__record) + len);
     struct clew__record *record;
     struct lane lane;
+    size_t size = sizeof(*record);
     char *at;
 
+    for (size_t i = 0; i < n; i++)
+        size += pieces[i].iov_len;
+    size = clew__align8(size);
     if (size > CLEW__RECORD_MAX || !enter(&lane))
         return 1;
     at = size <= lane.ring->record_max ? reserve(&lane, size, important) : NULL;
     if (at) {
-        put_header(at, size, 0, what, clew__ticks());
+        put_header(at, size, 0, what, ticks);
         record = (struct clew__record *)(void *)at;
         record->span_id = span_id;
-        memcpy(at + sizeof(*record), payload, len);
+        at += sizeof(*record);
+        for (size_t i = 0; i < n; i++)
+            at = mempcpy(at, pieces[i].iov_base, pieces[i].iov_len);
         publish(&lane, size);
     }
     leave();

@@ -39,22 +39,56 @@ static void emit(const struct clew__dead *dead, const struct clew__walk *walk, u
                  const struct clew__recovery *to)
 {
     const struct clew__record *record = walk->record;
+    struct clew__span_reader reader = {&walk->clock, clew__dead_site_by_id, dead, true, to->span,
+                                       to->arg};
     struct clew__line line;
 
     if (record->what == CLEW__WHAT_SPAN) {
-        if (clew__span_decode)
-            (void)clew__span_decode((const char *)(record + 1),
-                                    clew__record_size(record) - sizeof(*record), &walk->clock,
-                                    to->span, to->arg);
+        if (clew__span_hooks)
+            clew__span_hooks->read(&reader, (const char *)(record + 1),
+                                   clew__record_size(record) - sizeof(*record));
     } else if (clew__walk_line(walk, &line)) {
         to->line(to->arg, dead, &line, found);
     }
+}
+
+/* Whether a ring has the record of that span's end: the process died in between
+ * that and giving the span's memory back. */
+static bool has_ended(const void *arg, uint64_t span_id)
+{
+    const struct clew__dead *dead = arg;
+    bool found = false;
+
+    for (size_t i = 0; i < dead->nrings && !found; i++) {
+        struct clew__walk walk;
+
+        for (bool more = clew__walk_begin(&walk, dead, i); more && walk.record && !found;
+             clew__walk_next(&walk))
+            found = walk.record->what == CLEW__WHAT_SPAN && walk.record->span_id == span_id;
+        clew__walk_end(&walk);
+    }
+    return found;
+}
+
+static void emit_open_spans(const struct clew__dead *dead, uint64_t last_ticks,
+                            const struct clew__recovery *to)
+{
+    struct clew__span_reader reader = {&dead->clock, clew__dead_site_by_id, dead, true, to->span,
+                                       to->arg};
+
+    if (last_ticks < dead->clock.ticks0)
+        last_ticks = dead->clock.ticks0;
+    for (uint32_t i = 0; i < dead->header->nchunks && clew__span_hooks && dead->clock.mult; i++)
+        if (dead->header->chunk[i].kind == CLEW__CHUNK_SPANS && clew__dead_chunk_fits(dead, i, 1))
+            clew__span_hooks->read_open(&reader, dead->bytes + dead->header->chunk[i].offset,
+                                        dead->header->chunk[i].size, last_ticks, has_ended, dead);
 }
 
 /* All rings merged by time. */
 static int emit_all(const struct clew__dead *dead, const struct clew__recovery *to)
 {
     struct clew__walk *walks = calloc(dead->nrings + 1, sizeof(*walks));
+    uint64_t last_ticks = 0;
 
     if (!walks)
         return -ENOMEM;
@@ -69,12 +103,14 @@ static int emit_all(const struct clew__dead *dead, const struct clew__recovery *
                 best = i;
         if (best == dead->nrings)
             break;
+        last_ticks = walks[best].record->ticks;
         emit(dead, &walks[best], dead->rings[best].found[walks[best].number], to);
         clew__walk_next(&walks[best]);
     }
     for (size_t i = 0; i < dead->nrings; i++)
         clew__walk_end(&walks[i]);
     free(walks);
+    emit_open_spans(dead, last_ticks, to);
     return 0;
 }
 

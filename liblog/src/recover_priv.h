@@ -42,6 +42,7 @@ struct clew__dead {
     struct clew__logger_text *loggers[65536];
     struct clew__dead_ring *rings;
     size_t nrings;
+    struct clew__clock clock; /* the newest; mult 0: there is none */
 };
 
 /* bytes: the whole file, mapped or in memory, until clew__dead_free(). NULL when
@@ -55,6 +56,11 @@ void clew__walk_end(struct clew__walk *walk);
 void clew__walk_next(struct clew__walk *walk);
 /* The record as a line; false when it is none. */
 bool clew__walk_line(const struct clew__walk *walk, struct clew__line *ret);
+
+/* Whether chunk i lies within the file and has that many bytes at least. */
+bool clew__dead_chunk_fits(const struct clew__dead *dead, uint32_t i, uint64_t least);
+/* For a span reader: sites is the struct clew__dead. */
+const struct clew_site *clew__dead_site_by_id(const void *sites, uint32_t id);
 
 /* Looks which lines the files have already, and notes it in found. A last line
  * that was cut is completed. */

@@ -113,6 +113,8 @@ static bool read_ring(struct clew__dead *dead, uint64_t offset, uint64_t size)
                                      .read = tail & ~UINT64_C(7),
                                      .head = control->head,
                                      .point = &control->checkpoint[tail & 1]};
+    if (ring->point->clock.mult && ring->point->clock.ticks0 >= dead->clock.ticks0)
+        dead->clock = ring->point->clock;
     if (ring->size < 4096 || ring->size > RING_BYTES_MAX || ring->size % 4096 || ring->head % 8 ||
         ring->head - ring->read > ring->size || ring->head == ring->read)
         return false;
@@ -130,7 +132,7 @@ static bool read_ring(struct clew__dead *dead, uint64_t offset, uint64_t size)
     return true;
 }
 
-static bool chunk_fits(const struct clew__dead *dead, uint32_t i, uint64_t least)
+bool clew__dead_chunk_fits(const struct clew__dead *dead, uint32_t i, uint64_t least)
 {
     uint64_t offset = dead->header->chunk[i].offset, size = dead->header->chunk[i].size;
 
@@ -159,11 +161,11 @@ struct clew__dead *clew__dead_read(const char *bytes, uint64_t size)
         return NULL;
     }
     for (uint32_t i = 0; i < n; i++)
-        if (header->chunk[i].kind == CLEW__CHUNK_DICTIONARY && chunk_fits(dead, i, 8))
+        if (header->chunk[i].kind == CLEW__CHUNK_DICTIONARY && clew__dead_chunk_fits(dead, i, 8))
             read_dictionary(dead, header->chunk[i].offset, header->chunk[i].size);
     for (uint32_t i = 0; i < n; i++)
         if (header->chunk[i].kind == CLEW__CHUNK_RING &&
-            chunk_fits(dead, i, CLEW__RING_CONTROL_BYTES))
+            clew__dead_chunk_fits(dead, i, CLEW__RING_CONTROL_BYTES))
             (void)read_ring(dead, header->chunk[i].offset, header->chunk[i].size);
     return dead;
 }
@@ -237,12 +239,22 @@ void clew__walk_next(struct clew__walk *walk)
     look(walk);
 }
 
+static const struct clew__dead_site *dead_site(const struct clew__dead *dead, uint32_t id)
+{
+    return id >= 1 && id <= CLEW__SITES_MAX ? dead->sites[id] : NULL;
+}
+
+const struct clew_site *clew__dead_site_by_id(const void *sites, uint32_t id)
+{
+    const struct clew__dead_site *site = dead_site(sites, id);
+
+    return site ? &site->site : NULL;
+}
+
 bool clew__walk_line(const struct clew__walk *walk, struct clew__line *ret)
 {
     const struct clew__record *record = walk->record;
-    const struct clew__dead_site *site = record->what >= 1 && record->what <= CLEW__SITES_MAX
-                                             ? walk->dead->sites[record->what]
-                                             : NULL;
+    const struct clew__dead_site *site = dead_site(walk->dead, record->what);
     struct clew_value value;
     size_t at = 0;
 

@@ -323,6 +323,21 @@ out:
     return err;
 }
 
+void *clew__file_add_spans(size_t bytes)
+{
+    void *chunk = NULL;
+    uint64_t offset;
+
+    lock();
+    if (header && allocate(bytes, &offset) == 0 && (chunk = map(offset, bytes)) &&
+        publish_chunk(CLEW__CHUNK_SPANS, offset, bytes) < 0) {
+        munmap(chunk, bytes);
+        chunk = NULL;
+    }
+    unlock();
+    return chunk;
+}
+
 static size_t entry_strings(char *at, const struct clew_site *site)
 {
     const char *fixed[] = {site->message, site->file, site->function, site->logger};

@@ -36,7 +36,11 @@ struct clew__clock {
     uint64_t mult;
 };
 
-enum clew__chunk_kind { CLEW__CHUNK_DICTIONARY = 1, CLEW__CHUNK_RING = 2 };
+enum clew__chunk_kind {
+    CLEW__CHUNK_DICTIONARY = 1,
+    CLEW__CHUNK_RING = 2,
+    CLEW__CHUNK_SPANS = 3 /* open spans: tracing's span_slots.c */
+};
 
 struct clew__file_header {
     char magic[8];
@@ -159,6 +163,8 @@ void clew__file_safe_name(char *ret, size_t size, const char *service);
  * returns 0, -ENOSPC, -ENOMEM, … */
 int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_control,
                         char **ret_data);
+/* Adds a chunk of open spans; pages of zeros, NULL when there is no room. */
+void *clew__file_add_spans(size_t bytes);
 /* Write into the dictionary. The registry's lock is held. */
 int clew__file_add_site(const struct clew_site *site);
 int clew__file_add_logger(uint32_t id, const char *name, const char *fields, size_t len);

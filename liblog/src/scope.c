@@ -20,25 +20,23 @@ static bool same(struct clew_scope a, struct clew_scope b)
 /* Current, unless the program released it already. */
 static void set(struct clew_scope scope)
 {
-    if (__builtin_expect(scope.context &&
-                             atomic_load_explicit(&scope.context->refs, memory_order_relaxed) == 0,
-                         0)) {
-        clew__make_current(nothing);
+    if (__builtin_expect(scope.context && !clew__context_is_live(scope.context), 0)) {
+        clew__scope_set(nothing);
         clew__misuse("a scope with a released context was entered");
         return;
     }
-    clew__make_current(scope);
+    clew__scope_set(scope);
 }
 
 struct clew_scope clew_scope_current(void)
 {
-    return (struct clew_scope){clew__self.context, clew_hot.span_id};
+    return clew__scope_current();
 }
 
 struct clew_scope clew_scope_enter(struct clew_scope scope)
 {
     struct clew__thread *self = &clew__self;
-    struct clew_scope previous = clew_scope_current();
+    struct clew_scope previous = clew__scope_current();
 
     if (__builtin_expect(self->nentered < CLEW_SCOPES_MAX, 1))
         self->entered[self->nentered] = previous;
@@ -118,6 +116,7 @@ void clew_strand_init(struct clew_strand *strand)
     strand->base = clew_scope_capture();
     strand->current = strand->base;
     strand->exchange = clew__self.exchange;
+    strand->span = clew__self.span;
 }
 
 void clew_strand_done(struct clew_strand *strand)
@@ -144,10 +143,12 @@ void clew_strand_resume(struct clew_strand *strand)
     strand->running = true;
     strand->outer = self->nentered;
     strand->outer_exchange = self->exchange;
+    strand->outer_span = self->span;
     self->entered[self->nentered] = clew_scope_current();
     memcpy(self->entered + self->nentered + 1, strand->entered, n * sizeof(struct clew_scope));
     self->nentered += 1 + n;
     self->exchange = strand->exchange;
+    self->span = strand->span;
     set(strand->current);
 }
 
@@ -166,8 +167,10 @@ void clew_strand_suspend(struct clew_strand *strand)
     strand->nentered = n;
     strand->current = clew_scope_current();
     strand->exchange = self->exchange;
+    strand->span = self->span;
     memcpy(strand->entered, self->entered + strand->outer + 1, n * sizeof(struct clew_scope));
     self->nentered = strand->outer;
     self->exchange = strand->outer_exchange;
+    self->span = strand->outer_span;
     set(self->entered[strand->outer]);
 }

@@ -21,6 +21,15 @@ bool clew__key_is_secret(const char *key);
 /* Replaces the value by its token (which ret points to then) and returns its
  * type; null and bool stay what they are. */
 unsigned clew__tokenise(unsigned type, struct clew_value *value, char token[CLEW__TOKEN_BYTES]);
+/* Where resolved values of one call lie. */
+struct clew__resolved {
+    char tokens[24][CLEW__TOKEN_BYTES];
+    char text[4096]; /* of lazy values */
+};
+/* Secrets become tokens, lazy values text; types gets the types as stored, one
+ * for each field of the site. */
+void clew__values_resolve(const struct clew_site *site, struct clew_value *values, uint8_t *types,
+                          struct clew__resolved *room);
 /* SipHash-2-4 with 128 bits of output. */
 void clew__siphash(const uint8_t key[16], const void *data, size_t len, uint8_t ret[16]);
 

@@ -55,6 +55,8 @@ static void in_child(void)
         clew__collector_after_fork();
     }
     atomic_fetch_add(&clew__epoch, 1);
+    if (clew__span_hooks)
+        clew__span_hooks->after_fork();
     clew__registry_unlock();
     unlock();
 }

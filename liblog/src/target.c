@@ -50,7 +50,7 @@ struct target {
 };
 
 static struct target targets[CLEW__TARGETS_MAX];
-static unsigned ntargets;
+static _Atomic unsigned ntargets; /* a full ring asks while a stop sets it to 0 */
 static _Atomic bool reopen_wanted;
 static _Atomic bool rotation_is_due;
 
@@ -207,12 +207,12 @@ void clew__targets_describe(void)
 
 unsigned clew__targets_count(void)
 {
-    return ntargets;
+    return atomic_load_explicit(&ntargets, memory_order_relaxed);
 }
 
 bool clew__targets_never_block(void)
 {
-    for (unsigned i = 0; i < ntargets; i++)
+    for (unsigned i = 0, n = clew__targets_count(); i < n; i++)
         if (!targets[i].never_blocks && !targets[i].closed)
             return false;
     return true;

@@ -40,6 +40,8 @@ static void thread_ends(void *arg)
 {
     struct clew__ring *ring = arg;
 
+    if (clew__span_hooks)
+        clew__span_hooks->thread_ends();
     if (clew__self.ring == ring)
         detach();
     atomic_store_explicit(&ring->state, CLEW__RING_ORPHAN, memory_order_release);

@@ -58,8 +58,10 @@ struct clew_http_exchange *clew_http_exchange_begin(const char *method, const ch
     copy(exchange->route, sizeof(exchange->route), UNMATCHED);
     copy(exchange->path, sizeof(exchange->path), path);
     exchange->path[strcspn(exchange->path, "?#")] = '\0';
-    exchange->span =
-        clew_span_start_in(exchange->scope, remote, exchange->method, CLEW_SPAN_SERVER);
+    exchange->span = clew_span_start_with(exchange->method,
+                                          &(struct clew_span_options){.parent = exchange->scope,
+                                                                      .remote = remote,
+                                                                      .kind = CLEW_SPAN_SERVER});
     if (exchange->span)
         exchange->scope.span_id = clew_span_scope(exchange->span).span_id;
     clew_span_set(exchange->span, clew_kv("http.request.method", exchange->method),

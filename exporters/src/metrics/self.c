@@ -34,7 +34,7 @@ STAT(truncated)
 STAT(replaced_ids)
 STAT(recovered)
 STAT(rings)
-STAT(misuses)
+STAT(misused)
 #undef STAT
 
 static double cpu_seconds(void *arg)
@@ -138,10 +138,10 @@ int clew__self_metrics_start(void)
                 read_recovered);
     good &=
         add(clew_gauge("clew_rings", "Rings, one for each thread that logs.", NULL), read_rings);
-    good &= add(clew_counter("clew_misuses_total",
+    good &= add(clew_counter("clew_misused_total",
                              "Mistakes of the program with contexts, scopes and spans, survived.",
                              NULL),
-                read_misuses);
+                read_misused);
     return good && add_drops() ? 0 : -ENOMEM;
 }
 

@@ -22,7 +22,7 @@
  * clew_strand each. Work that outlives its request takes clew_scope_detach().
  *
  * Mistakes (leaving in the wrong order, using what was released) are survived:
- * they are counted in clew_stats.misuses and told in at most one line a second.
+ * they are counted in clew_stats.misused and told in at most one line a second.
  */
 #ifndef CLEW_CONTEXT_H
 #define CLEW_CONTEXT_H
@@ -45,6 +45,7 @@ extern "C" {
  * binding is MT-Unsafe per object: do it before other threads have it. Memory of
  * released contexts is kept for the next: as many as there ever were at once. */
 struct clew_context;
+struct clew_span; /* <clew/trace.h> */
 
 /* A value, not a resource: copying it takes no reference. */
 struct clew_scope {
@@ -146,8 +147,8 @@ CLEW_PUBLIC void clew_scope_call(struct clew_scope scope, void (*call)(void *arg
 struct clew_strand {
     struct clew_scope base;
     struct clew_scope current;
-    void *exchange;
-    void *outer_exchange;
+    void *exchange, *outer_exchange;
+    struct clew_span *span, *outer_span;
     unsigned outer;
     unsigned nentered;
     bool running;

@@ -133,7 +133,10 @@ struct clew_stats {
     uint64_t replaced_ids;      /* header ids that were bad and replaced */
     uint64_t recovered;         /* lines and spans found in files of dead processes */
     uint64_t rings;             /* rings in use */
-    uint64_t misuses;           /* of contexts, scopes and spans by the program, survived */
+    uint64_t misused;           /* calls in the wrong order or with what had ended already */
+    uint64_t spans_started_sampled; /* spans begun that are recorded */
+    uint64_t spans_started_dropped; /* and those that the sampler did not want */
+    uint64_t spans_live;            /* begun and not ended */
 };
 CLEW_PUBLIC void clew_stats_read(struct clew_stats *ret_stats);
 

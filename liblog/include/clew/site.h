@@ -32,7 +32,7 @@ struct clew_site {
     uint32_t id;   /* number in the dictionary, from registration on */
     uint8_t level;
     uint8_t nfields;
-    uint8_t by_logger; /* the call names its logger: that one's level counts */
+    uint8_t kind; /* CLEW_SITE_ */
     int line;
     const char *message;
     const char *file;
@@ -43,6 +43,10 @@ struct clew_site {
     void *observers;
     uint32_t secrets; /* bit i: the key of field i is on the deny-list */
 };
+
+#define CLEW_SITE_LINE 0      /* a log call */
+#define CLEW_SITE_TO_LOGGER 1 /* one that names its logger: that one's level counts */
+#define CLEW_SITE_SPAN 2      /* attributes or an event of a span: levels do not count */
 
 #define CLEW_GATE_NEW 1u      /* not registered yet; then the only bit */
 #define CLEW_GATE_LINE 2u     /* its level is enabled */
@@ -154,14 +158,17 @@ CLEW__INLINE void clew__end(struct clew_hot *hot, size_t size)
 
 /* ---- the call -------------------------------------------------------- */
 
-#define CLEW__SITE(lvl, by_logger, ...)                                        \
+#define CLEW__SITE(lvl, kind, ...)                                             \
+    CLEW__SITE_NAMED(lvl, kind, "" CLEW__FIRST(__VA_ARGS__) "", __VA_ARGS__)
+/* The first of the rest does not count. */
+#define CLEW__SITE_NAMED(lvl, kind, name, ...)                                 \
     static const char *const clew__keys[] = {                                  \
         CLEW__EACH(CLEW__KEY, __VA_ARGS__) NULL};                              \
     static const uint8_t clew__types[] = {                                     \
         CLEW__EACH(CLEW__TYP, __VA_ARGS__) CLEW_TYPE_END};                     \
     static struct clew_site clew__site = {                                     \
-        CLEW_GATE_NEW, 0, (uint8_t)(lvl), CLEW__COUNT(__VA_ARGS__), by_logger, \
-        __LINE__, "" CLEW__FIRST(__VA_ARGS__) "", __FILE__, __func__,          \
+        CLEW_GATE_NEW, 0, (uint8_t)(lvl), CLEW__COUNT(__VA_ARGS__), kind,      \
+        __LINE__, name, __FILE__, __func__,                                    \
         CLEW_LOGGER, clew__keys, clew__types, NULL, 0}
 
 #define CLEW__GATE(name)                                                       \

@@ -21,7 +21,7 @@ static void take(void *self, const struct clew_span_record *span)
         const struct clew_field *a = &span->attributes[i];
 
         if (a->type == CLEW_TYPE_STRING)
-            printf(",\"%s\":\"%s\"", a->key, a->value.as.s);
+            printf(",\"%s\":\"%.*s\"", a->key, (int)a->value.len, a->value.as.s);
         else
             printf(",\"%s\":%lld", a->key, (long long)a->value.as.i);
     }

@@ -21,14 +21,17 @@ struct carrier {
     char room[4096];
 };
 
+/* The name is static with both, the value has to be copied. */
 static inline void carrier_put(struct carrier *c, const char *name, size_t name_len,
                                const char *value, size_t value_len)
 {
-    if (c->used + name_len + value_len > sizeof(c->room))
+    if (c->n == CARRIER_MAX || c->used + value_len > sizeof(c->room))
         return;
-    memcpy(c->room + c->used, name, name_len);
-    memcpy(c->room + c->used + name_len, value, value_len);
-    c->used += name_len + value_len;
+    c->headers[c->n].name = name;
+    c->headers[c->n].name_len = name_len;
+    c->headers[c->n].value = (const char *)memcpy(c->room + c->used, value, value_len);
+    c->headers[c->n++].value_len = value_len;
+    c->used += value_len;
 }
 
 /* What one run of n takes, in ns each. */

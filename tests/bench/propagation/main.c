@@ -81,9 +81,9 @@ static double ask(const struct carrier *from, bool baggage, int n)
     return (double)(bench_now_ns() - start) / n;
 }
 
-static void set(void *arg, const char *name, const char *value)
+static void set(void *arg, const struct clew_header *header)
 {
-    carrier_put(arg, name, strlen(name), value, strlen(value));
+    carrier_put(arg, header->name, header->name_len, header->value, header->value_len);
 }
 
 static double inject(const struct carrier *from, struct carrier *to, bool with_ids, int n)
@@ -118,8 +118,8 @@ static double inject(const struct carrier *from, struct carrier *to, bool with_i
     }
     start = bench_now_ns();
     for (int i = 0; i < n; i++) {
-        to->used = 0;
-        clew_inject(scope, set, to);
+        to->n = to->used = 0;
+        clew_inject_headers(scope, set, to);
         __asm__ volatile("" ::: "memory");
     }
     start = bench_now_ns() - start;

@@ -72,7 +72,7 @@ double inject(const carrier *from, carrier *to, bool baggage, int n)
     uint64_t start = bench_now_ns();
 
     for (int i = 0; i < n; i++) {
-        to->used = 0;
+        to->n = to->used = 0;
         propagator->Inject(out, now);
         asm volatile("" ::: "memory");
     }

@@ -200,19 +200,13 @@ struct clew_scope clew_extract_context(const struct clew_extract *extract, bool 
 {
     unsigned mask = clew__propagators_mask(), from;
     struct clew_context *context = clew_context_new();
-    struct clew__remote remote;
+    struct clew__remote remote = {.decision = CLEW__OPEN};
 
     if (!context)
         return (struct clew_scope){NULL, 0};
     clew__context_set_ids(context, extract->request_id.value, extract->request_id.len,
                           extract->correlation_id.value, extract->correlation_id.len);
     from = find_trace(extract, &remote);
-    if (!from) {
-        remote.decision = CLEW__OPEN;
-        remote.span_id = 0;
-        remote.flags = 0;
-        remote.b3_debug = false;
-    }
     set_trace(context, &remote);
     if (from == CLEW__TRACECONTEXT && extract->ntracestate)
         clew__tracestate_take(context, extract->tracestate, extract->ntracestate);

@@ -556,6 +556,17 @@ static bool set_headers(struct line *line)
     return true;
 }
 
+/* libcurl 7.88, which Debian 12 has, cannot use a connection without TLS a second
+ * time for HTTP/2 with prior knowledge; 8.0 can. */
+static void set_http2(CURL *easy, bool tls)
+{
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                     tls ? (long)CURL_HTTP_VERSION_2TLS
+                         : (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+    if (!tls && curl_version_info(CURLVERSION_NOW)->version_num < 0x080000)
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
 /* A handle with everything that stays the same; again in the child of a fork. */
 static bool open_line(struct line *line)
 {
@@ -586,10 +597,7 @@ static bool open_line(struct line *line)
     curl_easy_setopt(easy, CURLOPT_USERAGENT,
                      "OTel-OTLP-Exporter-C/" CLEW_VERSION " clewline/" CLEW_VERSION);
     if (to->http2)
-        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                         strncasecmp(to->url, "https:", 6) == 0
-                             ? (long)CURL_HTTP_VERSION_2TLS
-                             : (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+        set_http2(easy, strncasecmp(to->url, "https:", 6) == 0);
     if (to->certificate[0])
         curl_easy_setopt(easy, CURLOPT_CAINFO, to->certificate);
     if (to->client_certificate[0])

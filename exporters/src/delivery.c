@@ -74,12 +74,18 @@ static bool ended;          /* under lock */
 /* Of the connections, plus 1: a fork's child closes its copies, or the far side
  * would not see its parent hang up. */
 static _Atomic int sockets[2 * DESTINATIONS_MAX];
+static uint64_t lost_before; /* by destinations that are gone */
 
 /* ---- what curl calls ----------------------------------------------------------------- */
 
+static size_t given; /* bytes of bodies, ever */
+
 static size_t give_body(char *data, size_t size, size_t n, void *arg)
 {
-    return clew__body_read(&((struct line *)arg)->body, data, size * n);
+    size_t now = clew__body_read(&((struct line *)arg)->body, data, size * n);
+
+    given += now;
+    return now;
 }
 
 /* curl begins again only from the start: a connection that was kept was dead. */
@@ -463,11 +469,22 @@ static void count_unsent(void)
     }
 }
 
+/* As much as the sockets take now: one call hands over one buffer only. */
+static void transfer(void)
+{
+    size_t before;
+    int active;
+
+    do {
+        before = given;
+        (void)curl_multi_perform(multi, &active);
+    } while (given != before);
+}
+
 static void *deliver(void *arg)
 {
     uint64_t flushed = atomic_load(&flush_wanted), hurried = flushed;
     bool hurried_to_stop = false;
-    int active;
 
     (void)arg;
     (void)pthread_setname_np(pthread_self(), "clew-delivery");
@@ -480,7 +497,7 @@ static void *deliver(void *arg)
         hurried = ticket;
         hurried_to_stop = last;
         wait = start_requests(last || ticket != flushed);
-        (void)curl_multi_perform(multi, &active);
+        transfer();
         if (finish_requests())
             wait = 0;
         for (size_t i = 0; i < nlines; i++)
@@ -740,7 +757,7 @@ static bool wait_until(uint64_t deadline_ns, uint64_t ticket)
 
 uint64_t clew__delivery_lost(void)
 {
-    uint64_t lost = 0;
+    uint64_t lost = lost_before;
 
     for (size_t i = 0; i < nlines; i++)
         lost += atomic_load(&lines[i].lost) + atomic_load(&lines[i].to->batcher->dropped);
@@ -756,6 +773,7 @@ int clew__delivery_flush(uint64_t deadline_ns)
 
 static void forget_destinations(void)
 {
+    lost_before = clew__delivery_lost();
     for (size_t i = 0; i < nlines; i++) {
         struct line *line = &lines[i];
 

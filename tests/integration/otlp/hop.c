@@ -27,7 +27,7 @@ static int call(const char *url)
 
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, ignore);
-    code = clew_curl_perform(easy);
+    code = clew_curl_perform(easy, NULL);
     curl_easy_cleanup(easy);
     clew_span_end(span);
     return code != CURLE_OK;

@@ -15,7 +15,104 @@
 #include <string.h>
 
 #define DEPTH_MAX 32u
-#define WORD_MAX 16u
+
+/* What a word can mean; where it stands decides. */
+enum {
+    SELECTS = 1 << 0,  /* begins an operation wherever it stands */
+    VERB = 1 << 1,     /* begins one at the beginning */
+    READS = 1 << 2,    /* has a FROM */
+    NAMED = 1 << 3,    /* is followed by a name */
+    OBJECTS = 1 << 4,  /* is followed by what kind of thing, and its name */
+    KIND = 1 << 5,     /* a kind of thing */
+    PASSED = 1 << 6,   /* stands before the kind */
+    BETWEEN = 1 << 7,  /* stands before the name */
+    LIST_END = 1 << 8, /* ends the list of tables */
+    EXPLAINS = 1 << 9, /* stands before an operation */
+    WITHS = 1 << 10,   /* WITH and so on */
+    FROMS = 1 << 11,
+    JOINS = 1 << 12,
+    INTOS = 1 << 13,
+    INS = 1 << 14,
+    DISTINCTS = 1 << 15
+};
+
+struct word {
+    char text[13];
+    uint16_t means;
+};
+
+/* In order. */
+static const struct word known[] = {
+    {"ABORT", BETWEEN},
+    {"ALTER", OBJECTS},
+    {"ANALYZE", NAMED | EXPLAINS},
+    {"CALL", NAMED},
+    {"CONCURRENTLY", BETWEEN},
+    {"COPY", NAMED},
+    {"CREATE", OBJECTS},
+    {"DATABASE", KIND},
+    {"DELETE", VERB | READS},
+    {"DISTINCT", DISTINCTS},
+    {"DROP", OBJECTS},
+    {"EXECUTE", NAMED},
+    {"EXISTS", BETWEEN},
+    {"EXPLAIN", EXPLAINS},
+    {"EXTENSION", KIND},
+    {"FAIL", BETWEEN},
+    {"FROM", FROMS},
+    {"FULL", BETWEEN},
+    {"FUNCTION", KIND},
+    {"GLOBAL", PASSED},
+    {"GROUP", LIST_END},
+    {"HAVING", LIST_END},
+    {"IF", BETWEEN},
+    {"IGNORE", BETWEEN},
+    {"IN", INS},
+    {"INDEX", KIND},
+    {"INSERT", VERB},
+    {"INTO", INTOS},
+    {"JOIN", JOINS},
+    {"LATERAL", BETWEEN},
+    {"LIMIT", LIST_END},
+    {"LOCAL", PASSED},
+    {"MATERIALIZED", PASSED},
+    {"MERGE", VERB},
+    {"NOT", BETWEEN},
+    {"ONLY", BETWEEN},
+    {"OR", PASSED | BETWEEN},
+    {"ORDER", LIST_END},
+    {"PLAN", EXPLAINS},
+    {"PRAGMA", NAMED},
+    {"PROCEDURE", KIND},
+    {"REINDEX", OBJECTS},
+    {"REPLACE", VERB | PASSED | BETWEEN},
+    {"RETURNING", LIST_END},
+    {"ROLE", KIND},
+    {"ROLLBACK", BETWEEN},
+    {"SCHEMA", KIND},
+    {"SELECT", SELECTS | READS},
+    {"SEQUENCE", KIND},
+    {"SET", LIST_END},
+    {"TABLE", KIND | BETWEEN},
+    {"TEMP", PASSED},
+    {"TEMPORARY", PASSED},
+    {"TRIGGER", KIND},
+    {"TRUNCATE", OBJECTS},
+    {"TYPE", KIND},
+    {"UNION", LIST_END},
+    {"UNIQUE", PASSED},
+    {"UNLOGGED", PASSED},
+    {"UPDATE", VERB | READS | NAMED},
+    {"USER", KIND},
+    {"VACUUM", NAMED},
+    {"VALUES", LIST_END},
+    {"VERBOSE", EXPLAINS},
+    {"VIEW", KIND},
+    {"VIRTUAL", PASSED},
+    {"WHERE", LIST_END},
+    {"WINDOW", LIST_END},
+    {"WITH", WITHS},
+};
 
 enum token { NOTHING, WORD, QUOTED, VALUE, PLACEHOLDER, PUNCTUATION };
 
@@ -33,7 +130,7 @@ struct reader {
 
     /* what came before it */
     enum token last;
-    char last_word[WORD_MAX]; /* upper case; "" when the last token was none */
+    unsigned last_word; /* what it means, 0 when it was no word */
     char last_punctuation;
     bool in_list, list_value, list_comma; /* behind IN (, behind a value of it, and its comma */
 
@@ -211,10 +308,10 @@ static void skip_number(struct reader *r)
 /* E'…', B'…', X'…', N'…', U&'…': the length of what stands before the quote. */
 static size_t string_prefix(const struct reader *r)
 {
-    if (strchr("eEbBxXnN", at(r, 0)) && at(r, 1) == '\'')
-        return 1;
-    if ((at(r, 0) | 0x20) == 'u' && at(r, 1) == '&' && at(r, 2) == '\'')
-        return 2;
+    if (at(r, 1) == '\'')
+        return strchr("eEbBxXnN", at(r, 0)) ? 1 : 0;
+    if (at(r, 1) == '&' && at(r, 2) == '\'')
+        return (at(r, 0) | 0x20) == 'u' ? 2 : 0;
     return 0;
 }
 
@@ -316,11 +413,28 @@ static void remember(char to[CLEW_SQL_NAME_MAX], const char *bytes, size_t len)
     to[n] = '\0';
 }
 
-static bool is_one_of(const char *word, const char *const *words)
+/* What the word at hand means, 0 for a word like any other. */
+static unsigned meaning(const struct reader *r)
 {
-    while (*words && strcmp(word, *words) != 0)
-        words++;
-    return *words != NULL;
+    size_t low = 0, high = sizeof(known) / sizeof(known[0]);
+    char upper[sizeof(known[0].text)] = "";
+
+    if (r->token_len >= sizeof(upper))
+        return 0;
+    for (size_t i = 0; i < r->token_len; i++)
+        upper[i] = (char)(r->token[i] & ~0x20); /* letters; of others nothing that is known */
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = memcmp(upper, known[middle].text, sizeof(upper));
+
+        if (order == 0)
+            return known[middle].means;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return 0;
 }
 
 static bool next_is(const struct reader *r, char c)
@@ -337,22 +451,17 @@ static uint32_t depth_bit(const struct reader *r)
     return r->depth < DEPTH_MAX ? UINT32_C(1) << r->depth : 0;
 }
 
-static void take_operation(struct reader *r, const char *word)
+static void take_operation(struct reader *r, unsigned word)
 {
-    static const char *const reading[] = {"SELECT", "DELETE", "UPDATE", NULL};
-    static const char *const named[] = {"UPDATE", "CALL",   "EXECUTE", "PRAGMA",
-                                        "COPY",   "VACUUM", "ANALYZE", NULL};
-    static const char *const objects[] = {"CREATE", "ALTER", "DROP", "TRUNCATE", "REINDEX", NULL};
-
     if (r->noperations++ == 0)
         remember(r->ret->operation, r->token, r->token_len);
     summarise(r, r->token, r->token_len);
     r->lists_names &= ~depth_bit(r);
     r->reads_from &= ~depth_bit(r);
-    if (is_one_of(word, reading))
+    if (word & READS)
         r->reads_from |= depth_bit(r);
-    r->wants_name = is_one_of(word, named);
-    r->wants_object = is_one_of(word, objects);
+    r->wants_name = word & NAMED;
+    r->wants_object = word & OBJECTS;
 }
 
 /* A table's name with its schema: the rest of the dotted name is read here. */
@@ -383,22 +492,15 @@ static void take_name(struct reader *r)
 }
 
 /* CREATE TEMPORARY TABLE IF NOT EXISTS name: the object's kind and then its name. */
-static bool take_object_word(struct reader *r, const char *word)
+static bool take_object_word(struct reader *r, unsigned word)
 {
-    static const char *const kinds[] = {"TABLE",     "INDEX",    "VIEW",      "TRIGGER", "SCHEMA",
-                                        "SEQUENCE",  "TYPE",     "FUNCTION",  "ROLE",    "USER",
-                                        "PROCEDURE", "DATABASE", "EXTENSION", NULL};
-    static const char *const passed[] = {"OR",     "REPLACE",      "TEMP",  "TEMPORARY", "UNIQUE",
-                                         "GLOBAL", "MATERIALIZED", "LOCAL", "UNLOGGED",  "VIRTUAL",
-                                         NULL};
-
     if (!r->wants_object)
         return false;
-    if (is_one_of(word, passed))
+    if (word & PASSED)
         return true;
     r->wants_object = false;
     r->wants_name = true;
-    if (!is_one_of(word, kinds))
+    if (!(word & KIND))
         return false;
     summarise(r, r->token, r->token_len);
     return true;
@@ -407,44 +509,33 @@ static bool take_object_word(struct reader *r, const char *word)
 /* Whether an operation can begin where the token stands. */
 static bool can_begin(const struct reader *r)
 {
-    static const char *const before[] = {"EXPLAIN", "ANALYZE", "PLAN", "VERBOSE", NULL};
-
     return r->begins || (r->last == PUNCTUATION && strchr("();", r->last_punctuation)) ||
-           (r->last == WORD && (is_one_of(r->last_word, before)));
+           (r->last_word & EXPLAINS);
 }
 
-static void take_word(struct reader *r, const char *word)
+static void take_word(struct reader *r, unsigned word)
 {
-    static const char *const verbs[] = {"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", NULL};
-    static const char *const between[] = {"IF",    "NOT",      "EXISTS",  "ONLY",         "LATERAL",
-                                          "TABLE", "OR",       "IGNORE",  "CONCURRENTLY", "ABORT",
-                                          "FAIL",  "ROLLBACK", "REPLACE", "FULL",         NULL};
-    static const char *const list_ends[] = {"WHERE",     "GROUP",  "ORDER", "HAVING",
-                                            "LIMIT",     "SET",    "UNION", "VALUES",
-                                            "RETURNING", "WINDOW", NULL};
     bool begins = r->begins;
 
-    if (strcmp(word, "SELECT") == 0 ||
-        (is_one_of(word, verbs) && can_begin(r) && !next_is(r, '('))) {
+    r->begins = false;
+    if ((word & SELECTS) || ((word & VERB) && (begins || can_begin(r)) && !next_is(r, '('))) {
         take_operation(r, word);
-    } else if (begins && strcmp(word, "WITH") != 0 && strcmp(word, "EXPLAIN") != 0) {
+    } else if (begins && !(word & WITHS) && !((word & EXPLAINS) && !(word & NAMED))) {
         take_operation(r, word);
     } else if (take_object_word(r, word)) {
         return;
-    } else if (strcmp(word, "FROM") == 0 && (r->reads_from & depth_bit(r)) &&
-               strcmp(r->last_word, "DISTINCT") != 0) {
+    } else if ((word & FROMS) && (r->reads_from & depth_bit(r)) && !(r->last_word & DISTINCTS)) {
         r->reads_from &= ~depth_bit(r);
         r->lists_names |= depth_bit(r);
         r->wants_name = true;
-    } else if (strcmp(word, "JOIN") == 0 || (strcmp(word, "INTO") == 0 && r->noperations > 0)) {
+    } else if ((word & JOINS) || ((word & INTOS) && r->noperations > 0)) {
         r->wants_name = true;
-    } else if (is_one_of(word, list_ends)) {
+    } else if (word & LIST_END) {
         r->lists_names &= ~depth_bit(r);
         r->wants_name = false;
-    } else if (r->wants_name && !is_one_of(word, between)) {
+    } else if (r->wants_name && !(word & BETWEEN)) {
         take_name(r);
     }
-    r->begins = false;
 }
 
 static void take_punctuation(struct reader *r)
@@ -455,7 +546,7 @@ static void take_punctuation(struct reader *r)
         r->reads_from &= ~depth_bit(r);
         r->lists_names &= ~depth_bit(r);
         r->wants_name = false;
-        r->in_list = strcmp(r->last_word, "IN") == 0;
+        r->in_list = (r->last_word & INS) != 0;
         r->list_value = r->list_comma = false;
         break;
     case ')':
@@ -477,27 +568,17 @@ static void take_punctuation(struct reader *r)
     }
 }
 
-static void upper(const struct reader *r, char word[WORD_MAX])
-{
-    size_t n = r->token_len < WORD_MAX ? r->token_len : 0;
-
-    for (size_t i = 0; i < n; i++)
-        word[i] = (char)(r->token[i] >= 'a' && r->token[i] <= 'z' ? r->token[i] - 32 : r->token[i]);
-    word[n] = '\0';
-}
-
 static void take(struct reader *r, enum token type)
 {
-    char word[WORD_MAX] = "";
     bool was_list = r->in_list;
+    unsigned word = 0;
 
     r->token_len = (size_t)(r->p - r->token);
     if (type == WORD) {
-        upper(r, word);
-        if (r->last == PUNCTUATION && r->last_punctuation == '.')
-            word[0] = '\0'; /* a column, whatever it is called */
-        else
+        if (r->last_punctuation != '.') { /* else a column, whatever it is called */
+            word = meaning(r);
             take_word(r, word);
+        }
     } else if (type == QUOTED) {
         if (r->wants_name)
             take_name(r);
@@ -514,7 +595,7 @@ static void take(struct reader *r, enum token type)
         r->in_list = r->in_list && *r->token == '(';
     r->last = type;
     r->last_punctuation = type == PUNCTUATION ? *r->token : '\0';
-    memcpy(r->last_word, word, sizeof(word));
+    r->last_word = word;
 }
 
 void clew_sql_normalise(const char *sql, size_t len, enum clew_sql_dialect dialect,

@@ -194,7 +194,8 @@ static void write_line(const struct lane *lane, struct event *event)
         return;
     if (context_size) {
         put_header(at, context_size, 0, CLEW__WHAT_CONTEXT, ticks);
-        clew__context_payload(context, at + sizeof(struct clew__record));
+        clew__context_payload(context, at + sizeof(struct clew__record),
+                              context_size - sizeof(struct clew__record));
         at += context_size;
         ring->context_serial = serial;
     }

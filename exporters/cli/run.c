@@ -256,9 +256,8 @@ static void describe_end(struct clew_span *span, int status, int code)
 
 static int run_in_span(struct run *run, struct clew_span *span)
 {
-    struct environment environment;
-    int error =
-        make_environment(&environment, clew_scope_current()) ? spawn(run, environment.all) : ENOMEM;
+    char **environment = clew_environment_make(clew_scope_current(), NULL);
+    int error = environment ? spawn(run, environment) : ENOMEM;
 
     clew_span_set(span, clew_kv("process.executable.name", base_name(run->argv[0])));
     free(environment);

@@ -13,16 +13,15 @@ uint64_t clew__now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-void clew__batcher_init(struct clew__batcher *b, size_t batch_bytes, size_t batch_max,
-                        uint64_t linger_ns, size_t queue_bytes)
+/* ---- batches ------------------------------------------------------------------------- */
+
+struct clew__batch *clew__batch_new(size_t max_bytes)
 {
-    *b = (struct clew__batcher){.batch_bytes = batch_bytes,
-                                .batch_max = batch_max,
-                                .linger_ns = linger_ns,
-                                .queue_bytes = queue_bytes};
-    pthread_mutex_init(&b->lock, NULL);
-    clew__buf_init(&b->open, 2 * batch_bytes);
-    b->newest = &b->oldest;
+    struct clew__batch *batch = calloc(1, sizeof(*batch));
+
+    if (batch)
+        clew__buf_init(&batch->records, max_bytes);
+    return batch;
 }
 
 void clew__batch_free(struct clew__batch *batch)
@@ -30,35 +29,113 @@ void clew__batch_free(struct clew__batch *batch)
     if (!batch)
         return;
     clew__buf_done(&batch->records);
+    free(batch->items);
     free(batch);
+}
+
+static void free_all(struct clew__batch *batch)
+{
+    while (batch) {
+        struct clew__batch *next = batch->next;
+
+        clew__batch_free(batch);
+        batch = next;
+    }
+}
+
+static bool grow_items(struct clew__batch *batch)
+{
+    size_t room = batch->room ? 2 * batch->room : 64;
+    struct clew__item *items = realloc(batch->items, room * sizeof(*items));
+
+    if (!items)
+        return false;
+    batch->items = items;
+    batch->room = room;
+    return true;
+}
+
+/* The record that was appended last becomes an item, or what there is of it is
+ * taken away again. */
+static bool add_item(struct clew__batch *batch, uint32_t group)
+{
+    if (batch->records.failed || (batch->n == batch->room && !grow_items(batch))) {
+        batch->records.failed = false;
+        batch->records.len = batch->n ? batch->items[batch->n - 1].end : 0;
+        return false;
+    }
+    batch->items[batch->n++] = (struct clew__item){(uint32_t)batch->records.len, group};
+    return true;
+}
+
+bool clew__batch_split(struct clew__batch *batch)
+{
+    size_t keep = batch->n / 2, at = keep ? batch->items[keep - 1].end : 0;
+    struct clew__batch *second = keep ? clew__batch_new(batch->records.max) : NULL;
+
+    for (size_t i = keep; second && i < batch->n; i++) {
+        clew__buf_add(&second->records, batch->records.data + at, batch->items[i].end - at);
+        if (!add_item(second, batch->items[i].group)) {
+            clew__batch_free(second);
+            return false;
+        }
+        at = batch->items[i].end;
+    }
+    if (!second)
+        return false;
+    batch->n = keep;
+    batch->records.len = batch->items[keep - 1].end;
+    second->next = batch->next;
+    batch->next = second;
+    return true;
+}
+
+/* ---- the queue ----------------------------------------------------------------------- */
+
+void clew__batcher_init(struct clew__batcher *b, const struct clew__limits *limits)
+{
+    *b = (struct clew__batcher){.limits = *limits, .no_batch = {.failed = true}};
+    pthread_mutex_init(&b->lock, NULL);
+    b->newest = &b->oldest;
 }
 
 void clew__batcher_done(struct clew__batcher *b)
 {
-    while (b->oldest) {
-        struct clew__batch *next = b->oldest->next;
-
-        clew__batch_free(b->oldest);
-        b->oldest = next;
-    }
-    b->newest = &b->oldest;
-    b->sealed_bytes = 0;
-    clew__buf_done(&b->open);
+    free_all(b->oldest);
+    clew__batch_free(b->held);
+    clew__batch_free(b->open);
+    clew__batch_free(b->spare);
     pthread_mutex_destroy(&b->lock);
+    clew__batcher_init(b, &b->limits);
 }
 
 void clew__batcher_forget(struct clew__batcher *b)
 {
-    pthread_mutex_init(&b->lock, NULL);
-    clew__buf_reset(&b->open);
-    b->open_n = 0;
-    b->oldest = NULL; /* may be half linked: left to leak, once */
-    b->newest = &b->oldest;
-    b->sealed_bytes = 0;
-    atomic_store(&b->queued, 0);
+    /* Batches may be half linked and half filled: left to leak, once. */
+    clew__batcher_init(b, &b->limits);
 }
 
-static void drop_oldest(struct clew__batcher *b)
+static void recycle(struct clew__batcher *b, struct clew__batch *batch)
+{
+    if (b->spare) {
+        clew__batch_free(batch);
+        return;
+    }
+    batch->n = 0;
+    batch->next = NULL;
+    clew__buf_reset(&batch->records);
+    b->spare = batch;
+}
+
+void clew__batcher_recycle(struct clew__batcher *b, struct clew__batch *batch)
+{
+    atomic_fetch_sub(&b->taken, batch->n);
+    pthread_mutex_lock(&b->lock);
+    recycle(b, batch);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static struct clew__batch *pop(struct clew__batcher *b)
 {
     struct clew__batch *batch = b->oldest;
 
@@ -66,84 +143,126 @@ static void drop_oldest(struct clew__batcher *b)
     if (!b->oldest)
         b->newest = &b->oldest;
     b->sealed_bytes -= batch->records.len;
-    atomic_fetch_add(&b->dropped, batch->n);
+    b->sealed_records -= batch->n;
     atomic_fetch_sub(&b->queued, batch->n);
-    clew__batch_free(batch);
+    batch->next = NULL;
+    return batch;
 }
 
-/* Moves the open records to the end of the sealed ones. */
-static void seal(struct clew__batcher *b)
+static bool is_full(const struct clew__batcher *b)
 {
-    struct clew__batch *batch = b->open_n ? malloc(sizeof(*batch)) : NULL;
+    return b->sealed_bytes > b->limits.queue_bytes ||
+           (b->limits.queue_records && b->sealed_records > b->limits.queue_records);
+}
 
-    if (!batch) {
-        atomic_fetch_add(&b->dropped, b->open_n);
-        atomic_fetch_sub(&b->queued, b->open_n);
-        clew__buf_reset(&b->open);
-        b->open_n = 0;
-        return;
-    }
-    *batch = (struct clew__batch){.records = b->open, .n = b->open_n};
-    clew__buf_init(&b->open, b->open.max);
-    b->open_n = 0;
+/* Puts a batch behind the sealed ones; the lock is held. */
+static void seal(struct clew__batcher *b, struct clew__batch *batch)
+{
     *b->newest = batch;
     b->newest = &batch->next;
     b->sealed_bytes += batch->records.len;
-    while (b->sealed_bytes > b->queue_bytes && b->oldest != batch)
-        drop_oldest(b);
+    b->sealed_records += batch->n;
+    while (is_full(b) && b->oldest != batch) {
+        struct clew__batch *lost = pop(b);
+
+        atomic_fetch_add(&b->dropped, lost->n);
+        recycle(b, lost);
+    }
 }
+
+/* ---- the collector's side ---------------------------------------------------------------- */
 
 struct clew__buf *clew__batcher_begin(struct clew__batcher *b)
 {
+    if (b->held)
+        return &b->held->records;
     pthread_mutex_lock(&b->lock);
-    return &b->open;
-}
-
-bool clew__batcher_commit(struct clew__batcher *b)
-{
-    bool sealed = false;
-
-    if (b->open.failed) { /* no memory: what is in it may be cut */
-        atomic_fetch_add(&b->dropped, b->open_n + 1);
-        atomic_fetch_sub(&b->queued, b->open_n);
-        clew__buf_reset(&b->open);
-        b->open_n = 0;
-    } else {
-        if (b->open_n++ == 0)
-            b->open_since_ns = clew__now_ns();
-        atomic_fetch_add(&b->queued, 1);
-        if (b->open.len >= b->batch_bytes || (b->batch_max && b->open_n >= b->batch_max)) {
-            seal(b);
-            sealed = true;
-        }
+    b->held = b->open;
+    b->open = NULL;
+    if (!b->held) {
+        b->held = b->spare;
+        b->spare = NULL;
     }
     pthread_mutex_unlock(&b->lock);
-    return sealed;
+    if (!b->held)
+        b->held = clew__batch_new(2 * b->limits.batch_bytes);
+    if (!b->held)
+        return &b->no_batch;
+    b->held_before = b->held->n;
+    return &b->held->records;
 }
+
+static bool is_due(const struct clew__batcher *b, size_t n)
+{
+    return b->limits.due_records && n >= b->limits.due_records;
+}
+
+/* Gives the held batch away. */
+static void give(struct clew__batcher *b, bool sealed)
+{
+    struct clew__batch *batch = b->held;
+
+    b->held = NULL;
+    b->has_news = b->has_news || sealed || b->held_before == 0 ||
+                  (is_due(b, batch->n) && !is_due(b, b->held_before));
+    atomic_fetch_add(&b->queued, batch->n - b->held_before);
+    pthread_mutex_lock(&b->lock);
+    if (b->held_before == 0)
+        b->open_since_ns = clew__now_ns();
+    if (sealed)
+        seal(b, batch);
+    else
+        b->open = batch;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void clew__batcher_commit(struct clew__batcher *b, uint32_t group)
+{
+    struct clew__batch *batch = b->held;
+
+    if (!batch || !add_item(batch, group))
+        atomic_fetch_add(&b->dropped, 1);
+    else if (batch->records.len >= b->limits.batch_bytes ||
+             (b->limits.batch_records && batch->n >= b->limits.batch_records))
+        give(b, true);
+}
+
+bool clew__batcher_give(struct clew__batcher *b)
+{
+    bool news;
+
+    if (b->held)
+        give(b, false);
+    news = b->has_news;
+    b->has_news = false;
+    return news;
+}
+
+/* ---- the delivery thread's side ------------------------------------------------------------ */
 
 struct clew__batch *clew__batcher_take(struct clew__batcher *b, bool force, uint64_t *ret_wait_ns)
 {
-    struct clew__batch *batch;
-    uint64_t age;
+    struct clew__batch *batch = NULL;
 
     *ret_wait_ns = UINT64_MAX;
     pthread_mutex_lock(&b->lock);
-    if (!b->oldest && b->open_n) {
-        age = clew__now_ns() - b->open_since_ns;
-        if (force || age >= b->linger_ns)
-            seal(b);
-        else
-            *ret_wait_ns = b->linger_ns - age;
-    }
-    batch = b->oldest;
-    if (batch) {
-        b->oldest = batch->next;
-        if (!b->oldest)
-            b->newest = &b->oldest;
-        b->sealed_bytes -= batch->records.len;
-        atomic_fetch_sub(&b->queued, batch->n);
-        batch->next = NULL;
+    if (b->oldest) {
+        batch = pop(b);
+    } else if (b->open && b->open->n) {
+        uint64_t age = clew__now_ns() - b->open_since_ns;
+
+        if (force || is_due(b, b->open->n) || age >= b->limits.linger_ns) {
+            batch = b->open;
+            b->open = NULL;
+            atomic_fetch_sub(&b->queued, batch->n);
+        } else {
+            *ret_wait_ns = b->limits.linger_ns - age;
+        }
     }
     pthread_mutex_unlock(&b->lock);
+    if (batch) {
+        atomic_fetch_add(&b->taken, batch->n);
+        atomic_fetch_add(&b->handed, batch->n);
+    }
     return batch;
 }

@@ -15,11 +15,8 @@ int clew__otlp_add(const struct clew__settings *settings);
 
 /* For the tests: what the sinks append and the batches become. */
 void clew__loki_append(struct clew__buf *out, const struct clew_line *line);
-bool clew__loki_encode(const struct clew__batch *batch, struct clew__buf *ret_body);
+bool clew__loki_encode(const struct clew__batch *batch, struct clew__body *ret_body);
 enum clew__verdict clew__loki_judge(struct clew__answer *answer);
-void clew__otlp_append(struct clew__buf *out, const struct clew_span_record *span);
-bool clew__otlp_encode(const struct clew__batch *batch, struct clew__buf *ret_body);
-enum clew__verdict clew__otlp_judge(struct clew__answer *answer);
 
 /* The answer's text without controls, into its reason. */
 void clew__answer_reason(struct clew__answer *answer, const char *text, size_t len);

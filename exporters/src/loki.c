@@ -91,7 +91,7 @@ static void add_labels(struct clew__buf *out)
     clew__buf_done(&text);
 }
 
-bool clew__loki_encode(const struct clew__batch *batch, struct clew__buf *ret_body)
+bool clew__loki_encode(const struct clew__batch *batch, struct clew__body *ret_body)
 {
     struct clew__buf plain;
     size_t stream, len;
@@ -104,9 +104,9 @@ bool clew__loki_encode(const struct clew__batch *batch, struct clew__buf *ret_bo
     clew__buf_add(&plain, batch->records.data, batch->records.len);
     clew__pb_end(&plain, stream);
     len = snappy_max_compressed_length(plain.len);
-    room = plain.failed ? NULL : clew__buf_room(ret_body, len);
+    room = plain.failed ? NULL : clew__buf_room(&ret_body->own, len);
     if (room && snappy_compress(plain.data, plain.len, room, &len) == SNAPPY_OK) {
-        ret_body->len += len;
+        ret_body->own.len += len;
         good = true;
     }
     clew__buf_done(&plain);
@@ -153,8 +153,7 @@ static void take_line(void *self, const struct clew_line *line)
 {
     (void)self;
     clew__loki_append(clew__batcher_begin(&batcher), line);
-    if (clew__batcher_commit(&batcher))
-        clew__delivery_wake();
+    clew__batcher_commit(&batcher, 0);
 }
 
 int clew__loki_add(const struct clew__settings *s)
@@ -172,12 +171,16 @@ int clew__loki_add(const struct clew__settings *s)
                  s->loki_authorization, s->loki_authorization[0] ? "\n" : "");
     if (n < 0 || (size_t)n >= sizeof(headers))
         return clew_set_error(-EINVAL, "Loki: tenant and credentials are too long");
-    clew__batcher_init(&batcher, BATCH_BYTES, 0, LINGER_NS, s->queue_bytes);
+    clew__batcher_init(&batcher, &(struct clew__limits){.batch_bytes = BATCH_BYTES,
+                                                        .linger_ns = LINGER_NS,
+                                                        .queue_bytes = s->queue_bytes});
     destination = (struct clew__destination){.name = "loki",
                                              .batcher = &batcher,
                                              .url = s->loki_url,
                                              .headers = headers,
                                              .certificate = "",
+                                             .client_certificate = "",
+                                             .client_key = "",
                                              .timeout_ms = 10000,
                                              .encode = clew__loki_encode,
                                              .judge = clew__loki_judge};

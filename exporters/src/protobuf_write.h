@@ -68,16 +68,22 @@ static inline size_t clew__pb_begin(struct clew__buf *out, unsigned number)
     return out->len;
 }
 
-static inline void clew__pb_end(struct clew__buf *out, size_t begin)
+/* elsewhere: bytes of the message that are not in out. */
+static inline void clew__pb_end_with(struct clew__buf *out, size_t begin, size_t elsewhere)
 {
     size_t len;
 
     if (out->failed)
         return;
-    len = out->len - begin;
+    len = out->len - begin + elsewhere;
     for (unsigned i = 0; i < CLEW__PB_LENGTH_BYTES; i++, len >>= 7)
         out->data[begin - CLEW__PB_LENGTH_BYTES + i] =
             (char)((len & 0x7F) | (i + 1 < CLEW__PB_LENGTH_BYTES ? 0x80 : 0));
+}
+
+static inline void clew__pb_end(struct clew__buf *out, size_t begin)
+{
+    clew__pb_end_with(out, begin, 0);
 }
 
 #endif

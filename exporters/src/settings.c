@@ -2,13 +2,13 @@
  *
  * Reading the environment. Empty counts as unset. Sources: OpenTelemetry's
  * "Environment Variable Specification" and "OTLP Exporter Configuration" for
- * OTEL_, this folder's README for CLEW_. One deviation: without an OTLP
- * endpoint nothing is sent, because nothing configured means no network.
+ * OTEL_ (settings_otlp.c), this folder's README for CLEW_.
  */
-#include "settings.h"
+#include "settings_priv.h"
 
 #include "address.h"
 
+#include <base64.h>
 #include <buf.h>
 #include <clew/log.h>
 #include <json.h>
@@ -23,7 +23,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-static const char *get(const char *name)
+const char *clew__settings_get(const char *name)
 {
     const char *value = getenv(name);
 
@@ -31,14 +31,14 @@ static const char *get(const char *name)
 }
 
 /* The signal's own variable before the general one. */
-static const char *get_either(const char *own, const char *general)
+const char *clew__settings_get_either(const char *own, const char *general)
 {
-    const char *value = get(own);
+    const char *value = clew__settings_get(own);
 
-    return value ? value : get(general);
+    return value ? value : clew__settings_get(general);
 }
 
-static int copy(char *to, size_t size, const char *name, const char *value)
+int clew__settings_copy(char *to, size_t size, const char *name, const char *value)
 {
     if (strlen(value) >= size)
         return clew_set_error(-EINVAL, "%s: longer than %zu bytes", name, size - 1);
@@ -46,18 +46,19 @@ static int copy(char *to, size_t size, const char *name, const char *value)
     return 0;
 }
 
-static bool is_url(const char *text)
+bool clew__settings_is_url(const char *text)
 {
     return (strncasecmp(text, "http://", 7) == 0 && text[7]) ||
            (strncasecmp(text, "https://", 8) == 0 && text[8]);
 }
 
 /* base with path behind it, one slash between. */
-static int join_url(char *to, size_t size, const char *name, const char *base, const char *path)
+int clew__settings_join_url(char *to, size_t size, const char *name, const char *base,
+                            const char *path)
 {
     size_t len = strlen(base);
 
-    if (!is_url(base))
+    if (!clew__settings_is_url(base))
         return clew_set_error(-EINVAL, "%s: must begin with http:// or https://", name);
     while (len && base[len - 1] == '/')
         len--;
@@ -69,7 +70,7 @@ static int join_url(char *to, size_t size, const char *name, const char *base, c
 /* A number of our own: wrong is an error. */
 static int own_number(const char *name, long low, long high, long fallback, long *ret)
 {
-    const char *text = get(name);
+    const char *text = clew__settings_get(name);
     char *end;
 
     *ret = fallback;
@@ -84,8 +85,7 @@ static int own_number(const char *name, long low, long high, long fallback, long
 }
 
 /* Logging has not started yet: said when it has. */
-__attribute__((format(printf, 2, 3))) static void warn_later(struct clew__settings *s,
-                                                             const char *format, ...)
+void clew__settings_warn_later(struct clew__settings *s, const char *format, ...)
 {
     va_list args;
 
@@ -97,10 +97,10 @@ __attribute__((format(printf, 2, 3))) static void warn_later(struct clew__settin
 }
 
 /* A number of OpenTelemetry's: wrong is told and passed over. */
-static long otel_number(struct clew__settings *s, const char *own, const char *general, long low,
-                        long high, long fallback)
+long clew__settings_otel_number(struct clew__settings *s, const char *own, const char *general,
+                                long low, long high, long fallback)
 {
-    const char *text = general ? get_either(own, general) : get(own);
+    const char *text = general ? clew__settings_get_either(own, general) : clew__settings_get(own);
     char *end;
     long n;
 
@@ -110,8 +110,8 @@ static long otel_number(struct clew__settings *s, const char *own, const char *g
     n = strtol(text, &end, 10);
     if (!errno && !*end && n >= low && n <= high)
         return n;
-    warn_later(s, "%s: \"%.32s\" is not a number from %ld to %ld, using %ld", own, text, low, high,
-               fallback);
+    clew__settings_warn_later(s, "%s: \"%.32s\" is not a number from %ld to %ld, using %ld", own,
+                              text, low, high, fallback);
     return fallback;
 }
 
@@ -119,15 +119,15 @@ static long otel_number(struct clew__settings *s, const char *own, const char *g
 static int secret(char *to, size_t size, const char *name)
 {
     char file_variable[64], *newline;
-    const char *value = get(name), *path;
+    const char *value = clew__settings_get(name), *path;
     ssize_t n;
     int fd;
 
     to[0] = '\0';
     if (value)
-        return copy(to, size, name, value);
+        return clew__settings_copy(to, size, name, value);
     (void)snprintf(file_variable, sizeof(file_variable), "%s_FILE", name);
-    path = get(file_variable);
+    path = clew__settings_get(file_variable);
     if (!path)
         return 0;
     fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -145,7 +145,7 @@ static int secret(char *to, size_t size, const char *name)
 
 static int read_management(struct clew__settings *s)
 {
-    const char *address = get("CLEW_MANAGEMENT_ADDRESS");
+    const char *address = clew__settings_get("CLEW_MANAGEMENT_ADDRESS");
 
     if (!address)
         return 0;
@@ -161,7 +161,7 @@ static int read_management(struct clew__settings *s)
 /* CLEW_LOKI_LABELS: k=v,k2=v2 into Loki's form. */
 static int read_loki_labels(struct clew__settings *s)
 {
-    const char *p = get("CLEW_LOKI_LABELS");
+    const char *p = clew__settings_get("CLEW_LOKI_LABELS");
     struct clew__buf out;
 
     clew__buf_init(&out, sizeof(s->loki_labels) - 1);
@@ -198,30 +198,10 @@ static int read_loki_labels(struct clew__settings *s)
     return 0;
 }
 
-static void base64(char *to, const char *from)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t n = strlen(from);
-
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t three = (uint32_t)(unsigned char)from[i] << 16;
-
-        if (i + 1 < n)
-            three |= (uint32_t)(unsigned char)from[i + 1] << 8;
-        if (i + 2 < n)
-            three |= (unsigned char)from[i + 2];
-        *to++ = digits[three >> 18];
-        *to++ = digits[three >> 12 & 63];
-        *to++ = i + 1 < n ? digits[three >> 6 & 63] : '=';
-        *to++ = i + 2 < n ? digits[three & 63] : '=';
-    }
-    *to = '\0';
-}
-
 static int read_loki_authorization(struct clew__settings *s)
 {
     char password[1024], pair[1400], token[CLEW__SECRET_MAX - 8];
-    const char *user = get("CLEW_LOKI_USERNAME");
+    const char *user = clew__settings_get("CLEW_LOKI_USERNAME");
 
     if (secret(token, sizeof(token), "CLEW_LOKI_BEARER_TOKEN") < 0 ||
         secret(password, sizeof(password), "CLEW_LOKI_PASSWORD") < 0)
@@ -238,23 +218,26 @@ static int read_loki_authorization(struct clew__settings *s)
     if (snprintf(pair, sizeof(pair), "%s:%s", user, password) >= (int)sizeof(pair))
         return clew_set_error(-EINVAL, "CLEW_LOKI_USERNAME: too long");
     memcpy(s->loki_authorization, "Basic ", 6);
-    base64(s->loki_authorization + 6, pair);
+    *clew__put_base64(s->loki_authorization + 6, pair, strlen(pair)) = '\0';
     return 0;
 }
 
 static int read_loki(struct clew__settings *s)
 {
     static const char path[] = "/loki/api/v1/push";
-    const char *url = get("CLEW_LOKI_URL"), *tenant = get("CLEW_LOKI_TENANT");
+    const char *url = clew__settings_get("CLEW_LOKI_URL"),
+               *tenant = clew__settings_get("CLEW_LOKI_TENANT");
     size_t len = url ? strlen(url) : 0;
     bool whole = len > sizeof(path) && strcmp(url + len - sizeof(path) + 1, path) == 0;
 
     if (!url)
         return 0;
-    if (join_url(s->loki_url, sizeof(s->loki_url), "CLEW_LOKI_URL", url, whole ? "" : path) < 0)
+    if (clew__settings_join_url(s->loki_url, sizeof(s->loki_url), "CLEW_LOKI_URL", url,
+                                whole ? "" : path) < 0)
         return -EINVAL;
     if (tenant &&
-        (copy(s->loki_tenant, sizeof(s->loki_tenant), "CLEW_LOKI_TENANT", tenant) < 0 ||
+        (clew__settings_copy(s->loki_tenant, sizeof(s->loki_tenant), "CLEW_LOKI_TENANT", tenant) <
+             0 ||
          strspn(tenant, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!-_.*'()") !=
              strlen(tenant)))
         return clew_set_error(-EINVAL,
@@ -264,101 +247,6 @@ static int read_loki(struct clew__settings *s)
     return read_loki_authorization(s);
 }
 
-static bool percent_decode(char *to, const char *from, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)from[i];
-
-        if (c == '%') {
-            if (len - i < 3 || clew__unhex(&c, from + i + 1, 1) < 0)
-                return false;
-            i += 2;
-        }
-        if (c < 0x20)
-            return false;
-        *to++ = (char)c;
-    }
-    *to = '\0';
-    return true;
-}
-
-/* k=v,k2=v2 in the form of W3C baggage, into header lines. */
-static void read_otlp_headers(struct clew__settings *s)
-{
-    const char *p = get_either("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS");
-    size_t used = 0;
-
-    while (p && *p) {
-        size_t len = strcspn(p, ","), key = strcspn(p, "=,");
-        char value[2048];
-        int n;
-
-        while (key && (*p == ' ' || *p == '\t')) {
-            p++;
-            key--;
-            len--;
-        }
-        if (key == 0 || p[key] != '=' || len - key - 1 >= sizeof(value) ||
-            !percent_decode(value, p + key + 1, len - key - 1) ||
-            strspn(
-                p,
-                "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") <
-                key) {
-            warn_later(s, "OTEL_EXPORTER_OTLP_HEADERS: a malformed header is left out");
-        } else {
-            n = snprintf(s->otlp_headers + used, sizeof(s->otlp_headers) - used, "%.*s: %s\n",
-                         (int)key, p, value);
-            if (n < 0 || (size_t)n >= sizeof(s->otlp_headers) - used) {
-                s->otlp_headers[used] = '\0';
-                warn_later(s, "OTEL_EXPORTER_OTLP_HEADERS: too long, cut");
-                return;
-            }
-            used += (size_t)n;
-        }
-        p += len;
-        p += *p == ',';
-    }
-}
-
-static int read_otlp(struct clew__settings *s)
-{
-    const char *own = get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-    const char *base = get("OTEL_EXPORTER_OTLP_ENDPOINT");
-    const char *exporter = get("OTEL_TRACES_EXPORTER"), *disabled = get("OTEL_SDK_DISABLED");
-    const char *protocol =
-        get_either("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL");
-    const char *compression =
-        get_either("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION");
-    const char *certificate =
-        get_either("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE");
-
-    if ((!own && !base) || (disabled && strcasecmp(disabled, "true") == 0) ||
-        (exporter && strcasecmp(exporter, "none") == 0))
-        return 0;
-    if (exporter && strcasecmp(exporter, "otlp") != 0)
-        warn_later(s, "OTEL_TRACES_EXPORTER: \"%.32s\" is not known here, using otlp", exporter);
-    if (protocol && strcasecmp(protocol, "http/protobuf") != 0)
-        warn_later(s,
-                   "OTEL_EXPORTER_OTLP_PROTOCOL: \"%.32s\" is not known here, using http/protobuf",
-                   protocol);
-    if (compression && strcasecmp(compression, "none") != 0 && strcasecmp(compression, "gzip") != 0)
-        warn_later(s, "OTEL_EXPORTER_OTLP_COMPRESSION: \"%.32s\" is not known here, using none",
-                   compression);
-    s->otlp_gzip = compression && strcasecmp(compression, "gzip") == 0;
-    s->otlp_timeout_ms = otel_number(s, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-                                     "OTEL_EXPORTER_OTLP_TIMEOUT", 1, 3600000, 10000);
-    s->bsp_delay_ms = otel_number(s, "OTEL_BSP_SCHEDULE_DELAY", NULL, 0, 3600000, 5000);
-    s->bsp_batch = (size_t)otel_number(s, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", NULL, 1, 100000, 512);
-    read_otlp_headers(s);
-    if (certificate && copy(s->otlp_certificate, sizeof(s->otlp_certificate),
-                            "OTEL_EXPORTER_OTLP_CERTIFICATE", certificate) < 0)
-        return -EINVAL;
-    return own ? join_url(s->otlp_url, sizeof(s->otlp_url), "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-                          own, "")
-               : join_url(s->otlp_url, sizeof(s->otlp_url), "OTEL_EXPORTER_OTLP_ENDPOINT", base,
-                          "/v1/traces");
-}
-
 int clew__settings_read(struct clew__settings *ret)
 {
     struct clew__settings s = {.management = false};
@@ -366,7 +254,7 @@ int clew__settings_read(struct clew__settings *ret)
 
     if (own_number("CLEW_EXPORT_QUEUE_KIB", 1024, 4194304, 16384, &queue_kib) < 0 ||
         own_number("CLEW_SHUTDOWN_TIMEOUT_MS", 0, 600000, 5000, &s.shutdown_timeout_ms) < 0 ||
-        read_management(&s) < 0 || read_loki(&s) < 0 || read_otlp(&s) < 0)
+        read_management(&s) < 0 || read_loki(&s) < 0 || clew__settings_read_otlp(&s) < 0)
         return -EINVAL;
     s.queue_bytes = (size_t)queue_kib * 1024;
     *ret = s;

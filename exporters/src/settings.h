@@ -22,12 +22,22 @@ struct clew__settings {
     char loki_authorization[CLEW__SECRET_MAX]; /* header value, "" for none */
     /* OTLP traces; url empty: off */
     char otlp_url[CLEW__URL_MAX];
+    enum clew__otlp_protocol {
+        CLEW__OTLP_HTTP_PROTOBUF,
+        CLEW__OTLP_HTTP_JSON,
+        CLEW__OTLP_GRPC
+    } otlp_protocol;
     char otlp_headers[CLEW__SECRET_MAX]; /* "Name: value\n…" */
     char otlp_certificate[CLEW__URL_MAX];
+    char otlp_client_certificate[CLEW__URL_MAX];
+    char otlp_client_key[CLEW__URL_MAX];
     bool otlp_gzip;
     long otlp_timeout_ms;
     long bsp_delay_ms;
-    size_t bsp_batch;
+    long bsp_timeout_ms;  /* of one batch with its repeats; 0: none was set */
+    size_t bsp_batch;     /* records a request holds at most */
+    size_t bsp_batch_due; /* records that need not wait any longer */
+    size_t bsp_queue;     /* records */
     /* all */
     size_t queue_bytes;
     long shutdown_timeout_ms;

@@ -67,6 +67,12 @@ static void report(void)
                clew_kv("otlp_traces", (bool)(settings.otlp_url[0] != '\0')));
 }
 
+/* Whoever held it is not here. */
+static void in_child(void)
+{
+    pthread_mutex_init(&stop_lock, NULL);
+}
+
 int clew_start(const char *service, const char *version)
 {
     int err;
@@ -85,32 +91,61 @@ int clew_start(const char *service, const char *version)
     owner = getpid();
     state = RUNNING;
     (void)atexit(clew_stop);
+    (void)pthread_atfork(NULL, NULL, in_child);
     report();
     return 0;
 }
 
+static uint64_t deadline_in(unsigned timeout_ms)
+{
+    return clew__now_ns() + timeout_ms * UINT64_C(1000000);
+}
+
 int clew_flush(unsigned timeout_ms)
 {
-    uint64_t deadline = clew__now_ns() + timeout_ms * UINT64_C(1000000);
+    uint64_t deadline = deadline_in(timeout_ms), lost = clew__delivery_lost();
     int err = clew_log_flush(timeout_ms);
 
-    return err < 0 && err != -ESRCH ? err : clew__delivery_flush(deadline);
+    if (err == 0 || err == -ESRCH)
+        err = clew__delivery_flush(deadline);
+    return err == 0 && clew__delivery_lost() != lost ? 1 : err;
+}
+
+/* stop_lock is held. Another process, forked off, has a log and exporters of
+ * its own; the management server is its parent's. */
+static int stop_parts(unsigned timeout_ms)
+{
+    uint64_t deadline = deadline_in(timeout_ms), lost = clew__delivery_lost();
+    bool serves = owner == getpid();
+    int log_err, err;
+
+    if (serves)
+        clew__management_drain();
+    log_err = clew_log_shutdown(timeout_ms);
+    err = clew__delivery_stop(deadline);
+    if (serves)
+        clew__management_stop();
+    if (err < 0 || log_err < 0)
+        return -ETIMEDOUT;
+    return clew__delivery_lost() != lost ? 1 : 0;
+}
+
+int clew_shutdown(unsigned timeout_ms)
+{
+    int err = 0;
+
+    pthread_mutex_lock(&stop_lock);
+    if (state == RUNNING) {
+        state = STOPPED;
+        err = stop_parts(timeout_ms);
+    }
+    pthread_mutex_unlock(&stop_lock);
+    return err;
 }
 
 void clew_stop(void)
 {
-    pthread_mutex_lock(&stop_lock);
-    /* The child of a fork has a log of its own, which stops at exit; the rest
-     * belongs to its parent. */
-    if (state == RUNNING && owner == getpid()) {
-        state = STOPPED;
-        clew__management_drain();
-        clew_log_stop();
-        clew__delivery_stop(clew__now_ns() +
-                            (uint64_t)settings.shutdown_timeout_ms * UINT64_C(1000000));
-        clew__management_stop();
-    }
-    pthread_mutex_unlock(&stop_lock);
+    (void)clew_shutdown((unsigned)settings.shutdown_timeout_ms);
 }
 
 uint16_t clew_management_port(void)

@@ -334,19 +334,20 @@ static bool nothing_left(void)
     return true;
 }
 
-void clew__collector_stop(uint64_t deadline_ns)
+int clew__collector_stop(uint64_t deadline_ns)
 {
     if (!atomic_exchange(&running, false))
-        return;
+        return 0;
     atomic_store(&stopping, true);
     if (!wait_until(deadline_ns, 0))
-        return; /* stuck in an output: what is left stays in the ring file */
+        return -ETIMEDOUT; /* stuck in an output: what is left stays in the ring file */
     pthread_join(thread, NULL);
     clew__sinks_close(deadline_ns);
     if (clew__helpers_stop(deadline_ns))
         clew__targets_close();
     /* What other threads wrote meanwhile is left for the next start. */
     clew__file_close(nothing_left());
+    return 0;
 }
 
 void clew__collector_after_fork(void)

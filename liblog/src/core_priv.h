@@ -185,7 +185,8 @@ void clew__limits_report(void);
 /* ---- collector (collector.c) ---------------------------------------------- */
 
 int clew__collector_start(void);
-void clew__collector_stop(uint64_t deadline_ns);
+/* 0, or -ETIMEDOUT when it is stuck in an output. */
+int clew__collector_stop(uint64_t deadline_ns);
 int clew__collector_flush(uint64_t deadline_ns);
 void clew__collector_after_fork(void);
 bool clew__collector_running(void);

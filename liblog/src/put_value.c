@@ -3,6 +3,7 @@
  * they may come from a damaged file. Stateless. */
 #include "format_priv.h"
 
+#include <base64.h>
 #include <json.h>
 
 #include <arpa/inet.h>
@@ -100,31 +101,6 @@ static char *put_errno(char *p, int64_t number)
     return put_text(p, "\"}");
 }
 
-static char *put_base64(char *p, const char *bytes, size_t len)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *b = (const unsigned char *)bytes;
-    size_t i = 0;
-
-    for (; i + 2 < len; i += 3) {
-        unsigned v = (unsigned)b[i] << 16 | (unsigned)b[i + 1] << 8 | b[i + 2];
-
-        *p++ = digits[v >> 18];
-        *p++ = digits[v >> 12 & 63];
-        *p++ = digits[v >> 6 & 63];
-        *p++ = digits[v & 63];
-    }
-    if (i < len) {
-        unsigned v = (unsigned)b[i] << 16 | (i + 1 < len ? (unsigned)b[i + 1] << 8 : 0);
-
-        *p++ = digits[v >> 18];
-        *p++ = digits[v >> 12 & 63];
-        *p++ = i + 1 < len ? digits[v >> 6 & 63] : '=';
-        *p++ = '=';
-    }
-    return p;
-}
-
 static char *put_string(char *p, const struct clew_value *value, size_t readable)
 {
     *p++ = '"';
@@ -146,101 +122,30 @@ static char *put_ip(char *p, const struct clew_value *value)
     return p;
 }
 
-/* The next element as a value; false at the end. */
-static bool next_element(const struct clew_value *array, size_t *at, struct clew_value *ret,
-                         unsigned *ret_type)
-{
-    static const uint8_t types[] = {0,
-                                    CLEW_TYPE_BOOL,
-                                    CLEW_TYPE_INT,
-                                    CLEW_TYPE_UINT,
-                                    CLEW_TYPE_INT,
-                                    CLEW_TYPE_UINT,
-                                    CLEW_TYPE_DOUBLE,
-                                    CLEW_TYPE_STRING};
-    unsigned element = (unsigned char)array->as.s[0];
-
-    if (*at >= array->len || element < CLEW_ELEMENT_BOOL || element > CLEW_ELEMENT_STRING)
-        return false;
-    *ret_type = types[element];
-    if (element == CLEW_ELEMENT_BOOL) {
-        *ret = clew_value_bool(array->as.s[(*at)++] != 0);
-        return true;
-    }
-    return clew__value_next(array->as.s, array->len, at, *ret_type, ret);
-}
-
 static char *put_at(char *p, unsigned type, const struct clew_value *value, size_t readable,
                     unsigned depth);
 
-static char *put_array(char *p, const struct clew_value *value)
+/* An array or an object. */
+static char *put_container(char *p, unsigned type, const struct clew_value *value, unsigned depth)
 {
-    struct clew_value element;
-    size_t at = 1;
-    unsigned type;
-    bool first = true;
-
-    *p++ = '[';
-    while (next_element(value, &at, &element, &type)) {
-        if (!first)
-            *p++ = ',';
-        first = false;
-        p = put_at(p, type, &element, element.len, 0);
-    }
-    *p++ = ']';
-    return p;
-}
-
-/* Whether a later field of the object has the key at `key`. */
-static bool comes_again(const struct clew_value *object, size_t at, const char *key, size_t len)
-{
-    struct clew_value value;
-
-    while (object->len - at >= 2) {
-        unsigned type = (unsigned char)object->as.s[at];
-        size_t n = (unsigned char)object->as.s[at + 1];
-        const char *other = object->as.s + at + 2;
-
-        if (n > object->len - at - 2)
-            return false;
-        at += 2 + n;
-        if (n == len && memcmp(key, other, len) == 0)
-            return true;
-        if (!clew__value_next(object->as.s, object->len, &at, type, &value))
-            return false;
-    }
-    return false;
-}
-
-static char *put_object(char *p, const struct clew_value *object, unsigned depth)
-{
+    struct clew_field container = {.key = "", .type = (enum clew_type)type, .value = *value};
+    bool object = type == CLEW_TYPE_OBJECT, first = true;
+    struct clew_field field;
     size_t at = 0;
-    bool first = true;
 
-    *p++ = '{';
-    while (object->len - at >= 2) {
-        unsigned type = (unsigned char)object->as.s[at];
-        size_t n = (unsigned char)object->as.s[at + 1];
-        const char *key = object->as.s + at + 2;
-        struct clew_value value;
-
-        if (n > object->len - at - 2)
-            break;
-        at += 2 + n;
-        if (!clew__type_is_stored(type) ||
-            !clew__value_next(object->as.s, object->len, &at, type, &value))
-            break;
-        if (comes_again(object, at, key, n))
-            continue;
+    *p++ = object ? '{' : '[';
+    while (clew_field_next(&container, &at, &field)) {
         if (!first)
             *p++ = ',';
         first = false;
-        *p++ = '"';
-        p = clew__put_chars(p, key, n, n);
-        p = put_text(p, "\":");
-        p = put_at(p, type, &value, value.len, depth + 1);
+        if (object) {
+            *p++ = '"';
+            p = clew__put_chars(p, field.key, field.key_len, field.key_len);
+            p = put_text(p, "\":");
+        }
+        p = put_at(p, field.type, &field.value, field.value.len, depth + 1);
     }
-    *p++ = '}';
+    *p++ = object ? '}' : ']';
     return p;
 }
 
@@ -282,7 +187,7 @@ static char *put_at(char *p, unsigned type, const struct clew_value *value, size
         return p;
     case CLEW_TYPE_BASE64:
         *p++ = '"';
-        p = put_base64(p, value->as.s, value->len);
+        p = clew__put_base64(p, value->as.s, value->len);
         *p++ = '"';
         return p;
     case CLEW_TYPE_IP:
@@ -291,9 +196,10 @@ static char *put_at(char *p, unsigned type, const struct clew_value *value, size
         end = clew__put_json(p, value->as.s, value->len);
         return end ? end : put_string(p, value, readable);
     case CLEW_TYPE_ARRAY:
-        return value->len ? put_array(p, value) : put_text(p, "[]");
+        return put_container(p, type, value, depth);
     case CLEW_TYPE_OBJECT:
-        return depth < CLEW__OBJECT_DEPTH_MAX ? put_object(p, value, depth) : put_text(p, "null");
+        return depth < CLEW_FIELD_DEPTH_MAX ? put_container(p, type, value, depth)
+                                            : put_text(p, "null");
     default:
         return put_string(p, value, readable);
     }

@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STOP_TIMEOUT_NS UINT64_C(5000000000)
+#define STOP_TIMEOUT_MS 5000u
 
 static pthread_mutex_t lifecycle_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic enum { NEVER, RUNNING, STOPPED, FORKED } state;
@@ -177,13 +177,21 @@ int clew_log_flush(unsigned timeout_ms)
     return clew__collector_flush(clew__monotonic_ns() + timeout_ms * UINT64_C(1000000));
 }
 
-void clew_log_stop(void)
+int clew_log_shutdown(unsigned timeout_ms)
 {
+    int err = 0;
+
     lock();
     if (state == RUNNING) {
-        clew__collector_stop(clew__monotonic_ns() + STOP_TIMEOUT_NS);
+        err = clew__collector_stop(clew__monotonic_ns() + timeout_ms * UINT64_C(1000000));
         (void)clew_log_set_level(CLEW_LEVEL_OFF);
         state = STOPPED;
     }
     unlock();
+    return err;
+}
+
+void clew_log_stop(void)
+{
+    (void)clew_log_shutdown(STOP_TIMEOUT_MS);
 }

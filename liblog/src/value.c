@@ -137,7 +137,7 @@ static char *put_object(char *at, const struct clew_fields *fields, unsigned dep
         unsigned type = resolve(fields, i, token, &value);
         size_t key_len = strnlen(fields->keys[i], 255);
 
-        if (type == CLEW_TYPE_OBJECT && depth + 1 >= CLEW__OBJECT_DEPTH_MAX)
+        if (type == CLEW_TYPE_OBJECT && depth + 1 >= CLEW_FIELD_DEPTH_MAX)
             type = CLEW_TYPE_NULL;
         *at++ = (char)type;
         *at++ = (char)(uint8_t)key_len;
@@ -162,7 +162,7 @@ static size_t size_at(unsigned type, const struct clew_value *value, unsigned de
     case CLEW_TYPE_ARRAY:
         return 4 + array_size(value);
     case CLEW_TYPE_OBJECT:
-        return depth >= CLEW__OBJECT_DEPTH_MAX ? 8 : 4 + object_size(value->as.fields, depth);
+        return depth >= CLEW_FIELD_DEPTH_MAX ? 8 : 4 + object_size(value->as.fields, depth);
     default:
         return 4 + value->len;
     }

@@ -12,9 +12,7 @@
 #ifndef CLEW_VALUE_PRIV_H
 #define CLEW_VALUE_PRIV_H
 
-#include <clew/site.h>
-
-#define CLEW__OBJECT_DEPTH_MAX 8u
+#include <clew/sink.h>
 
 static inline bool clew__type_is_fixed(unsigned type)
 {

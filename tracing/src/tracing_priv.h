@@ -58,4 +58,10 @@ static inline bool clew__sampler_is_open(const struct clew_context *context)
 /* OTEL_SDK_DISABLED=true: no spans at all, ids are passed on as they came. */
 bool clew__tracing_disabled(void);
 
+/* url.c: copies what may be seen, cut to size with its NUL. Of an URL, user and
+ * password become "REDACTED"; in a query and a fragment the values of names that
+ * are secret do. */
+void clew__url_clean(char *to, size_t size, const char *url);
+void clew__query_clean(char *to, size_t size, const char *query);
+
 #endif

@@ -24,8 +24,10 @@ extern "C" {
  *
  * args     as clew_log_start()
  * threads  MT-Unsafe: once, early in main()
- * fork     call it after fork() in a pre-forking server; a child of a started
- *          process goes on logging, but exports and serves nothing
+ * fork     a child of a started process goes on logging and exporting what is
+ *          its own, with a thread and connections made for its first record;
+ *          it serves no management pages. It ends as its parent does: by exit()
+ *          or clew_stop(), or what is queued is lost with _exit()
  * returns  0; 1 already started; -errno: nothing was started, clew_last_error()
  *          says which variable is wrong or which port is taken */
 CLEW_PUBLIC int clew_start(const char *service, const char *version);
@@ -33,9 +35,23 @@ CLEW_PUBLIC int clew_start(const char *service, const char *version);
 /* Readiness off, flush everything within CLEW_SHUTDOWN_TIMEOUT_MS (5000), stop.
  * Runs at exit by itself. MT-Safe, idempotent. */
 CLEW_PUBLIC void clew_stop(void);
+/* The same with a time of its own, and what became of it.
+ *
+ * blocks   up to timeout_ms, whatever the far sides do
+ * threads  MT-Safe, idempotent
+ * returns  0 all was taken, or it was stopped before; 1 some of it was refused
+ *          for good or found a queue full; -ETIMEDOUT some of it could not be
+ *          sent in time. What was lost is counted in clew_export_records_total */
+CLEW_PUBLIC int clew_shutdown(unsigned timeout_ms);
 
 /* Hands over everything that was logged and ended so far and waits for the
- * far side's answers. returns 0, -ETIMEDOUT */
+ * far side's answers; what waits for its turn to be tried again is tried now,
+ * unless the far side asked for a pause.
+ *
+ * blocks   up to timeout_ms
+ * threads  MT-Safe
+ * returns  0; 1 some of it was refused for good or found a queue full;
+ *          -ETIMEDOUT */
 CLEW_PUBLIC int clew_flush(unsigned timeout_ms);
 
 /* A named check of /health: ready is the conjunction of all.

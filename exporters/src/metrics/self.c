@@ -34,6 +34,9 @@ STAT(truncated)
 STAT(replaced_ids)
 STAT(recovered)
 STAT(rings)
+STAT(spans_started_sampled)
+STAT(spans_started_dropped)
+STAT(spans_live)
 STAT(misused)
 #undef STAT
 
@@ -107,6 +110,29 @@ static bool add_drops(void)
     return metric;
 }
 
+/* otel.sdk.span.started and otel.sdk.span.live (OpenTelemetry semantic
+ * conventions, "SDK self-monitoring"). */
+static bool add_spans(void)
+{
+    static const char *const labels[] = {"otel_span_sampling_result", NULL};
+    struct clew_metric *started =
+        clew_counter("otel_sdk_span_started_total", "Spans that were started.", labels);
+    struct clew_metric *live = clew_gauge(
+        "otel_sdk_span_live", "Recording spans that were started and not ended yet.", labels);
+
+    if (!started || !live)
+        return false;
+    clew__series_callback(
+        clew_metric_series(started, (const char *const[]){"RECORD_AND_SAMPLE", NULL}),
+        read_spans_started_sampled, NULL);
+    clew__series_callback(clew_metric_series(started, (const char *const[]){"DROP", NULL}),
+                          read_spans_started_dropped, NULL);
+    clew__series_callback(
+        clew_metric_series(live, (const char *const[]){"RECORD_AND_SAMPLE", NULL}), read_spans_live,
+        NULL);
+    return true;
+}
+
 int clew__self_metrics_start(void)
 {
     struct timespec now;
@@ -142,7 +168,7 @@ int clew__self_metrics_start(void)
                              "Mistakes of the program with contexts, scopes and spans, survived.",
                              NULL),
                 read_misused);
-    return good && add_drops() ? 0 : -ENOMEM;
+    return good && add_drops() && add_spans() ? 0 : -ENOMEM;
 }
 
 void clew__self_metrics_name(const char *service, const char *version)

@@ -75,6 +75,12 @@ CLEW_PUBLIC int clew_log_flush(unsigned timeout_ms);
  * Calls made afterwards do nothing; what other threads wrote in the very last
  * moment is recovered by the next start. MT-Safe, idempotent. */
 CLEW_PUBLIC void clew_log_stop(void);
+/* The same with a time of its own; clew_log_stop() takes up to 5 seconds.
+ *
+ * blocks   up to timeout_ms
+ * returns  0, also when it does not run; -ETIMEDOUT: an output did not take its
+ *          lines in time, they are left for the next start */
+CLEW_PUBLIC int clew_log_shutdown(unsigned timeout_ms);
 
 /* Sets the threshold of every call site that no rule names, at once, in all
  * threads; the rules stay.

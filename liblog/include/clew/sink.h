@@ -28,6 +28,20 @@ struct clew_field {
  * MT-Safe, AS-Unsafe. */
 CLEW_PUBLIC size_t clew_field_text(const struct clew_field *field, char *buf, size_t size);
 
+#define CLEW_FIELD_DEPTH_MAX 8u /* objects within objects; a damaged record may claim more */
+
+/* Goes through a value of type ARRAY or OBJECT, one element or field a call:
+ *
+ *     for (size_t at = 0; clew_field_next(&container, &at, &field);)
+ *
+ * args     *at: 0 before the first call. *ret: the element, its key "", or the
+ *          field, its key key_len bytes without a NUL; no key comes twice. Keys
+ *          and strings are as the call gave them, any bytes; borrowed from container
+ * threads  MT-Safe, AS-Safe
+ * returns  false at the end, and at once for every other type */
+CLEW_PUBLIC bool clew_field_next(const struct clew_field *container, size_t *at,
+                                 struct clew_field *ret);
+
 /* One log line. Everything in it is borrowed for the call. */
 struct clew_line {
     uint64_t time_ns; /* Unix time; stable for one record */

@@ -11,6 +11,7 @@ static const char usage[] =
     "\n"
     "  fmt     print JSON log lines from files or stdin readable, filtered\n"
     "  recover print what services that died had not written yet\n"
+    "  run     run a command as a span, and log what it prints\n"
     "  tail    print the correlated log lines of a request, from Loki\n"
     "  trace   print the waterfall of a trace, from Tempo\n"
     "\n"
@@ -22,6 +23,7 @@ static const struct {
     bool asks; /* a server */
 } commands[] = {{"fmt", cli_fmt, false},
                 {"recover", cli_recover, false},
+                {"run", cli_run, false},
                 {"tail", cli_tail, true},
                 {"trace", cli_trace, true}};
 

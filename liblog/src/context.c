@@ -3,63 +3,242 @@
  * The request context. Ids from outside are checked here and nowhere else:
  * what gets in is short and printable.
  *
+ * Contexts are never given back to the heap: those that were released wait for
+ * the next request, in a list of their thread, or in one of all threads. So a
+ * request costs no allocation, and a program that still uses a released context
+ * finds one without references, which is counted, and not foreign memory.
+ *
  * Threads: the reference count is atomic; the contents are set by one thread
- * before others see them.
+ * before others see them. The list of all threads is only ever pushed to or
+ * taken as a whole, so it needs no lock and survives a fork at any moment.
  */
 #include "context_priv.h"
-#include "core_priv.h"
 #include "fields_priv.h"
+#include "id_priv.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+static struct clew_context *_Atomic shared_spares;
+static pthread_key_t spares_key;
+static pthread_once_t spares_once = PTHREAD_ONCE_INIT;
+static bool have_spares_key;
+
+void clew__misuse(const char *what)
+{
+    CLEW__COUNT_ONE(misused);
+    clew_log_limited(CLEW_LEVEL_WARN, CLEW_PER_SECOND(1), "misuse of a context or span",
+                     clew_kv("what", what));
+}
+
+/* ---- where contexts come from --------------------------------------------- */
+
+static void share(struct clew_context *context)
+{
+    context->next = atomic_load_explicit(&shared_spares, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&shared_spares, &context->next, context,
+                                                  memory_order_release, memory_order_relaxed))
+        ;
+}
+
+static void thread_ends(void *arg)
+{
+    struct clew__thread *self = arg;
+
+    self->nspares = CLEW__CONTEXT_SPARES_MAX; /* destructors after this one share theirs */
+    while (self->spares) {
+        struct clew_context *context = self->spares;
+
+        self->spares = context->next;
+        share(context);
+    }
+}
+
+static void make_key(void)
+{
+    have_spares_key = pthread_key_create(&spares_key, thread_ends) == 0;
+}
+
+/* Before a thread has any: they are handed on when it ends. */
+static bool may_keep(struct clew__thread *self)
+{
+    if (__builtin_expect(!self->spares_kept, 0)) {
+        pthread_once(&spares_once, make_key);
+        self->spares_kept = have_spares_key && pthread_setspecific(spares_key, self) == 0;
+    }
+    return self->spares_kept;
+}
+
+static void spare(struct clew_context *context)
+{
+    struct clew__thread *self = &clew__self;
+
+    if (!may_keep(self) || self->nspares >= CLEW__CONTEXT_SPARES_MAX) {
+        share(context);
+        return;
+    }
+    context->next = self->spares;
+    self->spares = context;
+    self->nspares++;
+}
+
+/* The thread has none: all that others left, or a new one. */
+static __attribute__((noinline)) struct clew_context *more(void)
+{
+    struct clew_context *context = NULL;
+
+    if (may_keep(&clew__self))
+        context = atomic_exchange_explicit(&shared_spares, NULL, memory_order_acquire);
+    if (!context) {
+        context = malloc(sizeof(*context));
+        if (context)
+            atomic_init(&context->refs, 0);
+        return context;
+    }
+    clew__self.spares = context->next;
+    clew__self.nspares = 0; /* may hold more than its share, but adds few to them */
+    return context;
+}
+
+#define BEHIND_REFS(context) ((char *)(context) + offsetof(struct clew_context, sampling))
+#define BYTES_UP_TO(member) \
+    (offsetof(struct clew_context, member) - offsetof(struct clew_context, sampling))
+
 struct clew_context *clew_context_new(void)
 {
-    struct clew_context *context = malloc(sizeof(*context));
+    struct clew__thread *self = &clew__self;
+    struct clew_context *context = self->spares;
 
-    if (!context)
+    if (__builtin_expect(context != NULL, 1)) {
+        self->spares = context->next;
+        if (self->nspares > 0)
+            self->nspares--;
+    } else if (!(context = more())) {
         return NULL;
-    memset(context, 0, offsetof(struct clew_context, request_id));
+    }
+    memset(BEHIND_REFS(context), 0, BYTES_UP_TO(request_id));
     context->request_id[0] = context->correlation_id[0] = '\0';
-    context->trace_state = context->baggage = NULL;
-    context->serial = clew_id_span();
-    atomic_init(&context->sampling, CLEW__SAMPLING_OPEN);
-    atomic_init(&context->has_error, false);
-    atomic_init(&context->refs, 1);
+    context->serial = clew__id_span();
+    atomic_store_explicit(&context->refs, 1, memory_order_relaxed);
     return context;
 }
 
 struct clew_context *clew_context_ref(struct clew_context *context)
 {
-    return clew__context_ref(context);
+    return context ? clew__context_ref(context) : NULL;
+}
+
+static void release(struct clew_context *context)
+{
+    if (__builtin_expect(context == clew__self.context, 0)) {
+        clew__scope_set((struct clew_scope){NULL, 0});
+        clew__misuse("a context was released while it was current");
+    }
+    clew__context_baggage_none(context);
+    spare(context);
 }
 
 struct clew_context *clew_context_unref(struct clew_context *context)
 {
-    if (context && atomic_fetch_sub_explicit(&context->refs, 1, memory_order_acq_rel) == 1) {
-        free(context->trace_state);
-        free(context->baggage);
-        free(context);
+    unsigned refs;
+
+    if (!context)
+        return NULL;
+    refs = atomic_load_explicit(&context->refs, memory_order_acquire);
+    if (__builtin_expect(refs == 1, 1)) { /* nobody else has one to give */
+        atomic_store_explicit(&context->refs, 0, memory_order_relaxed);
+        release(context);
+        return NULL;
     }
+    do
+        if (refs == 0) {
+            clew__misuse("a context was released more often than referenced");
+            return NULL;
+        }
+    while (!atomic_compare_exchange_weak_explicit(&context->refs, &refs, refs - 1,
+                                                  memory_order_acq_rel, memory_order_acquire));
+    if (refs == 1)
+        release(context);
     return NULL;
 }
 
-/* Rings have not seen this version: the next line of this thread says it. */
-static void changed(struct clew_context *context)
+struct clew_context *clew_context_copy(const struct clew_context *from)
 {
-    context->serial = clew_id_span();
+    struct clew_context *context = from ? clew_context_new() : NULL;
+    uint64_t serial;
+    char *room;
+
+    if (!context)
+        return NULL;
+    serial = context->serial;
+    memcpy(BEHIND_REFS(context), (const char *)from + offsetof(struct clew_context, sampling),
+           BYTES_UP_TO(state));
+    context->serial = serial;
+    context->next = NULL;
+    context->trace_state = from->trace_state ? context->state : NULL;
+    memcpy(context->state, from->state, from->trace_state ? from->state_len + 1u : 0);
+    memcpy(context->bound, from->bound, from->bound_len);
+    context->baggage = NULL;
+    context->baggage_len = 0;
+    if (from->baggage) {
+        room = clew__context_baggage_room(context, from->baggage_len);
+        if (!room)
+            return clew_context_unref(context);
+        memcpy(room, from->baggage, from->baggage_len + 1u);
+    }
+    return context;
+}
+
+void clew__context_baggage_none(struct clew_context *context)
+{
+    if (context->baggage != context->baggage_room)
+        free(context->baggage);
+    context->baggage = NULL;
+    context->baggage_len = 0;
+}
+
+char *clew__context_baggage_room(struct clew_context *context, size_t len)
+{
+    clew__context_baggage_none(context);
+    context->baggage =
+        len < CLEW__BAGGAGE_INLINE ? context->baggage_room : malloc(len + CLEW__TEXT_SLACK);
+    if (context->baggage)
+        context->baggage_len = (uint16_t)len;
+    return context->baggage;
+}
+
+void clew__context_changed(struct clew_context *context)
+{
+    context->serial = clew__id_span();
     clew_hot.limit = NULL;
+}
+
+/* ---- ids --------------------------------------------------------------------- */
+
+/* Whether each of eight bytes is in 0x20..0x7E. */
+static bool word_is_printable(uint64_t v)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+
+    return (((v - 0x20 * ones) | (v + ones) | v) & (0x80 * ones)) == 0;
 }
 
 static bool id_is_good(const char *id, size_t len)
 {
+    uint64_t v;
+
     if (len > CLEW_ID_MAX)
         return false;
-    for (size_t i = 0; i < len; i++)
-        if (id[i] < 0x20 || id[i] > 0x7E)
+    for (; len >= 8; id += 8, len -= 8) {
+        memcpy(&v, id, 8);
+        if (!word_is_printable(v))
             return false;
-    return true;
+    }
+    v = UINT64_C(0x2020202020202020);
+    memcpy(&v, id, len);
+    return word_is_printable(v);
 }
 
 /* Takes id into slot; 0, or why a fresh one is needed. */
@@ -79,7 +258,7 @@ static int take_id(char slot[CLEW_ID_MAX + 1], uint8_t *slot_len, const char *id
     return 0;
 }
 
-int clew_context_set_request_id(struct clew_context *context, const char *id, size_t len)
+static int set_request_id(struct clew_context *context, const char *id, size_t len)
 {
     int why = take_id(context->request_id, &context->request_len, id, len);
 
@@ -87,23 +266,44 @@ int clew_context_set_request_id(struct clew_context *context, const char *id, si
         clew_id_uuid7(context->request_id);
         context->request_len = 36;
     }
-    changed(context);
     return why;
 }
 
-int clew_context_set_correlation_id(struct clew_context *context, const char *id, size_t len)
+static int set_correlation_id(struct clew_context *context, const char *id, size_t len)
 {
     int why = take_id(context->correlation_id, &context->correlation_len, id, len);
 
     if (why && context->request_len) {
-        memcpy(context->correlation_id, context->request_id, context->request_len + 1u);
+        memcpy(context->correlation_id, context->request_id, sizeof(context->request_id));
         context->correlation_len = context->request_len;
     } else if (why) {
         clew_id_uuid7(context->correlation_id);
         context->correlation_len = 36;
     }
-    changed(context);
     return why;
+}
+
+int clew_context_set_request_id(struct clew_context *context, const char *id, size_t len)
+{
+    int why = set_request_id(context, id, len);
+
+    clew__context_changed(context);
+    return why;
+}
+
+int clew_context_set_correlation_id(struct clew_context *context, const char *id, size_t len)
+{
+    int why = set_correlation_id(context, id, len);
+
+    clew__context_changed(context);
+    return why;
+}
+
+void clew__context_set_ids(struct clew_context *context, const char *request_id, size_t request_len,
+                           const char *correlation_id, size_t correlation_len)
+{
+    (void)set_request_id(context, request_id, request_len);
+    (void)set_correlation_id(context, correlation_id, correlation_len);
 }
 
 const char *clew_context_request_id(const struct clew_context *context)
@@ -120,7 +320,8 @@ void clew_context_set_trace(struct clew_context *context, const uint8_t trace_id
 {
     memcpy(context->trace_id, trace_id, 16);
     context->trace_flags = flags;
-    changed(context);
+    context->decision = CLEW__DECIDED;
+    clew__context_changed(context);
 }
 
 const uint8_t *clew_context_trace_id(const struct clew_context *context)
@@ -133,6 +334,31 @@ const uint8_t *clew_context_trace_id(const struct clew_context *context)
 uint8_t clew_context_trace_flags(const struct clew_context *context)
 {
     return context ? context->trace_flags : 0;
+}
+
+/* ---- deadlines ------------------------------------------------------------- */
+
+void clew_context_set_deadline(struct clew_context *context, uint64_t deadline_ns)
+{
+    if (context)
+        context->deadline_ns = deadline_ns;
+}
+
+uint64_t clew_context_deadline(const struct clew_context *context)
+{
+    return context ? context->deadline_ns : 0;
+}
+
+int64_t clew_context_remaining_ns(const struct clew_context *context)
+{
+    uint64_t deadline_ns = clew_context_deadline(context), now;
+
+    if (deadline_ns == 0)
+        return INT64_MAX;
+    now = clew__monotonic_ns();
+    if (deadline_ns > now)
+        return deadline_ns - now < INT64_MAX ? (int64_t)(deadline_ns - now) : INT64_MAX;
+    return -(int64_t)(now - deadline_ns);
 }
 
 /* ---- bound fields ------------------------------------------------------- */
@@ -177,7 +403,7 @@ int clew_context_bind_fields(struct clew_context *context, size_t n, const char 
     memcpy(context->bound, bytes, fields.len);
     context->bound_len = fields.len;
     context->nbound = (uint8_t)fields.n;
-    changed(context);
+    clew__context_changed(context);
     return 0;
 }
 
@@ -190,7 +416,7 @@ size_t clew__context_payload_len(const struct clew_context *context)
                     : 0);
 }
 
-void clew__context_payload(const struct clew_context *context, char *ret)
+void clew__context_payload(const struct clew_context *context, char *ret, size_t len)
 {
     struct clew__context_record head = {.request_len = 0};
 
@@ -202,46 +428,17 @@ void clew__context_payload(const struct clew_context *context, char *ret)
         head.bound_len = context->bound_len;
         memcpy(head.trace_id, context->trace_id, 16);
     }
+    if (sizeof(head) + head.request_len + head.correlation_len + head.bound_len > len) {
+        head = (struct clew__context_record){.request_len = 0};
+        context = NULL;
+    }
     memcpy(ret, &head, sizeof(head));
     if (!context)
         return;
     ret += sizeof(head);
-    memcpy(ret, context->request_id, context->request_len);
-    ret += context->request_len;
-    memcpy(ret, context->correlation_id, context->correlation_len);
-    ret += context->correlation_len;
-    memcpy(ret, context->bound, context->bound_len);
-}
-
-/* ---- scopes ------------------------------------------------------------- */
-
-struct clew_scope clew_scope_current(void)
-{
-    return clew__scope_current();
-}
-
-struct clew_scope clew_scope_enter(struct clew_scope scope)
-{
-    struct clew_scope previous = clew__scope_current();
-
-    clew__scope_set(scope);
-    return previous;
-}
-
-void clew_scope_leave(struct clew_scope previous)
-{
-    clew__scope_set(previous);
-}
-
-struct clew_scope clew_scope_capture(void)
-{
-    struct clew_scope scope = clew_scope_current();
-
-    (void)clew_context_ref(scope.context);
-    return scope;
-}
-
-void clew_scope_release(struct clew_scope scope)
-{
-    (void)clew_context_unref(scope.context);
+    memcpy(ret, context->request_id, head.request_len);
+    ret += head.request_len;
+    memcpy(ret, context->correlation_id, head.correlation_len);
+    ret += head.correlation_len;
+    memcpy(ret, context->bound, head.bound_len);
 }

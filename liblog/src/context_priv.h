@@ -7,8 +7,23 @@
 
 #include <clew/context.h>
 
+#define CLEW__STATE_MAX 512u        /* CLEW_TRACESTATE_MAX */
+#define CLEW__BAGGAGE_INLINE 512u   /* more than that is on the heap */
+#define CLEW__TEXT_SLACK 16u        /* behind texts: they are written in pieces of this size */
+#define CLEW__CONTEXT_SPARES_MAX 32 /* of one thread */
+
+/* Whether spans of this request are recorded is settled where the first one
+ * starts: only there are its name and kind known. */
+enum clew__decision {
+    CLEW__DECIDED,  /* trace_flags say it */
+    CLEW__OPEN,     /* out of headers: the flags are the caller's */
+    CLEW__DEFERRED, /* out of headers: the caller left it to us */
+    CLEW__WANTED,   /* out of headers: the caller gave no trace, but wants this one recorded */
+    CLEW__UNWANTED  /* the same, not recorded */
+};
+
 struct clew_context {
-    _Atomic unsigned refs;
+    _Atomic unsigned refs; /* 0: released, and among the spare ones */
     /* Of the spans of its request, see tracing's span.c. */
     _Atomic enum clew__sampling_state {
         CLEW__SAMPLING_OPEN, /* not decided */
@@ -19,26 +34,43 @@ struct clew_context {
         CLEW__SAMPLING_FORGOTTEN /* it ended: what was held does not */
     } sampling;
     _Atomic bool has_error;
-    uint64_t local_root; /* with HELD: its span id */
-    uint64_t serial;     /* changes with every change: a ring has this version or not */
-    uint8_t trace_id[16];
     uint8_t trace_flags;
+    uint8_t decision; /* enum clew__decision */
+    bool b3_debug;
     uint8_t request_len;
     uint8_t correlation_len;
     uint8_t nbound;
     uint16_t bound_len;
+    uint16_t state_len;
+    uint16_t baggage_len;
+    uint64_t serial;     /* changes with every change: a ring has this version or not */
+    uint64_t local_root; /* while sampling is HELD: its span id */
+    uint64_t deadline_ns;
+    char *trace_state; /* state, or NULL when there is none; NUL-terminated; tracing's */
+    char *baggage;     /* baggage_room, heap, or NULL */
+    struct clew_context *next;
+    uint8_t trace_id[16];
     char request_id[CLEW_ID_MAX + 1];
     char correlation_id[CLEW_ID_MAX + 1];
+    char state[CLEW__STATE_MAX + CLEW__TEXT_SLACK];
+    char baggage_room[CLEW__BAGGAGE_INLINE + CLEW__TEXT_SLACK];
     char bound[CLEW_BOUND_MAX_BYTES]; /* see fields_priv.h */
-    char *trace_state;                /* heap, "" as NULL; tracing's */
-    char *baggage;
 };
 
 /* Inlined where spans start and end. */
+static inline bool clew__context_is_live(const struct clew_context *context)
+{
+    return atomic_load_explicit(&context->refs, memory_order_relaxed) != 0;
+}
+
+/* Not NULL. */
 static inline struct clew_context *clew__context_ref(struct clew_context *context)
 {
-    if (context)
-        atomic_fetch_add_explicit(&context->refs, 1, memory_order_relaxed);
+    if (__builtin_expect(!clew__context_is_live(context), 0)) {
+        clew__misuse("a released context was referenced");
+        return NULL;
+    }
+    atomic_fetch_add_explicit(&context->refs, 1, memory_order_relaxed);
     return context;
 }
 
@@ -58,6 +90,20 @@ static inline void clew__scope_set(struct clew_scope scope)
 
 /* Bytes a CONTEXT payload takes; context NULL: the empty context. */
 size_t clew__context_payload_len(const struct clew_context *context);
-void clew__context_payload(const struct clew_context *context, char *ret);
+/* len: what clew__context_payload_len() said. Should the context have changed
+ * since, under the hands of a program that uses it after its release, the
+ * payload is the empty context. */
+void clew__context_payload(const struct clew_context *context, char *ret, size_t len);
+
+/* Rings have not seen this version: the next line of this thread says it. */
+void clew__context_changed(struct clew_context *context);
+/* Both ids of a context that no ring has seen yet; NULL for none given. */
+void clew__context_set_ids(struct clew_context *context, const char *request_id, size_t request_len,
+                           const char *correlation_id, size_t correlation_len);
+
+/* Room for len bytes of baggage, a NUL and slack, in place of what was there;
+ * NULL when there is no memory: there is no baggage then. */
+char *clew__context_baggage_room(struct clew_context *context, size_t len);
+void clew__context_baggage_none(struct clew_context *context);
 
 #endif

@@ -66,6 +66,12 @@ struct clew__thread {
     void *slots;            /* free ones, and how many */
     unsigned nslots;
     unsigned slots_epoch;
+    /* contexts and scopes: */
+    struct clew_context *spares; /* for the next requests */
+    int nspares;
+    bool spares_kept; /* they are handed on when the thread ends */
+    unsigned nentered;
+    struct clew_scope entered[CLEW_SCOPES_MAX]; /* what was current before each scope entered */
 };
 extern __thread struct clew__thread clew__self CLEW__TLS_MODEL;
 
@@ -91,6 +97,10 @@ extern struct clew__counters clew__counters;
 #define CLEW__COUNT_MANY(name, n) \
     ((void)atomic_fetch_add_explicit(&clew__counters.name, n, memory_order_relaxed))
 #define CLEW__COUNT_ONE(name) CLEW__COUNT_MANY(name, 1)
+
+/* context.c: counts what a program did wrong with a context, scope or span, and
+ * says so in at most one line a second. what is static. */
+void clew__misuse(const char *what);
 
 /* ---- records (record.c) ------------------------------------------------ */
 

@@ -46,6 +46,7 @@ static pthread_mutex_t clock_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew__clock clock_now;
 
 static struct clew__batch *collectors;
+static uint64_t spans_delivered; /* by the collector, since its last batch */
 /* Batches for threads that help themselves. Made when first needed. */
 static struct clew__batch *_Atomic helpers[HELPERS];
 static _Atomic bool helper_is_busy[HELPERS];
@@ -196,8 +197,11 @@ static void write_out(struct clew__batch *batch)
 void clew__batch_end(struct clew__batch *batch)
 {
     write_out(batch);
-    if (batch->is_collectors)
+    if (batch->is_collectors) {
         clew__sinks_batch_end();
+        CLEW__COUNT_MANY(spans, spans_delivered);
+        spans_delivered = 0;
+    }
     CLEW__COUNT_MANY(lines, batch->lines);
     batch->lines = 0;
     commit(batch);
@@ -327,7 +331,7 @@ void clew__deliver_span(void *arg, const struct clew_span_record *span)
 {
     (void)arg;
     clew__sinks_span(span);
-    CLEW__COUNT_ONE(spans);
+    spans_delivered++;
 }
 
 /* ---- records ------------------------------------------------------------------------------ */

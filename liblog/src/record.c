@@ -87,6 +87,11 @@ static char *reserve(const struct lane *lane, size_t need, bool important)
     return hot->at;
 }
 
+static uint64_t current_serial(void)
+{
+    return clew__self.context ? clew__self.context->serial : 0;
+}
+
 /* How far the short way may go without asking: until the ring is half full,
  * when the collector is to be woken, and from there in smaller steps. */
 static void grant(const struct lane *lane)
@@ -105,7 +110,11 @@ static void grant(const struct lane *lane)
     room = used < half ? half - used : used < usable ? usable - used : 0;
     if (used >= half && room > ring->size / 8)
         room = ring->size / 8;
-    hot->limit = clew__ticks_from_tsc && hot == &clew_hot ? hot->at + room : NULL;
+    /* A line behind another record may be the first of its context: the long way. */
+    hot->limit =
+        clew__ticks_from_tsc && hot == &clew_hot && ring->context_serial == current_serial()
+            ? hot->at + room
+            : NULL;
 }
 
 static void publish(const struct lane *lane, size_t size)
@@ -172,7 +181,7 @@ static void write_line(const struct lane *lane, struct event *event)
     const struct clew_context *context = clew__self.context;
     const struct clew_site *site = event->site;
     struct clew__ring *ring = lane->ring;
-    uint64_t serial = context ? context->serial : 0, ticks = clew__ticks();
+    uint64_t serial = current_serial(), ticks = clew__ticks();
     size_t size = fit(event, ring->record_max), context_size = 0;
     uint16_t logger = event->logger ? (uint16_t)event->logger->id : 0;
     char *at, *values;
@@ -185,7 +194,8 @@ static void write_line(const struct lane *lane, struct event *event)
         return;
     if (context_size) {
         put_header(at, context_size, 0, CLEW__WHAT_CONTEXT, ticks);
-        clew__context_payload(context, at + sizeof(struct clew__record));
+        clew__context_payload(context, at + sizeof(struct clew__record),
+                              context_size - sizeof(struct clew__record));
         at += context_size;
         ring->context_serial = serial;
     }

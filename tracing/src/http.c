@@ -12,11 +12,13 @@
 #include <clew/http.h>
 #include <json.h>
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PATH_MAX_BYTES 1024u
+#define AGENT_MAX_BYTES 256u
 #define UNMATCHED "unmatched"
 
 struct clew_http_exchange {
@@ -38,8 +40,105 @@ static void copy(char *to, size_t size, const char *from)
     to[len] = '\0';
 }
 
-struct clew_http_exchange *clew_http_exchange_begin(const char *method, const char *path,
-                                                    const struct clew_extract *headers)
+/* The methods that conventions know; anything else is "_OTHER", and the span "HTTP". */
+static bool is_method(const char *method)
+{
+    static const char *const known[] = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+                                        "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(method, known[i]) == 0)
+            return true;
+    return false;
+}
+
+static void set_method(struct clew_span *span, const char *method)
+{
+    if (is_method(method))
+        clew_span_set(span, clew_kv("http.request.method", method));
+    else
+        clew_span_set(span, clew_kv("http.request.method", "_OTHER"),
+                      clew_kv("http.request.method_original", method));
+}
+
+static const char *name_of(const char *method)
+{
+    return is_method(method) ? method : "HTTP";
+}
+
+/* name, name:port, [address]:port */
+static void set_host(struct clew_span *span, const char *host)
+{
+    size_t bracket = *host == '[' ? strcspn(host, "]") : 0;
+    size_t len = bracket + strcspn(host + bracket, ":");
+    const char *colon = host[len] == ':' ? host + len : NULL;
+    char *end;
+    long port = colon ? strtol(colon + 1, &end, 10) : 0;
+
+    if (bracket && host[bracket] == ']')
+        clew_span_set(span, clew_kvn("server.address", host + 1, bracket - 1));
+    else if (!bracket && len > 0)
+        clew_span_set(span, clew_kvn("server.address", host, len));
+    if (colon && end > colon + 1 && *end == '\0' && port > 0 && port < 65536)
+        clew_span_set(span, clew_kv("server.port", port));
+}
+
+static void set_peer(struct clew_span *span, const struct sockaddr *peer)
+{
+    unsigned port;
+
+    if (peer->sa_family == AF_INET)
+        port = ntohs(((const struct sockaddr_in *)(const void *)peer)->sin_port);
+    else if (peer->sa_family == AF_INET6)
+        port = ntohs(((const struct sockaddr_in6 *)(const void *)peer)->sin6_port);
+    else
+        return;
+    clew_span_set(span, clew_ip("client.address", peer), clew_ip("network.peer.address", peer),
+                  clew_kv("network.peer.port", port));
+}
+
+static void describe(struct clew_span *span, const struct clew_http_request *request,
+                     const struct clew_http_exchange *exchange)
+{
+    char query[PATH_MAX_BYTES];
+
+    if (!clew_span_is_recording(span))
+        return;
+    set_method(span, exchange->method);
+    clew_span_set(span, clew_kv("url.path", (const char *)exchange->path),
+                  clew_kv("url.scheme", request->scheme ? request->scheme : "http"),
+                  clew_kv("request_id", clew_context_request_id(exchange->scope.context)));
+    if (request->query && *request->query) {
+        clew__query_clean(query, sizeof(query), request->query);
+        clew_span_set(span, clew_kv("url.query", (const char *)query));
+    }
+    if (request->host)
+        set_host(span, request->host);
+    if (request->user_agent)
+        clew_span_set(span, clew_kvn("user_agent.original", request->user_agent,
+                                     strnlen(request->user_agent, AGENT_MAX_BYTES)));
+    if (request->protocol_version)
+        clew_span_set(span, clew_kv("network.protocol.version", request->protocol_version));
+    if (request->peer)
+        set_peer(span, request->peer);
+}
+
+static struct clew_span *start_span(const struct clew_http_request *request,
+                                    const struct clew_http_exchange *exchange, bool remote)
+{
+    char hint[sizeof(exchange->method) + sizeof(exchange->path)];
+    struct clew_span_options options = {.parent = exchange->scope,
+                                        .remote = remote,
+                                        .kind = CLEW_SPAN_SERVER,
+                                        .scope = request->scope ? request->scope : "clew.http",
+                                        .sampling_hint = hint};
+
+    (void)snprintf(hint, sizeof(hint), "%s %s", exchange->method, exchange->path);
+    return clew_span_start_with(name_of(exchange->method), &options);
+}
+
+struct clew_http_exchange *clew_http_exchange_begin_with(const struct clew_http_request *request,
+                                                         const struct clew_extract *headers)
 {
     struct clew_http_exchange *exchange = malloc(sizeof(*exchange));
     struct clew_scope previous;
@@ -54,24 +153,29 @@ struct clew_http_exchange *clew_http_exchange_begin(const char *method, const ch
         return NULL;
     }
     exchange->start_ns = clew__monotonic_ns();
-    copy(exchange->method, sizeof(exchange->method), method);
+    copy(exchange->method, sizeof(exchange->method), request->method);
     copy(exchange->route, sizeof(exchange->route), UNMATCHED);
-    copy(exchange->path, sizeof(exchange->path), path);
+    copy(exchange->path, sizeof(exchange->path), request->path);
     exchange->path[strcspn(exchange->path, "?#")] = '\0';
-    exchange->span = clew_span_start_with(exchange->method,
-                                          &(struct clew_span_options){.parent = exchange->scope,
-                                                                      .remote = remote,
-                                                                      .kind = CLEW_SPAN_SERVER});
+    exchange->span = start_span(request, exchange, remote);
     if (exchange->span)
         exchange->scope.span_id = clew_span_scope(exchange->span).span_id;
-    clew_span_set(exchange->span, clew_kv("http.request.method", exchange->method),
-                  clew_kv("url.path", exchange->path), clew_kv("url.scheme", "http"),
-                  clew_kv("request_id", clew_context_request_id(exchange->scope.context)));
+    describe(exchange->span, request, exchange);
     previous = clew_scope_enter(exchange->scope);
     clew_trace("request started", clew_kv("method", exchange->method),
                clew_kv("path", exchange->path));
     clew_scope_leave(previous);
     return exchange;
+}
+
+struct clew_http_exchange *clew_http_exchange_begin(const char *method, const char *path,
+                                                    const struct clew_extract *headers)
+{
+    const char *mark = strchr(path, '?');
+    struct clew_http_request request = {
+        .method = method, .path = path, .query = mark ? mark + 1 : NULL};
+
+    return clew_http_exchange_begin_with(&request, headers);
 }
 
 struct clew_scope clew_http_exchange_enter(struct clew_http_exchange *exchange)
@@ -145,7 +249,7 @@ void clew_http_exchange_end(struct clew_http_exchange *exchange, const char *err
     if (exchange->status == 0)
         exchange->status = 500;
     if (strcmp(exchange->route, UNMATCHED) != 0) {
-        (void)snprintf(text, sizeof(text), "%s %s", exchange->method, exchange->route);
+        (void)snprintf(text, sizeof(text), "%s %s", name_of(exchange->method), exchange->route);
         clew_span_set_name(exchange->span, text);
         clew_span_set(exchange->span, clew_kv("http.route", exchange->route));
     }
@@ -163,32 +267,20 @@ void clew_http_exchange_end(struct clew_http_exchange *exchange, const char *err
     free(exchange);
 }
 
-/* url.full must not hold credentials: user and password are cut out. */
-static void set_url(struct clew_span *span, const char *url)
-{
-    const char *scheme_end = strstr(url, "://");
-    const char *authority = scheme_end ? scheme_end + 3 : url;
-    size_t authority_len = strcspn(authority, "/?#");
-    const char *at = memrchr(authority, '@', authority_len);
-    char clean[PATH_MAX_BYTES];
-
-    (void)snprintf(clean, sizeof(clean), "%.*s%s", (int)(authority - url), url,
-                   at ? at + 1 : authority);
-    clew_span_set(span, clew_kv("url.full", clean));
-}
-
 void clew_http_client_end(struct clew_span *span, const char *method, const char *url,
                           const char *host, int port, unsigned status, const char *error)
 {
-    char text[16];
+    char text[16], clean[PATH_MAX_BYTES];
 
     if (clew_span_is_recording(span)) {
         if (method && *method) {
-            clew_span_set_name(span, method);
-            clew_span_set(span, clew_kv("http.request.method", method));
+            clew_span_set_name(span, name_of(method));
+            set_method(span, method);
         }
-        if (url)
-            set_url(span, url);
+        if (url) {
+            clew__url_clean(clean, sizeof(clean), url);
+            clew_span_set(span, clew_kv("url.full", (const char *)clean));
+        }
         if (host)
             clew_span_set(span, clew_kv("server.address", host));
         if (port > 0)

@@ -1,17 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Headers out: the counterpart of extract.c. Stateless. */
+#include "propagate_priv.h"
 #include "tracing_priv.h"
 
 #include <json.h>
 
 #include <string.h>
 
+static void inject_trace(struct clew_scope scope, enum clew__propagator which,
+                         void (*set)(void *arg, const char *name, const char *value), void *arg)
+{
+    const struct clew_context *context = scope.context;
+    char traceparent[CLEW__TRACEPARENT_LEN + 1];
+
+    if (which == CLEW__TRACECONTEXT) {
+        clew__traceparent_put(traceparent, context->trace_id, scope.span_id, context->trace_flags);
+        set(arg, "traceparent", traceparent);
+        if (context->trace_state)
+            set(arg, "tracestate", context->trace_state);
+    } else if (which == CLEW__JAEGER) {
+        clew__jaeger_inject(scope, set, arg);
+    } else {
+        clew__b3_inject(scope, which == CLEW__B3MULTI, set, arg);
+    }
+}
+
+static bool has_trace(const struct clew_context *context)
+{
+    uint64_t id[2];
+
+    memcpy(id, context->trace_id, 16);
+    return (id[0] | id[1]) != 0;
+}
+
+/* What is left; one that passed is told as the least there is. */
+static void inject_deadline(const struct clew_context *context,
+                            void (*set)(void *arg, const char *name, const char *value), void *arg)
+{
+    int64_t ms = clew_context_remaining_ns(context) / 1000000;
+    char text[CLEW__PUT_NUMBER_MAX];
+
+    *clew__put_uint(text, ms > 0 ? (uint64_t)ms : 1) = '\0';
+    set(arg, "x-envoy-expected-rq-timeout-ms", text);
+}
+
 void clew_inject(struct clew_scope scope,
                  void (*set)(void *arg, const char *name, const char *value), void *arg)
 {
-    static const uint8_t none[16];
     const struct clew_context *context = scope.context;
-    char traceparent[56] = "00-";
+    unsigned mask = clew__propagators_mask();
 
     if (!context)
         return;
@@ -19,17 +56,11 @@ void clew_inject(struct clew_scope scope,
         set(arg, "X-Request-ID", context->request_id);
     if (context->correlation_len)
         set(arg, "X-Correlation-ID", context->correlation_id);
-    if (memcmp(context->trace_id, none, 16) != 0 && scope.span_id) {
-        clew__hex(traceparent + 3, context->trace_id, 16);
-        traceparent[35] = '-';
-        clew__hex(traceparent + 36, &scope.span_id, 8);
-        traceparent[52] = '-';
-        clew__hex(traceparent + 53, &context->trace_flags, 1);
-        traceparent[55] = '\0';
-        set(arg, "traceparent", traceparent);
-        if (context->trace_state)
-            set(arg, "tracestate", context->trace_state);
-    }
-    if (context->baggage)
+    if (scope.span_id && has_trace(context))
+        for (unsigned i = 0; i < clew__propagators.ntraces; i++)
+            inject_trace(scope, clew__propagators.traces[i], set, arg);
+    if (context->baggage && (mask & CLEW__BAGGAGE))
         set(arg, "baggage", context->baggage);
+    if (context->deadline_ns)
+        inject_deadline(context, set, arg);
 }

@@ -22,31 +22,54 @@ uint8_t clew_spans_state;
 static struct clew_context *new_root(void)
 {
     struct clew_context *context = clew_context_new();
-    uint8_t trace_id[16];
-    uint8_t flags = CLEW_TRACE_RANDOM;
 
     if (!context)
         return NULL;
-    clew_id_trace(trace_id);
-    if (clew__sampler_decide(trace_id, false, 0))
-        flags |= CLEW_TRACE_SAMPLED;
-    clew_context_set_trace(context, trace_id, flags);
+    clew_id_trace(context->trace_id);
+    context->trace_flags = CLEW_TRACE_RANDOM;
+    context->decision = CLEW__OPEN;
     return context;
 }
 
+/* The first span of a context settles whether its request is recorded. */
+static void decide(struct clew_context *context, uint64_t parent_id, const char *hint,
+                   enum clew_span_kind kind)
+{
+    const struct clew__sampling sampling = {
+        .trace_id = context->trace_id,
+        .context = context,
+        .has_parent = parent_id != 0,
+        .parent_is_remote = parent_id != 0, /* a local one would have decided */
+        .parent_sampled = context->trace_flags & CLEW_TRACE_SAMPLED,
+        .name = hint,
+        .kind = kind,
+    };
+    int known = parent_id ? 2 : clew__sampler_known(false, false, false);
+    struct clew__sampled sampled;
+
+    if (known == 2 || context->decision != CLEW__OPEN)
+        sampled = clew__sampler_decide(&sampling);
+    else
+        sampled = (struct clew__sampled){.sampled = known, .th = CLEW__TH_REMOVE};
+    clew__sampler_apply(context, &sampled);
+}
+
 /* What becomes of the spans of this context's request; decided by its first. */
-static enum clew__sampling_state sampling_of(struct clew_context *context, uint64_t span_id)
+static enum clew__sampling_state sampling_of(struct clew_context *context,
+                                             const struct clew__span_head *head, const char *hint)
 {
     enum clew__sampling_state state =
         atomic_load_explicit(&context->sampling, memory_order_relaxed);
 
     if (__builtin_expect(state != CLEW__SAMPLING_OPEN, 1))
         return state;
+    if (clew__sampler_is_open(context))
+        decide(context, head->parent_span_id, hint, (enum clew_span_kind)head->kind);
     if (context->trace_flags & CLEW_TRACE_SAMPLED) {
         state = CLEW__SAMPLING_ON;
     } else if (clew__tail_is_on()) {
         state = CLEW__SAMPLING_HELD;
-        context->local_root = span_id;
+        context->local_root = head->span_id;
     } else {
         state = CLEW__SAMPLING_OFF;
     }
@@ -74,7 +97,7 @@ static void fill(struct clew__slot *slot, const struct clew_context *context, bo
 
 /* Takes over the reference to context. */
 static struct clew__slot *start_in(struct clew_context *context, uint64_t parent_id,
-                                   const char *name, enum clew_span_kind kind)
+                                   const char *name, enum clew_span_kind kind, const char *hint)
 {
     struct clew__slot *slot = clew__slot_take();
     enum clew__sampling_state state;
@@ -91,7 +114,7 @@ static struct clew__slot *start_in(struct clew_context *context, uint64_t parent
     slot->head.span_id = clew__id_span();
     slot->head.parent_span_id = parent_id;
     slot->head.kind = (uint8_t)kind;
-    state = sampling_of(context, slot->head.span_id);
+    state = sampling_of(context, &slot->head, hint);
     ring = clew__self.ring;
     if (state == CLEW__SAMPLING_OFF) {
         __atomic_store_n(&ring->spans_dropped, ring->spans_dropped + 1, __ATOMIC_RELAXED);
@@ -127,14 +150,15 @@ static bool is_off(void)
 }
 
 static struct clew__slot *start(struct clew_scope parent, const char *name,
-                                enum clew_span_kind kind)
+                                enum clew_span_kind kind, const char *hint)
 {
     struct clew_context *context;
 
     if (is_off())
         return NULL;
     context = parent.context ? clew__context_ref(parent.context) : new_root();
-    return context ? start_in(context, parent.context ? parent.span_id : 0, name, kind) : NULL;
+    return context ? start_in(context, parent.context ? parent.span_id : 0, name, kind, hint)
+                   : NULL;
 }
 
 static inline struct clew_span *started(struct clew__slot *slot)
@@ -149,14 +173,14 @@ static inline struct clew_span *started(struct clew__slot *slot)
 
 struct clew_span *clew_span_start_(const char *name, enum clew_span_kind kind)
 {
-    struct clew__slot *slot = start(clew__scope_current(), name, kind);
+    struct clew__slot *slot = start(clew__scope_current(), name, kind, name);
 
     return slot ? started(slot) : NULL;
 }
 
 struct clew_span *clew_span_begin_(const char *name, enum clew_span_kind kind)
 {
-    struct clew__slot *slot = start(clew__scope_current(), name, kind);
+    struct clew__slot *slot = start(clew__scope_current(), name, kind, name);
 
     if (!slot)
         return NULL;
@@ -171,7 +195,8 @@ struct clew_span *clew_span_start_with(const char *name, const struct clew_span_
 
     if (options->root)
         parent = (struct clew_scope){NULL, 0};
-    slot = start(parent, name, options->kind ? options->kind : CLEW_SPAN_INTERNAL);
+    slot = start(parent, name, options->kind ? options->kind : CLEW_SPAN_INTERNAL,
+                 options->sampling_hint ? options->sampling_hint : name);
     if (!slot)
         return NULL;
     if (options->remote && parent.span_id)
@@ -383,7 +408,7 @@ static void leave(struct clew__slot *slot, const struct clew_span *span)
     if (now.context == slot->context && now.span_id == slot->head.span_id)
         clew__scope_set(slot->previous);
     else
-        CLEW__COUNT_ONE(misused);
+        clew__misuse("a span ended while another scope was current");
     if (clew__self.span == span)
         clew__self.span = slot->previous_span;
 }

@@ -206,12 +206,22 @@ static size_t room_left(const struct clew__slot *slot, size_t fixed)
 
 /* ---- items ------------------------------------------------------------------------- */
 
-/* An item that begins with `fixed` bytes and goes on with attributes. False:
- * not even the fixed ones fit. */
-static bool add_named(struct clew__slot *slot, enum clew__item_kind kind,
-                      const struct iovec pieces[3], const struct clew__attributes *attributes)
+static size_t length(const struct iovec *pieces, size_t n)
 {
-    size_t fixed = pieces[0].iov_len + pieces[1].iov_len + pieces[2].iov_len, dropped, size;
+    size_t sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += pieces[i].iov_len;
+    return sum;
+}
+
+/* An item that begins with the pieces and goes on with attributes. False:
+ * not even they fit. */
+static bool add_named(struct clew__slot *slot, enum clew__item_kind kind,
+                      const struct iovec *pieces, size_t npieces,
+                      const struct clew__attributes *attributes)
+{
+    size_t fixed = length(pieces, npieces), dropped, size;
     bool kept[FIELDS_MAX];
     char *at;
 
@@ -222,7 +232,7 @@ static bool add_named(struct clew__slot *slot, enum clew__item_kind kind,
             count_dropped(slot, attributes->n - dropped);
         return false;
     }
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < npieces; i++)
         at = mempcpy(at, pieces[i].iov_base, pieces[i].iov_len);
     (void)put_named(at, attributes, kept);
     finish(slot, size);
@@ -230,14 +240,15 @@ static bool add_named(struct clew__slot *slot, enum clew__item_kind kind,
 }
 
 static bool add_sited(struct clew__slot *slot, enum clew__item_kind kind,
-                      const struct iovec pieces[3], const struct clew__attributes *attributes)
+                      const struct iovec *pieces, size_t npieces,
+                      const struct clew__attributes *attributes)
 {
-    size_t fixed = pieces[0].iov_len + pieces[1].iov_len + pieces[2].iov_len, size;
+    size_t size;
     const struct clew_site *site = attributes->site;
     struct ready ready;
     char *at;
 
-    size = fixed + make_ready(&ready, site, attributes->values);
+    size = length(pieces, npieces) + make_ready(&ready, site, attributes->values);
     at = size <= room_left(slot, 0) ? begin(slot, kind, site->id, size) : NULL;
     if (!at) { /* those that fit, one by one */
         struct clew__attributes named = {.keys = site->keys,
@@ -246,27 +257,25 @@ static bool add_sited(struct clew__slot *slot, enum clew__item_kind kind,
                                          .values = ready.values,
                                          .resolved = true};
 
-        return add_named(slot, kind, pieces, &named);
+        return add_named(slot, kind, pieces, npieces, &named);
     }
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < npieces; i++)
         at = mempcpy(at, pieces[i].iov_base, pieces[i].iov_len);
     (void)put_values(at, &ready, site->nfields);
     finish(slot, size);
     return true;
 }
 
-static bool add(struct clew__slot *slot, enum clew__item_kind kind, const struct iovec pieces[3],
-                const struct clew__attributes *attributes)
+static bool add(struct clew__slot *slot, enum clew__item_kind kind, const struct iovec *pieces,
+                size_t npieces, const struct clew__attributes *attributes)
 {
-    return attributes->site ? add_sited(slot, kind, pieces, attributes)
-                            : add_named(slot, kind, pieces, attributes);
+    return attributes->site ? add_sited(slot, kind, pieces, npieces, attributes)
+                            : add_named(slot, kind, pieces, npieces, attributes);
 }
 
 void clew__item_set(struct clew__slot *slot, const struct clew__attributes *attributes)
 {
-    static const struct iovec nothing[3];
-
-    (void)add(slot, CLEW__ITEM_SET, nothing, attributes);
+    (void)add(slot, CLEW__ITEM_SET, NULL, 0, attributes);
 }
 
 void clew__item_event(struct clew__slot *slot, uint64_t time_ns, const char *name,
@@ -277,7 +286,8 @@ void clew__item_event(struct clew__slot *slot, uint64_t time_ns, const char *nam
                                      (uint32_t)len};
     struct iovec pieces[3] = {{&event, sizeof(event)}, {(void *)name, len}, {(void *)"", 1}};
 
-    if (!add(slot, CLEW__ITEM_EVENT, pieces, attributes) && slot->head.dropped_events < UINT16_MAX)
+    if (!add(slot, CLEW__ITEM_EVENT, pieces, 3, attributes) &&
+        slot->head.dropped_events < UINT16_MAX)
         slot->head.dropped_events++;
 }
 
@@ -293,6 +303,6 @@ void clew__item_link(struct clew__slot *slot, const struct clew_link *link,
     if (len <= CLEW_TRACESTATE_MAX) /* one that is longer is none: members cannot be cut in half */
         item.state_len = (uint16_t)(pieces[1].iov_len = len);
     memcpy(item.trace_id, link->trace_id, 16);
-    if (!add(slot, CLEW__ITEM_LINK, pieces, attributes) && slot->head.dropped_links < UINT16_MAX)
+    if (!add(slot, CLEW__ITEM_LINK, pieces, 3, attributes) && slot->head.dropped_links < UINT16_MAX)
         slot->head.dropped_links++;
 }

@@ -129,12 +129,10 @@ static size_t cut(const char *s, size_t len, size_t limit)
     return at;
 }
 
-static void clean_value(struct clew_field *field)
+static void clean_bytes(struct clew_field *field)
 {
     struct clew_value *value = &field->value;
 
-    if (clew__type_is_fixed(field->type) || !value->as.s)
-        return;
     if (field->type == CLEW_TYPE_STRING || field->type == CLEW_TYPE_JSON) {
         value->len = cut(value->as.s, value->len, limits.value_len);
         if (!is_valid(value->as.s, value->len))
@@ -157,9 +155,12 @@ struct list {
     uint32_t dropped;
 };
 
-static struct list list_begin(size_t max)
+static void list_begin(struct list *list, size_t max)
 {
-    return (struct list){.at = fields + nfields, .max = max};
+    list->at = fields + nfields;
+    list->n = 0;
+    list->max = max;
+    list->dropped = 0;
 }
 
 static void list_end(const struct list *list)
@@ -167,39 +168,87 @@ static void list_end(const struct list *list)
     nfields += list->n;
 }
 
-static void list_set(struct list *list, struct clew_field *field)
+/* Where the next field is to be put together; list_keep() makes it count. */
+static inline struct clew_field *list_next(const struct list *list)
 {
-    clean_value(field);
-    for (size_t i = 0; i < list->n; i++)
+    static struct clew_field over;
+
+    return nfields + list->n < FIELDS_MAX ? &list->at[list->n] : &over;
+}
+
+/* The first `known` fields may have the key; others cannot. */
+static inline void list_keep(struct list *list, struct clew_field *field, size_t known)
+{
+    if (!clew__type_is_fixed(field->type) && field->value.as.s)
+        clean_bytes(field);
+    for (size_t i = 0; i < known; i++)
         if (list->at[i].key_len == field->key_len &&
             memcmp(list->at[i].key, field->key, field->key_len) == 0) {
             list->at[i] = *field;
             return;
         }
-    if (list->n >= list->max || nfields + list->n >= FIELDS_MAX)
+    if (__builtin_expect(list->n >= list->max || nfields + list->n >= FIELDS_MAX, 0))
         list->dropped++;
     else
-        list->at[list->n++] = *field;
+        list->n++;
 }
 
-static bool set_from_site(struct list *list, const struct clew_site *site, const char *bytes,
-                          size_t len)
+/* What never changes of a site's keys. The last few hundred sites; those of dead
+ * processes come and go and are looked at each time. */
+struct site_keys {
+    const struct clew_site *site;
+    bool distinct; /* no key twice */
+    bool plain;    /* all are valid UTF-8, none is empty */
+    uint8_t types[24];
+    uint32_t len[24];
+};
+
+static void look_at_keys(struct site_keys *keys, const struct clew_site *site)
 {
-    size_t at = 0;
+    keys->site = site;
+    keys->distinct = keys->plain = true;
+    for (unsigned i = 0; i < site->nfields; i++) {
+        keys->types[i] = clew__stored_type(site, i);
+        keys->len[i] = (uint32_t)strlen(site->keys[i]);
+        keys->plain &= keys->len[i] > 0 && is_valid(site->keys[i], keys->len[i]);
+        for (unsigned k = 0; k < i; k++)
+            keys->distinct &= strcmp(site->keys[i], site->keys[k]) != 0;
+    }
+}
+
+static const struct site_keys *keys_of(const struct clew_site *site, bool recovers)
+{
+    static struct site_keys seen[256], other;
+    struct site_keys *keys = recovers ? &other : &seen[site->id % 256];
+
+    if (recovers || keys->site != site)
+        look_at_keys(keys, site);
+    return keys;
+}
+
+static bool set_from_site(struct list *list, const struct clew_site *site, bool recovers,
+                          const char *bytes, size_t len)
+{
+    const struct site_keys *keys = keys_of(site, recovers);
+    size_t at = 0, before = list->n;
 
     for (unsigned i = 0; i < site->nfields; i++) {
-        struct clew_field field = {.key = site->keys[i],
-                                   .type = (enum clew_type)clew__stored_type(site, i)};
-        size_t key_len = strlen(field.key);
+        struct clew_field *field = list_next(list);
 
-        if (!clew__value_next(bytes, len, &at, field.type, &field.value))
+        field->key = site->keys[i];
+        field->key_len = keys->len[i];
+        field->type = (enum clew_type)keys->types[i];
+        if (!clew__value_next(bytes, len, &at, field->type, &field->value))
             return false;
-        if (key_len == 0)
-            continue;
-        if (!is_valid(field.key, key_len))
-            field.key = copy(field.key, key_len, &key_len);
-        field.key_len = (uint32_t)key_len;
-        list_set(list, &field);
+        if (!keys->plain) {
+            size_t key_len = field->key_len;
+
+            if (key_len == 0)
+                continue;
+            field->key = copy(field->key, key_len, &key_len);
+            field->key_len = (uint32_t)key_len;
+        }
+        list_keep(list, field, keys->distinct ? before : list->n);
     }
     return true;
 }
@@ -210,12 +259,14 @@ static bool set_named(struct list *list, const char *bytes, size_t len)
     size_t at = 0, key_len;
 
     while (clew__fields_next(bytes, len, &at, &named)) {
-        struct clew_field field = {.type = named.type, .value = named.value};
+        struct clew_field *field = list_next(list);
 
-        field.key = copy(named.key, named.key_len, &key_len);
-        field.key_len = (uint32_t)key_len;
+        field->type = named.type;
+        field->value = named.value;
+        field->key = copy(named.key, named.key_len, &key_len);
+        field->key_len = (uint32_t)key_len;
         if (key_len)
-            list_set(list, &field);
+            list_keep(list, field, list->n);
     }
     return true; /* what is behind the last is padding */
 }
@@ -241,7 +292,7 @@ static bool read_attributes(struct span *span, struct list *list, uint32_t id, c
     if (id == 0)
         return set_named(list, bytes, len);
     site = span->reader->site(span->reader->sites, id);
-    return site && set_from_site(list, site, bytes, len);
+    return site && set_from_site(list, site, span->reader->recovers, bytes, len);
 }
 
 static bool read_event(struct span *span, const struct clew__item *item, const char *bytes,
@@ -269,7 +320,7 @@ static bool read_event(struct span *span, const struct clew__item *item, const c
     if (site)
         event->name = ended(site->message, strlen(site->message));
     event->time_ns = head.is_unix ? head.time : clew__ticks_to_ns(span->reader->clock, head.time);
-    list = list_begin(limits.event_attributes);
+    list_begin(&list, limits.event_attributes);
     good = read_attributes(span, &list, item->site, bytes + head.name_len + 1,
                            len - head.name_len - 1);
     list_end(&list);
@@ -299,7 +350,7 @@ static bool read_link(struct span *span, const struct clew__item *item, const ch
     len -= sizeof(head);
     if (head.state_len >= len || bytes[head.state_len] != '\0')
         return false;
-    list = list_begin(limits.link_attributes);
+    list_begin(&list, limits.link_attributes);
     good = read_attributes(span, &list, item->site, bytes + head.state_len + 1,
                            len - head.state_len - 1);
     list_end(&list);
@@ -400,7 +451,7 @@ uint64_t clew__span_duration_ns(const struct clew__span_head *head)
 bool clew__span_read(const struct clew__span_reader *reader, const struct clew__span_head *head,
                      const char *body, size_t len, bool interrupted)
 {
-    struct span span = {.reader = reader};
+    struct span span; /* not cleared: every member is set below */
     struct clew_span_record *record = &span.record;
     bool good = true;
 
@@ -412,6 +463,7 @@ bool clew__span_read(const struct clew__span_reader *reader, const struct clew__
     if (!clew__buf_room(&text, TEXT_BYTES))
         return false;
     nfields = 0;
+    span.reader = reader;
     memcpy(record->trace_id, head->trace_id, 16);
     record->span_id = head->span_id;
     record->parent_span_id = head->parent_span_id;
@@ -421,10 +473,11 @@ bool clew__span_read(const struct clew__span_reader *reader, const struct clew__
     record->parent_is_remote = head->flags & CLEW__SPAN_REMOTE;
     record->interrupted = interrupted;
     record->scope = record->name = record->status_message = record->trace_state = "";
+    record->nevents = record->nlinks = 0;
     record->dropped_events = head->dropped_events;
     record->dropped_links = head->dropped_links;
     clew__span_times(head, reader->clock, &record->start_ns, &record->end_ns);
-    span.attributes = list_begin(limits.attributes);
+    list_begin(&span.attributes, limits.attributes);
     if (read_items(&span, false, body, len, &good)) {
         list_end(&span.attributes);
         (void)read_items(&span, true, body, len, &good);

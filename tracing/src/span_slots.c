@@ -97,7 +97,7 @@ struct clew__slot *clew__slot_of_void(const struct clew_span *span)
     unsigned epoch = atomic_load_explicit(&clew__epoch, memory_order_relaxed);
 
     if ((((uintptr_t)span >> 8) & 15) == (epoch & 15))
-        CLEW__COUNT_ONE(misused);
+        clew__misuse("a span was used that had ended");
     return NULL;
 }
 

@@ -37,6 +37,7 @@ STAT(rings)
 STAT(spans_started_sampled)
 STAT(spans_started_dropped)
 STAT(spans_live)
+STAT(misused)
 #undef STAT
 
 static double cpu_seconds(void *arg)
@@ -163,6 +164,10 @@ int clew__self_metrics_start(void)
                 read_recovered);
     good &=
         add(clew_gauge("clew_rings", "Rings, one for each thread that logs.", NULL), read_rings);
+    good &= add(clew_counter("clew_misused_total",
+                             "Mistakes of the program with contexts, scopes and spans, survived.",
+                             NULL),
+                read_misused);
     return good && add_drops() && add_spans() ? 0 : -ENOMEM;
 }
 

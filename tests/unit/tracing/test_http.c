@@ -49,7 +49,8 @@ static int exchanges(void *arg)
     clew_http_exchange_set_status(exchange, 200);
     clew_info("inside");
     span = clew_span_start("HTTP", CLEW_SPAN_CLIENT);
-    clew_http_client_end(span, "GET", "http://user:pass@host:81/p?q", "host", 81, 404, NULL);
+    clew_http_client_end(span, "GET", "http://user:pass@host:81/p?q&token=secret", "host", 81, 404,
+                         NULL);
     clew_http_exchange_leave(exchange, previous);
     clew_http_exchange_end(exchange, NULL);
     if (clew_http_exchange_current() || clew_scope_current().context)
@@ -109,7 +110,8 @@ static void test_http_events_and_spans(void **state)
 
     span = nth("span", 0);
     assert_string_equal(text(span, "name"), "GET");
-    assert_string_equal(text(span, "url.full"), "http://host:81/p?q");
+    assert_string_equal(text(span, "url.full"),
+                        "http://REDACTED:REDACTED@host:81/p?q&token=REDACTED");
     assert_string_equal(text(span, "error.type"), "404");
     assert_int_equal(json_integer_value(json_object_get(span, "status")), CLEW_SPAN_ERROR);
     assert_int_equal(json_integer_value(json_object_get(span, "server.port")), 81);

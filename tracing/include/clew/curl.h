@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * clew/curl.h: traced requests with libcurl's easy interface (7.62 and later).
+ * clew/curl.h: traced requests with libcurl (7.62 and later).
  *
  * Header-only, so that libclew needs no libcurl. Use clew_curl_perform() where
  * the program called curl_easy_perform(): it opens a client span under the
  * current scope, sends the headers that carry the request onwards, and ends
- * the span with the answer's status. clew_curl_debug() puts what `curl -v`
- * prints into the log.
+ * the span with the answer's status. With the multi interface:
+ *
+ *     struct clew_curl_multi traced = {multi};
+ *     clew_curl_multi_add(&traced, easy, headers);    // curl_multi_add_handle()
+ *     ...
+ *     while ((message = clew_curl_multi_info_read(&traced, &left)))  // ends the span
+ *         ...
+ *     clew_curl_multi_remove(&traced, easy);          // curl_multi_remove_handle()
+ *
+ * When the name was resolved, the connection made, TLS agreed on and the first
+ * byte there are events of the span: "dns", "connect", "tls", "first_byte".
+ * clew_curl_debug() puts what `curl -v` prints into the log.
  */
 #ifndef CLEW_CURL_H
 #define CLEW_CURL_H
@@ -18,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 struct clew_curl_headers_ {
     struct curl_slist *list;
@@ -38,12 +49,166 @@ static inline void clew_curl_add_header_(void *arg, const char *name, const char
     free(line);
 }
 
-static inline void clew_curl_end_span_(CURL *easy, struct clew_span *span, CURLcode code)
+/* A request while it is under way; in memory of the caller. The functions below
+ * are made of this: begin, let libcurl do it in whatever way, end. */
+struct clew_curl_transfer {
+    unsigned
+        resends; /* of a retry: how often the request was sent before; settable until the end */
+    CURL *easy;
+    struct clew_span *span;
+    struct curl_slist *headers; /* the program's */
+    struct curl_slist *ours;    /* ends in the program's */
+    uint64_t start_ns;
+    struct clew_curl_transfer *next; /* of a struct clew_curl_multi */
+};
+
+static inline uint64_t clew_curl_now_(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* Opens the span under the current scope and sets the headers.
+ *
+ * args     headers: what CURLOPT_HTTPHEADER was or would have been set to, may
+ *          be NULL; borrowed until the end
+ * owner    clew_curl_end(), once, before easy is cleaned up */
+static inline void clew_curl_begin(struct clew_curl_transfer *transfer, CURL *easy,
+                                   struct curl_slist *headers)
+{
+    struct clew_curl_headers_ ours = {NULL};
+    struct clew_span_options options;
+    struct curl_slist *last;
+
+    memset(transfer, 0, sizeof(*transfer));
+    memset(&options, 0, sizeof(options));
+    options.kind = CLEW_SPAN_CLIENT;
+    options.scope = "clew.curl";
+    options.start_ns = transfer->start_ns = clew_curl_now_();
+    transfer->easy = easy;
+    transfer->headers = headers;
+    transfer->span = clew_span_start_with("HTTP", &options);
+    clew_inject(clew_span_scope(transfer->span), clew_curl_add_header_, &ours);
+    for (last = ours.list; last && last->next; last = last->next)
+        ;
+    if (last)
+        last->next = headers;
+    transfer->ours = ours.list;
+    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, ours.list ? ours.list : headers);
+}
+
+/* Gives the program its headers back. */
+static inline void clew_curl_unset_headers_(struct clew_curl_transfer *transfer)
+{
+    struct curl_slist *last = transfer->ours;
+
+    (void)curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+    while (last && last->next != transfer->headers)
+        last = last->next;
+    if (last)
+        last->next = NULL;
+    curl_slist_free_all(transfer->ours);
+    transfer->ours = NULL;
+}
+
+static inline curl_off_t clew_curl_time_(CURL *easy, CURLINFO what)
+{
+    curl_off_t us = 0;
+
+    return curl_easy_getinfo(easy, what, &us) == CURLE_OK && us > 0 ? us : 0;
+}
+
+/* libcurl counts from the start, in microseconds, and adds up over redirects:
+ * then only the last request's beginning is known. What a connection that was
+ * used before did not do again is no event. */
+static inline void clew_curl_set_phases_(const struct clew_curl_transfer *transfer, long redirects)
+{
+    CURL *easy = transfer->easy;
+    curl_off_t dns = clew_curl_time_(easy, CURLINFO_NAMELOOKUP_TIME_T);
+    curl_off_t connect = clew_curl_time_(easy, CURLINFO_CONNECT_TIME_T);
+    curl_off_t tls = clew_curl_time_(easy, CURLINFO_APPCONNECT_TIME_T);
+    curl_off_t first_byte = clew_curl_time_(easy, CURLINFO_STARTTRANSFER_TIME_T);
+    curl_off_t redirect = clew_curl_time_(easy, CURLINFO_REDIRECT_TIME_T);
+    uint64_t start = transfer->start_ns;
+    long connections = 0;
+
+    (void)curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
+    if (redirects > 0) {
+        clew_span_event_at(transfer->span, start + (uint64_t)redirect * 1000u, "redirected",
+                           clew_kv("http.request.resend_count", (int64_t)redirects));
+        return;
+    }
+    if (dns && connections > 0)
+        clew_span_event_at(transfer->span, start + (uint64_t)dns * 1000u, "dns");
+    if (connect && connections > 0)
+        clew_span_event_at(transfer->span, start + (uint64_t)connect * 1000u, "connect");
+    if (tls && connections > 0)
+        clew_span_event_at(transfer->span, start + (uint64_t)tls * 1000u, "tls");
+    if (first_byte)
+        clew_span_event_at(transfer->span, start + (uint64_t)first_byte * 1000u, "first_byte");
+}
+
+static inline const char *clew_curl_version_(CURL *easy)
+{
+    long version = 0;
+
+    (void)curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    switch (version) {
+    case CURL_HTTP_VERSION_1_0:
+        return "1.0";
+    case CURL_HTTP_VERSION_1_1:
+        return "1.1";
+    case CURL_HTTP_VERSION_2_0:
+        return "2";
+    case 30: /* CURL_HTTP_VERSION_3, from 7.66 on */
+        return "3";
+    default:
+        return NULL;
+    }
+}
+
+static inline void clew_curl_describe_(const struct clew_curl_transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+    const char *version = clew_curl_version_(easy);
+    char *address = NULL;
+    long port = 0, redirects = 0;
+    int64_t resends;
+
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+    (void)curl_easy_getinfo(easy, CURLINFO_REDIRECT_COUNT, &redirects);
+    if (address && *address)
+        clew_span_set(transfer->span, clew_kv("network.peer.address", (const char *)address));
+    if (port > 0)
+        clew_span_set(transfer->span, clew_kv("network.peer.port", port));
+    if (version)
+        clew_span_set(transfer->span, clew_kv("network.protocol.version", version));
+    resends = (int64_t)transfer->resends + redirects;
+    if (resends > 0)
+        clew_span_set(transfer->span, clew_kv("http.request.resend_count", resends));
+    clew_curl_set_phases_(transfer, redirects);
+}
+
+/* Ends the span with what the easy handle knows, and gives CURLOPT_HTTPHEADER
+ * back as it was. The span says which URL, without user and password: where the
+ * path itself is a secret (a webhook's), open the span with clew_span_start(),
+ * send the headers of clew_inject(), and end it with clew_http_client_end() and
+ * no url.
+ *
+ * args     code: what libcurl said at the end */
+static inline void clew_curl_end(struct clew_curl_transfer *transfer, CURLcode code)
 {
     char *method = NULL, *url = NULL, *host = NULL, *port = NULL;
-    long status = 0;
+    CURL *easy = transfer->easy;
     CURLU *parts = curl_url();
+    long status = 0;
 
+    clew_curl_unset_headers_(transfer);
+    if (clew_span_is_recording(transfer->span))
+        clew_curl_describe_(transfer);
 #if LIBCURL_VERSION_NUM >= 0x074800
     (void)curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_METHOD, &method);
 #endif
@@ -53,41 +218,105 @@ static inline void clew_curl_end_span_(CURL *easy, struct clew_span *span, CURLc
         (void)curl_url_get(parts, CURLUPART_HOST, &host, 0);
         (void)curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
     }
-    clew_http_client_end(span, method, url, host, port ? atoi(port) : 0, (unsigned)status,
+    clew_http_client_end(transfer->span, method, url, host, port ? atoi(port) : 0, (unsigned)status,
                          code == CURLE_OK ? NULL : curl_easy_strerror(code));
+    transfer->span = NULL;
     curl_free(host);
     curl_free(port);
     curl_url_cleanup(parts);
 }
 
-/* curl_easy_perform() as a client span. The span says which URL, without user
- * and password: where the path itself is a secret (a webhook's), open the span
- * with clew_span_start(), send the headers of clew_inject(), and end it with
- * clew_http_client_end() and no url.
+/* curl_easy_perform() as a client span; see clew_curl_end() for the URL.
  *
- * args     headers: what CURLOPT_HTTPHEADER was or would have been set to, may
- *          be NULL; borrowed. CURLOPT_HTTPHEADER is headers again afterwards
+ * args     headers: as clew_curl_begin(). CURLOPT_HTTPHEADER is headers again
+ *          afterwards
  * returns  what curl_easy_perform() returned */
 static inline CURLcode clew_curl_perform(CURL *easy, struct curl_slist *headers)
 {
-    struct clew_span *span = clew_span_start("HTTP", CLEW_SPAN_CLIENT);
-    struct clew_scope scope = span ? clew_span_scope(span) : clew_scope_current();
-    struct clew_curl_headers_ ours = {NULL};
-    struct curl_slist *last;
+    struct clew_curl_transfer transfer;
 
-    clew_inject(scope, clew_curl_add_header_, &ours);
-    for (last = ours.list; last && last->next; last = last->next)
-        ;
-    if (last)
-        last->next = headers;
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, ours.list ? ours.list : headers);
+    clew_curl_begin(&transfer, easy, headers);
     CURLcode code = curl_easy_perform(easy);
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    if (last)
-        last->next = NULL;
-    curl_slist_free_all(ours.list);
-    clew_curl_end_span_(easy, span, code);
+    clew_curl_end(&transfer, code);
     return code;
+}
+
+/* ---- the multi interface --------------------------------------------------------- */
+
+#define CLEW_CURL_BUCKETS_ 64u
+
+/* A multi handle and the spans of the requests in it; in memory of the caller,
+ * all zero but for multi. Belongs to one thread at a time, as multi does. Easy
+ * handles that were added without it are passed over. */
+struct clew_curl_multi {
+    CURLM *multi;
+    struct clew_curl_transfer *transfers[CLEW_CURL_BUCKETS_];
+};
+
+static inline struct clew_curl_transfer **clew_curl_find_(struct clew_curl_multi *traced,
+                                                          CURL *easy)
+{
+    uintptr_t bits = (uintptr_t)easy;
+    struct clew_curl_transfer **at =
+        &traced->transfers[(bits >> 6 ^ bits >> 12) % CLEW_CURL_BUCKETS_];
+
+    while (*at && (*at)->easy != easy)
+        at = &(*at)->next;
+    return at;
+}
+
+static inline void clew_curl_finish_(struct clew_curl_multi *traced, CURL *easy, CURLcode code)
+{
+    struct clew_curl_transfer **at = clew_curl_find_(traced, easy), *transfer = *at;
+
+    if (!transfer)
+        return;
+    *at = transfer->next;
+    clew_curl_end(transfer, code);
+    free(transfer);
+}
+
+/* curl_multi_add_handle() with clew_curl_begin(). Where there is no memory for a
+ * span the request goes out without one. */
+static inline CURLMcode clew_curl_multi_add(struct clew_curl_multi *traced, CURL *easy,
+                                            struct curl_slist *headers)
+{
+    struct clew_curl_transfer **at = clew_curl_find_(traced, easy);
+    CURLMcode code;
+
+    if (*at)
+        return CURLM_ADDED_ALREADY;
+    *at = (struct clew_curl_transfer *)malloc(sizeof(**at));
+    if (*at)
+        clew_curl_begin(*at, easy, headers);
+    code = curl_multi_add_handle(traced->multi, easy);
+    if (code != CURLM_OK)
+        clew_curl_finish_(traced, easy, CURLE_FAILED_INIT);
+    return code;
+}
+
+/* The transfer of an easy handle that was added, to set its resends; NULL. */
+static inline struct clew_curl_transfer *clew_curl_multi_transfer(struct clew_curl_multi *traced,
+                                                                  CURL *easy)
+{
+    return *clew_curl_find_(traced, easy);
+}
+
+/* curl_multi_info_read(); the span of the request it tells of ends. */
+static inline CURLMsg *clew_curl_multi_info_read(struct clew_curl_multi *traced, int *ret_left)
+{
+    CURLMsg *message = curl_multi_info_read(traced->multi, ret_left);
+
+    if (message && message->msg == CURLMSG_DONE)
+        clew_curl_finish_(traced, message->easy_handle, message->data.result);
+    return message;
+}
+
+/* curl_multi_remove_handle(); a request that has not ended was given up. */
+static inline CURLMcode clew_curl_multi_remove(struct clew_curl_multi *traced, CURL *easy)
+{
+    clew_curl_finish_(traced, easy, CURLE_ABORTED_BY_CALLBACK);
+    return curl_multi_remove_handle(traced->multi, easy);
 }
 
 /* ---- what libcurl says --------------------------------------------------------- */

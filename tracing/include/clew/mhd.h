@@ -14,7 +14,21 @@
  * and in the handler clew_mhd_route("/orders/{id}") and
  * clew_mhd_respond(connection, status, response) instead of
  * MHD_queue_response(). The handler's own *con_cls works as always; the
- * handler frees it when it answers or in middleware.completed. What
+ * handler frees it when it answers or in middleware.completed. The span ends
+ * when the last byte of the answer went out or the connection broke. All
+ * threading modes work the same.
+ *
+ * A handler that suspends its connection takes the request along, so that the
+ * lines and spans of whoever goes on with it belong to it:
+ *
+ *     clew_mhd_suspend(connection, &job->request);            // in the handler
+ *     struct clew_scope was = clew_scope_enter(job->request.scope); // in any thread
+ *     ...
+ *     clew_scope_leave(was);
+ *     clew_mhd_resume(&job->request);       // the handler is called once more
+ *
+ * and where the answer's body comes from a callback,
+ * clew_mhd_response_from_callback() calls it within the request. What
  * libmicrohttpd itself has to say goes into the log with, as the first option,
  *
  *                      MHD_OPTION_EXTERNAL_LOGGER, clew_mhd_logger, NULL,
@@ -29,6 +43,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* handler and cls as MHD_start_daemon() would get them; completed may be NULL
  * and is called with the handler's own con_cls. Lives as long as the daemon. */
@@ -45,14 +60,108 @@ struct clew_mhd_request_ {
     void *con_cls;
 };
 
+/* What the headers have for the context and for the span. */
+struct clew_mhd_headers_ {
+    struct clew_extract extract;
+    const char *host, *user_agent;
+};
+
+static inline bool clew_mhd_is_(const char *name, size_t name_len, const char *what)
+{
+    return name_len == strlen(what) && strncasecmp(name, what, name_len) == 0;
+}
+
 static inline enum MHD_Result clew_mhd_take_header_(void *cls, enum MHD_ValueKind kind,
                                                     const char *name, size_t name_len,
                                                     const char *value, size_t value_len)
 {
+    struct clew_mhd_headers_ *headers = (struct clew_mhd_headers_ *)cls;
+
     (void)kind;
-    clew_extract_header((struct clew_extract *)cls, name, name_len, value ? value : "",
-                        value ? value_len : 0);
+    if (clew_mhd_is_(name, name_len, MHD_HTTP_HEADER_HOST))
+        headers->host = value;
+    else if (clew_mhd_is_(name, name_len, MHD_HTTP_HEADER_USER_AGENT))
+        headers->user_agent = value;
+    else
+        clew_extract_header(&headers->extract, name, name_len, value ? value : "",
+                            value ? value_len : 0);
     return MHD_YES;
+}
+
+#define CLEW_MHD_QUERY_MAX_ 1024u
+
+/* The query as it may have been sent: libmicrohttpd keeps only its parts. */
+struct clew_mhd_query_ {
+    size_t len;
+    char text[CLEW_MHD_QUERY_MAX_];
+};
+
+static inline void clew_mhd_add_escaped_(struct clew_mhd_query_ *query, const char *text,
+                                         size_t len)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (; len > 0 && query->len + 4 < sizeof(query->text); text++, len--) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c > ' ' && c < 0x7F && !strchr("%&=+#\"<>", c)) {
+            query->text[query->len++] = (char)c;
+        } else {
+            query->text[query->len++] = '%';
+            query->text[query->len++] = digits[c >> 4];
+            query->text[query->len++] = digits[c & 15];
+        }
+    }
+}
+
+static inline enum MHD_Result clew_mhd_take_argument_(void *cls, enum MHD_ValueKind kind,
+                                                      const char *name, size_t name_len,
+                                                      const char *value, size_t value_len)
+{
+    struct clew_mhd_query_ *query = (struct clew_mhd_query_ *)cls;
+
+    (void)kind;
+    if (query->len + 8 > sizeof(query->text))
+        return MHD_NO;
+    if (query->len > 0)
+        query->text[query->len++] = '&';
+    clew_mhd_add_escaped_(query, name, name_len);
+    if (value) {
+        query->text[query->len++] = '=';
+        clew_mhd_add_escaped_(query, value, value_len);
+    }
+    return MHD_YES;
+}
+
+static inline struct clew_http_exchange *clew_mhd_begin_(struct MHD_Connection *connection,
+                                                         const char *url, const char *method,
+                                                         const char *version)
+{
+    const union MHD_ConnectionInfo *info;
+    struct clew_mhd_headers_ headers;
+    struct clew_mhd_query_ query;
+    struct clew_http_request request;
+
+    memset(&request, 0, sizeof(request));
+    headers.host = headers.user_agent = NULL;
+    clew_extract_init(&headers.extract);
+    (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, clew_mhd_take_header_, &headers);
+    query.len = 0;
+    (void)MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, clew_mhd_take_argument_,
+                                      &query);
+    query.text[query.len] = '\0';
+    request.method = method;
+    request.path = url;
+    request.query = query.text;
+    request.host = headers.host;
+    request.user_agent = headers.user_agent;
+    request.protocol_version = strncmp(version, "HTTP/", 5) == 0 ? version + 5 : NULL;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    request.peer = info ? info->client_addr : NULL;
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_PROTOCOL);
+    request.scheme = info ? "https" : "http"; /* there is a TLS protocol */
+    request.scope = "clew.mhd";
+    return clew_http_exchange_begin_with(&request, &headers.extract);
 }
 
 /* The access handler to start the daemon with; cls is the struct clew_mhd. */
@@ -65,16 +174,11 @@ static inline enum MHD_Result clew_mhd_handle(void *cls, struct MHD_Connection *
     struct clew_mhd_request_ *request = (struct clew_mhd_request_ *)*con_cls;
 
     if (!request) {
-        struct clew_extract headers;
-
         request = (struct clew_mhd_request_ *)calloc(1, sizeof(*request));
         if (!request)
             return MHD_NO;
-        clew_extract_init(&headers);
-        (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, clew_mhd_take_header_,
-                                          &headers);
         request->mw = mw;
-        request->exchange = clew_http_exchange_begin(method, url, &headers);
+        request->exchange = clew_mhd_begin_(connection, url, method, version);
         *con_cls = request;
     }
 
@@ -83,6 +187,93 @@ static inline enum MHD_Result clew_mhd_handle(void *cls, struct MHD_Connection *
                                          upload_data_size, &request->con_cls);
     clew_http_exchange_leave(request->exchange, previous);
     return result;
+}
+
+/* ---- suspended connections ------------------------------------------------------ */
+
+/* A suspended connection and the scope of its request. Caller's storage. */
+struct clew_mhd_suspended {
+    struct MHD_Connection *connection;
+    struct clew_scope scope; /* its own reference: valid until clew_mhd_resume() */
+};
+
+/* MHD_suspend_connection() in the handler, or in the callback of
+ * clew_mhd_response_from_callback(). The daemon needs MHD_ALLOW_SUSPEND_RESUME;
+ * with a thread per connection libmicrohttpd cannot suspend: there the handler waits.
+ *
+ * args     ret: filled before the connection is suspended
+ * owner    clew_mhd_resume(), once, in any thread */
+static inline void clew_mhd_suspend(struct MHD_Connection *connection,
+                                    struct clew_mhd_suspended *ret)
+{
+    ret->connection = connection;
+    ret->scope = clew_scope_capture();
+    MHD_suspend_connection(connection);
+}
+
+/* MHD_resume_connection(). MT-Safe; suspended may be freed afterwards. */
+static inline void clew_mhd_resume(struct clew_mhd_suspended *suspended)
+{
+    struct MHD_Connection *connection = suspended->connection;
+
+    clew_scope_release(suspended->scope);
+    suspended->scope.context = NULL;
+    MHD_resume_connection(connection);
+}
+
+/* ---- bodies from a callback ------------------------------------------------------- */
+
+struct clew_mhd_reader_ {
+    struct clew_scope scope;
+    MHD_ContentReaderCallback read;
+    MHD_ContentReaderFreeCallback free_cls;
+    void *cls;
+};
+
+static inline ssize_t clew_mhd_read_(void *cls, uint64_t pos, char *buf, size_t max)
+{
+    struct clew_mhd_reader_ *reader = (struct clew_mhd_reader_ *)cls;
+    struct clew_scope previous = clew_scope_enter(reader->scope);
+    ssize_t n = reader->read(reader->cls, pos, buf, max);
+
+    clew_scope_leave(previous);
+    return n;
+}
+
+static inline void clew_mhd_free_reader_(void *cls)
+{
+    struct clew_mhd_reader_ *reader = (struct clew_mhd_reader_ *)cls;
+
+    if (reader->free_cls)
+        reader->free_cls(reader->cls);
+    clew_scope_release(reader->scope);
+    free(reader);
+}
+
+/* MHD_create_response_from_callback(), called in the handler: read is called in
+ * the scope of the request, in whichever thread.
+ *
+ * returns  NULL when there is no memory; free_cls was not called then */
+static inline struct MHD_Response *
+clew_mhd_response_from_callback(uint64_t size, size_t block_size, MHD_ContentReaderCallback read,
+                                void *cls, MHD_ContentReaderFreeCallback free_cls)
+{
+    struct clew_mhd_reader_ *reader = (struct clew_mhd_reader_ *)malloc(sizeof(*reader));
+    struct MHD_Response *response;
+
+    if (!reader)
+        return NULL;
+    reader->scope = clew_scope_capture();
+    reader->read = read;
+    reader->cls = cls;
+    reader->free_cls = free_cls;
+    response = MHD_create_response_from_callback(size, block_size, clew_mhd_read_, reader,
+                                                 clew_mhd_free_reader_);
+    if (!response) {
+        clew_scope_release(reader->scope);
+        free(reader);
+    }
+    return response;
 }
 
 /* For MHD_OPTION_NOTIFY_COMPLETED: ends the exchange. */

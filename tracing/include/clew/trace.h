@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * clew/trace.h: spans, and the headers that carry a request between services.
+ * clew/trace.h: spans. How they travel between services is in
+ * <clew/propagate.h>, which this header includes.
  *
  *     struct clew_span *span = clew_span_begin("load user", CLEW_SPAN_INTERNAL);
  *     clew_span_set(span, clew_kv("user.id", id));
@@ -11,13 +12,11 @@
  * Spans follow OpenTelemetry's trace API and SDK (specification 1.x). Their ends
  * travel in the rings as lines do; what was open when a process died is emitted
  * by the next start, marked as interrupted.
- *
- * Formats: W3C Trace Context level 2, W3C Baggage, X-Request-ID and
- * X-Correlation-ID (no standard; limits in <clew/context.h>).
  */
 #ifndef CLEW_TRACE_H
 #define CLEW_TRACE_H
 
+#include <clew/propagate.h>
 #include <clew/sink.h>
 
 #ifdef __cplusplus
@@ -26,8 +25,6 @@ extern "C" {
 
 #define CLEW_SPAN_NAME_MAX 1024u   /* bytes of a name; longer ones are cut */
 #define CLEW_SPAN_BYTES_MAX 28672u /* all that is kept of one span; more is dropped and counted */
-#define CLEW_TRACESTATE_MAX 512u   /* bytes carried; whole members are cut */
-#define CLEW_BAGGAGE_MAX 8192u
 
 /* A handle. Every function accepts NULL and the handle of a span that has ended
  * (which is counted in clew_stats.misused) and does nothing then, so a failed
@@ -218,42 +215,6 @@ CLEW_PUBLIC void clew_span_event_site_(struct clew_span *span, struct clew_site 
             function(clew__span, &clew__site, time_ns, CLEW__SPAN_VALUES(__VA_ARGS__)); \
         }                                                                               \
     } while (0)
-
-/* ---- propagation ----------------------------------------------------- */
-
-/* Collects the headers of one request; caller's storage, borrowed pointers:
- * the header values stay valid until clew_extract_context(). */
-struct clew_extract {
-    struct clew_extract_piece {
-        const char *value;
-        size_t len;
-    } request_id, correlation_id, traceparent, tracestate[8], baggage[8];
-    unsigned char ntraceparent, ntracestate, nbaggage;
-    bool propagate_trace;
-};
-
-CLEW_PUBLIC void clew_extract_init(struct clew_extract *extract);
-/* Takes one header, whichever it is; names are case-insensitive, foreign ones
- * are passed over. Call it for every header of the request. */
-CLEW_PUBLIC void clew_extract_header(struct clew_extract *extract, const char *name,
-                                     size_t name_len, const char *value, size_t value_len);
-
-/* Makes the context of the request: ids taken or made, the trace continued or
- * started anew (malformed traceparent, W3C Trace Context section 4.3).
- *
- * owner    the caller: clew_scope_release()
- * ret_remote  whether the trace came from the headers; may be NULL
- * returns  scope.context NULL when there is no memory; scope.span_id is the
- *          remote parent or 0 */
-CLEW_PUBLIC struct clew_scope clew_extract_context(const struct clew_extract *extract,
-                                                   bool *ret_remote);
-
-/* Calls set once per header that carries scope onwards: X-Request-ID,
- * X-Correlation-ID, traceparent, tracestate, baggage; those without a value
- * are left out. name and value are valid for the call. */
-CLEW_PUBLIC void clew_inject(struct clew_scope scope,
-                             void (*set)(void *arg, const char *name, const char *value),
-                             void *arg);
 
 #ifdef __cplusplus
 } /* extern "C" */

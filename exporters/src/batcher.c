@@ -192,12 +192,19 @@ struct clew__buf *clew__batcher_begin(struct clew__batcher *b)
     return &b->held->records;
 }
 
+static bool is_due(const struct clew__batcher *b, size_t n)
+{
+    return b->limits.due_records && n >= b->limits.due_records;
+}
+
 /* Gives the held batch away. */
 static void give(struct clew__batcher *b, bool sealed)
 {
     struct clew__batch *batch = b->held;
 
     b->held = NULL;
+    b->has_news = b->has_news || sealed || b->held_before == 0 ||
+                  (is_due(b, batch->n) && !is_due(b, b->held_before));
     atomic_fetch_add(&b->queued, batch->n - b->held_before);
     pthread_mutex_lock(&b->lock);
     if (b->held_before == 0)
@@ -220,22 +227,15 @@ void clew__batcher_commit(struct clew__batcher *b, uint32_t group)
         give(b, true);
 }
 
-static bool is_due(const struct clew__batcher *b, size_t n)
-{
-    return b->limits.due_records && n >= b->limits.due_records;
-}
-
 bool clew__batcher_give(struct clew__batcher *b)
 {
-    bool look;
+    bool news;
 
-    if (b->held) {
-        look = b->held_before == 0 || is_due(b, b->held->n);
+    if (b->held)
         give(b, false);
-    } else {
-        look = atomic_load(&b->queued) != 0;
-    }
-    return look;
+    news = b->has_news;
+    b->has_news = false;
+    return news;
 }
 
 /* ---- the delivery thread's side ------------------------------------------------------------ */

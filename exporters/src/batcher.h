@@ -45,6 +45,7 @@ struct clew__batcher {
     struct clew__limits limits;
     struct clew__batch *held;  /* by the collector */
     size_t held_before;        /* records in it when it was taken hold of */
+    bool has_news;             /* for the delivery thread, since it was woken last */
     struct clew__buf no_batch; /* failed: there is no memory for one */
     pthread_mutex_t lock;
     struct clew__batch *open;

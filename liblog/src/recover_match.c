@@ -124,13 +124,13 @@ static void complete(int fd, const char *rest, size_t len)
 static bool is_this(const struct matcher *m, uint64_t offset, const char *line, size_t len,
                     bool glued)
 {
-    if (offset < m->offset || m->line.len == 0)
+    if (m->line.len == 0)
         return false;
-    if (glued)
-        return m->line.len < len &&
+    if (glued) /* what stands before ours may lie before what we looked from */
+        return m->line.len < len && offset + len - m->line.len >= m->offset &&
                memcmp(m->line.data, line + len - m->line.len, m->line.len) == 0;
-    return m->line.len >= len && (line[len - 1] != '\n' || m->line.len == len) &&
-           memcmp(m->line.data, line, len) == 0;
+    return offset >= m->offset && m->line.len >= len &&
+           (line[len - 1] != '\n' || m->line.len == len) && memcmp(m->line.data, line, len) == 0;
 }
 
 /* One line of the file, or its cut end. */

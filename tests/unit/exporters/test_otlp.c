@@ -140,7 +140,7 @@ static bool keep_span(void *arg, const struct clew__otlp_span *span)
 
 static void test_otlp_protobuf_span(void **state)
 {
-    struct clew_field fields[16];
+    struct clew_field fields[16] = {{.key = ""}};
     struct clew_span_record span = span_with(fields, 6);
     struct request r = {.batch = NULL};
     struct clew__otlp_span got;

@@ -149,19 +149,27 @@ static uint64_t read_deadline(struct clew_extract_piece piece)
     return ms ? clew__monotonic_ns() + ms * 1000000u : 0; /* Envoy's 0 is "none" */
 }
 
-static bool read_trace(const struct clew_extract *extract, enum clew__propagator which,
+static bool read_traceparent(const struct clew_extract *extract, struct clew__remote *ret)
+{
+    if (extract->ntraceparent != 1 ||
+        !clew__traceparent_parse(extract->traceparent.value, extract->traceparent.len,
+                                 ret->trace_id, &ret->span_id, &ret->flags))
+        return false;
+    ret->decision = CLEW__OPEN;
+    ret->b3_debug = false;
+    return true;
+}
+
+static bool read_other(const struct clew_extract *extract, enum clew__propagator which,
                        struct clew__remote *ret)
 {
-    switch (which) {
-    case CLEW__TRACECONTEXT:
-        return extract->ntraceparent == 1 &&
-               clew__traceparent_parse(extract->traceparent.value, extract->traceparent.len,
-                                       ret->trace_id, &ret->span_id, &ret->flags);
-    case CLEW__JAEGER:
-        return clew__jaeger_parse(&extract->jaeger, ret);
-    default:
-        return clew__b3_parse(extract, ret);
-    }
+    struct clew__remote remote = {.decision = CLEW__OPEN};
+
+    if (which == CLEW__JAEGER ? !clew__jaeger_parse(&extract->jaeger, &remote)
+                              : !clew__b3_parse(extract, &remote))
+        return false;
+    *ret = remote;
+    return true;
 }
 
 /* The last of the list that has one; where it came from, 0 for none. */
@@ -171,14 +179,10 @@ static unsigned find_trace(const struct clew_extract *extract, struct clew__remo
 
     for (unsigned i = 0; i < clew__propagators.ntraces; i++) {
         enum clew__propagator which = clew__propagators.traces[i];
-        struct clew__remote remote;
 
-        remote.decision = CLEW__OPEN;
-        remote.b3_debug = false;
-        if (read_trace(extract, which, &remote)) {
-            *ret = remote;
+        if (which == CLEW__TRACECONTEXT ? read_traceparent(extract, ret)
+                                        : read_other(extract, which, ret))
             from = which;
-        }
     }
     return from;
 }
@@ -186,8 +190,8 @@ static unsigned find_trace(const struct clew_extract *extract, struct clew__remo
 static void set_trace(struct clew_context *context, const struct clew__remote *remote)
 {
     context->trace_flags = remote->flags;
-    context->decision = remote->decision;
-    context->b3_debug = remote->b3_debug;
+    context->decision = (uint8_t)remote->decision;
+    context->b3_debug = remote->b3_debug != 0;
     if (remote->span_id) {
         memcpy(context->trace_id, remote->trace_id, 16);
         return;

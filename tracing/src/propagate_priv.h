@@ -61,8 +61,9 @@ struct clew__remote {
     uint8_t trace_id[16];
     uint64_t span_id; /* 0: no trace, only a decision */
     uint8_t flags;
-    uint8_t decision; /* enum clew__decision, OPEN if the caller's flags say it */
-    bool b3_debug;
+    /* Not bytes: two of them would be read at once, before they are written. */
+    unsigned decision; /* enum clew__decision, OPEN if the caller's flags say it */
+    unsigned b3_debug;
 };
 
 /* traceparent.c */

@@ -4,9 +4,9 @@
 CLEW_PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev
   libmicrohttpd-dev libjansson-dev libsnappy-dev zlib1g-dev libsqlite3-dev libyaml-dev nettle-dev"
 CLEW_PACKAGES_DEMO="prometheus prometheus-alertmanager curl jq ca-certificates"
-CLEW_PACKAGES_TESTS="libcmocka-dev libglib2.0-dev libpq-dev postgresql libhiredis-dev
-  redis-server librdkafka-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc
-  nginx-light protobuf-compiler python3-protobuf python3-grpcio"
+CLEW_PACKAGES_TESTS="libcmocka-dev libglib2.0-dev libpq-dev postgresql libhiredis-dev redis-server
+  librdkafka-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
+  python3-protobuf python3-grpcio nginx-light"
 
 # packages_ensure PACKAGE…: installs those that are missing, asking for root
 # only then.

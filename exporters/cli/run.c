@@ -32,8 +32,8 @@ static const char usage[] =
     "usage: clew run [options] [--] COMMAND [ARGUMENT...]\n"
     "\n"
     "Runs COMMAND as a span, with the request's ids in its environment (TRACEPARENT,\n"
-    "TRACESTATE, BAGGAGE, X_REQUEST_ID, X_CORRELATION_ID), and logs each line it\n"
-    "prints. What clew run finds of these in its own environment it continues.\n"
+    "TRACESTATE, BAGGAGE, CLEW_REQUEST_ID, CLEW_CORRELATION_ID), and logs each line\n"
+    "it prints. What clew run finds of these in its own environment it continues.\n"
     "\n"
     "  -n, --name NAME      the span's name (the command's, without folder)\n"
     "  -s, --service NAME   the service's name (OTEL_SERVICE_NAME, else as --name)\n"
@@ -132,86 +132,6 @@ static bool read_stream(struct stream *stream)
     if (n == 0 || (errno != EAGAIN && errno != EINTR))
         close_stream(stream);
     return n < 0 && errno == EINTR;
-}
-
-/* ---- its environment ------------------------------------------------------------ */
-
-/* Header names as variables: upper case, '_' for what is no letter or digit
- * (OpenTelemetry, "Environment Variables as Context Propagation Carriers"). */
-static const char *const carried[][2] = {{"X_REQUEST_ID", "X-Request-ID"},
-                                         {"X_CORRELATION_ID", "X-Correlation-ID"},
-                                         {"TRACEPARENT", "traceparent"},
-                                         {"TRACESTATE", "tracestate"},
-                                         {"BAGGAGE", "baggage"}};
-#define CARRIED (sizeof(carried) / sizeof(carried[0]))
-
-struct environment {
-    char **all; /* NULL-terminated */
-    char *own[CARRIED];
-    size_t nown;
-};
-
-static struct clew_scope read_parent(bool *ret_remote)
-{
-    struct clew_extract headers;
-
-    clew_extract_init(&headers);
-    for (size_t i = 0; i < CARRIED; i++) {
-        const char *value = getenv(carried[i][0]);
-
-        if (value)
-            clew_extract_header(&headers, carried[i][1], strlen(carried[i][1]), value,
-                                strlen(value));
-    }
-    return clew_extract_context(&headers, ret_remote);
-}
-
-static void add_variable(void *arg, const char *name, const char *value)
-{
-    struct environment *environment = arg;
-
-    for (size_t i = 0; i < CARRIED; i++)
-        if (strcmp(name, carried[i][1]) == 0 && environment->nown < CARRIED &&
-            asprintf(&environment->own[environment->nown], "%s=%s", carried[i][0], value) >= 0)
-            environment->nown++;
-}
-
-static bool is_carried(const char *variable)
-{
-    for (size_t i = 0; i < CARRIED; i++) {
-        size_t len = strlen(carried[i][0]);
-
-        if (strncmp(variable, carried[i][0], len) == 0 && variable[len] == '=')
-            return true;
-    }
-    return false;
-}
-
-/* Ours with the ids of scope instead of those that came. */
-static bool make_environment(struct environment *ret, struct clew_scope scope)
-{
-    size_t n = 0;
-
-    memset(ret, 0, sizeof(*ret));
-    clew_inject(scope, add_variable, ret);
-    while (environ[n])
-        n++;
-    ret->all = calloc(n + ret->nown + 1, sizeof(char *));
-    if (!ret->all)
-        return false;
-    n = 0;
-    for (char **variable = environ; *variable; variable++)
-        if (!is_carried(*variable))
-            ret->all[n++] = *variable;
-    memcpy(ret->all + n, ret->own, ret->nown * sizeof(char *));
-    return true;
-}
-
-static void free_environment(struct environment *environment)
-{
-    for (size_t i = 0; i < environment->nown; i++)
-        free(environment->own[i]);
-    free(environment->all);
 }
 
 /* ---- the command ------------------------------------------------------------------ */
@@ -336,12 +256,11 @@ static void describe_end(struct clew_span *span, int status, int code)
 
 static int run_in_span(struct run *run, struct clew_span *span)
 {
-    struct environment environment;
-    int error =
-        make_environment(&environment, clew_scope_current()) ? spawn(run, environment.all) : ENOMEM;
+    char **environment = clew_environment_make(clew_scope_current(), NULL);
+    int error = environment ? spawn(run, environment) : ENOMEM;
 
     clew_span_set(span, clew_kv("process.executable.name", base_name(run->argv[0])));
-    free_environment(&environment);
+    free(environment);
     if (error) {
         fprintf(stderr, "clew run: %s: %s\n", run->argv[0], strerror(error));
         clew_error("command not started", clew_kv("command", (const char *)run->argv[0]),
@@ -356,6 +275,15 @@ static int run_in_span(struct run *run, struct clew_span *span)
         WIFSIGNALED(run->status) ? EXIT_SIGNAL + WTERMSIG(run->status) : WEXITSTATUS(run->status);
     describe_end(span, run->status, code);
     return code;
+}
+
+static struct clew_scope read_parent(bool *ret_remote)
+{
+    struct clew_extract variables;
+
+    clew_extract_init(&variables);
+    clew_extract_environment(&variables, NULL);
+    return clew_extract_context(&variables, ret_remote);
 }
 
 static int run_command(struct run *run)

@@ -118,7 +118,8 @@ struct clew_context *clew_context_new(void)
     } else if (!(context = more())) {
         return NULL;
     }
-    memset(BEHIND_REFS(context), 0, BYTES_UP_TO(request_id));
+    memset(BEHIND_REFS(context), 0, BYTES_UP_TO(trace_id));
+    memset(context->trace_id, 0, sizeof(context->trace_id));
     context->request_id[0] = context->correlation_id[0] = '\0';
     context->serial = clew__id_span();
     atomic_store_explicit(&context->refs, 1, memory_order_relaxed);
@@ -302,6 +303,11 @@ int clew_context_set_correlation_id(struct clew_context *context, const char *id
 void clew__context_set_ids(struct clew_context *context, const char *request_id, size_t request_len,
                            const char *correlation_id, size_t correlation_len)
 {
+    if (!request_id && !correlation_id) {
+        clew__id_uuid7_twice(context->request_id, context->correlation_id);
+        context->request_len = context->correlation_len = 36;
+        return;
+    }
     (void)set_request_id(context, request_id, request_len);
     (void)set_correlation_id(context, correlation_id, correlation_len);
 }

@@ -7,6 +7,7 @@
 
 #include <json.h>
 
+#include <endian.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -37,28 +38,36 @@ void clew_id_trace(uint8_t ret_id[16])
     memcpy(ret_id + 8, &low, 8);
 }
 
-void clew_id_uuid7(char ret_text[37])
+static inline void put_uuid(char *text, const char hex[32])
 {
-    uint64_t ms, a = clew__random(), b = clew__random();
+    memcpy(text, hex, 8);
+    memcpy(text + 9, hex + 8, 4);
+    memcpy(text + 14, hex + 12, 4);
+    memcpy(text + 19, hex + 16, 4);
+    memcpy(text + 24, hex + 20, 12);
+    text[8] = text[13] = text[18] = text[23] = '-';
+    text[36] = '\0';
+}
+
+void clew__id_uuid7_twice(char ret_text[37], char ret_same[37])
+{
+    uint64_t ms, high, low = clew__random(), bytes[2];
     struct timespec t;
-    uint8_t bytes[16];
     char hex[32];
 
     /* Of the last timer interrupt, some milliseconds ago: a fifth of the cost. */
     clock_gettime(CLOCK_REALTIME_COARSE, &t);
     ms = (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-    for (int i = 0; i < 6; i++)
-        bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
-    memcpy(bytes + 6, &a, 2);
-    memcpy(bytes + 8, &b, 8);
-    bytes[6] = (uint8_t)((bytes[6] & 0x0F) | 0x70);
-    bytes[8] = (uint8_t)((bytes[8] & 0x3F) | 0x80);
+    high = ms << 16 | 0x7000 | (clew__random() >> 52);
+    bytes[0] = htobe64(high);
+    bytes[1] = htobe64(UINT64_C(1) << 63 | low >> 2);
     clew__hex(hex, bytes, 16);
-    memcpy(ret_text, hex, 8);
-    memcpy(ret_text + 9, hex + 8, 4);
-    memcpy(ret_text + 14, hex + 12, 4);
-    memcpy(ret_text + 19, hex + 16, 4);
-    memcpy(ret_text + 24, hex + 20, 12);
-    ret_text[8] = ret_text[13] = ret_text[18] = ret_text[23] = '-';
-    ret_text[36] = '\0';
+    put_uuid(ret_text, hex);
+    if (ret_same)
+        put_uuid(ret_same, hex);
+}
+
+void clew_id_uuid7(char ret_text[37])
+{
+    clew__id_uuid7_twice(ret_text, NULL);
 }

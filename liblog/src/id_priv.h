@@ -32,6 +32,10 @@ static inline uint64_t clew__random(void)
     return result;
 }
 
+/* One id, written to both places, the second of which may be NULL: reading back
+ * what was just written in other pieces makes the processor wait. */
+void clew__id_uuid7_twice(char ret_text[37], char ret_same[37]);
+
 /* Never 0. */
 static inline uint64_t clew__id_span(void)
 {

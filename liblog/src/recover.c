@@ -20,9 +20,11 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILE_BYTES_MAX (UINT64_C(1) << 32)
+#define UNBORN_S 60
 
 /* Nobody else of this process writes meanwhile: what ends in half a line has to
  * end so until the other half is there. */
@@ -195,6 +197,16 @@ static void recover_path(const char *path, const struct clew__recovery *to)
     close(fd);
 }
 
+/* A process that was killed while it opened its file: nothing is in it. A young
+ * one may still be at it. */
+static void remove_unborn(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && time(NULL) - st.st_mtime > UNBORN_S)
+        unlink(path);
+}
+
 void clew__recover(const char *directory, const char *service)
 {
     struct clew__recovery to = {take_line, take_span, clew__batch_of_collector()};
@@ -207,9 +219,13 @@ void clew__recover(const char *directory, const char *service)
     for (int i = 0; i < n; i++) {
         char path[1024];
 
-        if (is_candidate(list[i]->d_name, safe) &&
-            snprintf(path, sizeof(path), "%s/%s", directory, list[i]->d_name) < (int)sizeof(path))
+        bool fits =
+            snprintf(path, sizeof(path), "%s/%s", directory, list[i]->d_name) < (int)sizeof(path);
+
+        if (fits && is_candidate(list[i]->d_name, safe))
             recover_path(path, &to);
+        else if (fits && strncmp(list[i]->d_name, ".new-", 5) == 0)
+            remove_unborn(path);
         free(list[i]);
     }
     if (n >= 0)

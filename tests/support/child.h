@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct child {
     char directory[64]; /* its own; rings/ in it is CLEW_RING_DIR */
     int status;         /* of waitpid() */
@@ -41,5 +45,9 @@ void child_run(int (*scenario)(void *arg), void *arg);
 size_t child_count(const char *message);
 /* The first such line, borrowed; NULL when there is none. */
 json_t *child_line(const char *message);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -138,27 +138,26 @@ static void put_ids(char trace[33], char span[17], struct clew_scope scope)
     trace[32] = span[16] = '\0';
 }
 
-void clew__b3_inject(struct clew_scope scope, bool multi,
-                     void (*set)(void *arg, const char *name, const char *value), void *arg)
+void clew__b3_inject(struct clew_scope scope, bool multi, clew__set_fn *set, void *arg)
 {
     bool sampled = scope.context->trace_flags & CLEW_TRACE_SAMPLED, d = scope.context->b3_debug;
     char trace[33], span[17], all[32 + 1 + 16 + 3];
 
     put_ids(trace, span, scope);
     if (multi) {
-        set(arg, "X-B3-TraceId", trace);
-        set(arg, "X-B3-SpanId", span);
+        CLEW__SET("X-B3-TraceId", trace, 32);
+        CLEW__SET("X-B3-SpanId", span, 16);
         if (d)
-            set(arg, "X-B3-Flags", "1");
+            CLEW__SET("X-B3-Flags", "1", 1);
         else
-            set(arg, "X-B3-Sampled", sampled ? "1" : "0");
+            CLEW__SET("X-B3-Sampled", sampled ? "1" : "0", 1);
         return;
     }
     memcpy(all, trace, 32);
     all[32] = '-';
     memcpy(all + 33, span, 16);
     memcpy(all + 49, d ? "-d" : sampled ? "-1" : "-0", 3);
-    set(arg, "b3", all);
+    CLEW__SET("b3", all, sizeof(all) - 1);
 }
 
 /* ---- Jaeger ---------------------------------------------------------------------- */
@@ -206,8 +205,7 @@ bool clew__jaeger_parse(const struct clew_extract_piece *piece, struct clew__rem
     return true;
 }
 
-void clew__jaeger_inject(struct clew_scope scope,
-                         void (*set)(void *arg, const char *name, const char *value), void *arg)
+void clew__jaeger_inject(struct clew_scope scope, clew__set_fn *set, void *arg)
 {
     bool sampled = scope.context->trace_flags & CLEW_TRACE_SAMPLED;
     char trace[33], span[17], all[32 + 1 + 16 + 5];
@@ -217,5 +215,5 @@ void clew__jaeger_inject(struct clew_scope scope,
     all[32] = ':';
     memcpy(all + 33, span, 16);
     memcpy(all + 49, sampled ? scope.context->b3_debug ? ":0:3" : ":0:1" : ":0:0", 5);
-    set(arg, "uber-trace-id", all);
+    CLEW__SET("uber-trace-id", all, sizeof(all) - 1);
 }

@@ -14,7 +14,10 @@
 
 void clew_extract_init(struct clew_extract *extract)
 {
-    memset(extract, 0, offsetof(struct clew_extract, tracestate));
+    extract->request_id.value = extract->correlation_id.value = extract->timeout_ms.value = NULL;
+    extract->b3.value = extract->b3_trace_id.value = extract->b3_span_id.value = NULL;
+    extract->b3_sampled.value = extract->b3_flags.value = extract->jaeger.value = NULL;
+    extract->ntraceparent = extract->ntracestate = extract->nbaggage = 0;
 }
 
 /* ---- names ------------------------------------------------------------------------ */
@@ -167,11 +170,14 @@ static unsigned find_trace(const struct clew_extract *extract, struct clew__remo
     unsigned from = 0;
 
     for (unsigned i = 0; i < clew__propagators.ntraces; i++) {
-        struct clew__remote remote = {.decision = CLEW__OPEN};
+        enum clew__propagator which = clew__propagators.traces[i];
+        struct clew__remote remote;
 
-        if (read_trace(extract, clew__propagators.traces[i], &remote)) {
+        remote.decision = CLEW__OPEN;
+        remote.b3_debug = false;
+        if (read_trace(extract, which, &remote)) {
             *ret = remote;
-            from = clew__propagators.traces[i];
+            from = which;
         }
     }
     return from;
@@ -193,8 +199,8 @@ static void set_trace(struct clew_context *context, const struct clew__remote *r
 struct clew_scope clew_extract_context(const struct clew_extract *extract, bool *ret_remote)
 {
     unsigned mask = clew__propagators_mask(), from;
-    struct clew__remote remote = {.decision = CLEW__OPEN};
     struct clew_context *context = clew_context_new();
+    struct clew__remote remote = {.decision = CLEW__OPEN};
 
     if (!context)
         return (struct clew_scope){NULL, 0};

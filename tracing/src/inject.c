@@ -7,17 +7,17 @@
 
 #include <string.h>
 
-static void inject_trace(struct clew_scope scope, enum clew__propagator which,
-                         void (*set)(void *arg, const char *name, const char *value), void *arg)
+static void inject_trace(struct clew_scope scope, enum clew__propagator which, clew__set_fn *set,
+                         void *arg)
 {
     const struct clew_context *context = scope.context;
     char traceparent[CLEW__TRACEPARENT_LEN + 1];
 
     if (which == CLEW__TRACECONTEXT) {
         clew__traceparent_put(traceparent, context->trace_id, scope.span_id, context->trace_flags);
-        set(arg, "traceparent", traceparent);
+        CLEW__SET("traceparent", traceparent, CLEW__TRACEPARENT_LEN);
         if (context->trace_state)
-            set(arg, "tracestate", context->trace_state);
+            CLEW__SET("tracestate", context->trace_state, context->state_len);
     } else if (which == CLEW__JAEGER) {
         clew__jaeger_inject(scope, set, arg);
     } else {
@@ -33,19 +33,17 @@ static bool has_trace(const struct clew_context *context)
     return (id[0] | id[1]) != 0;
 }
 
-/* What is left; one that passed is told as the least there is. */
-static void inject_deadline(const struct clew_context *context,
-                            void (*set)(void *arg, const char *name, const char *value), void *arg)
+/* What is left; of one that passed the least there is. */
+static void inject_deadline(const struct clew_context *context, clew__set_fn *set, void *arg)
 {
     int64_t ms = clew_context_remaining_ns(context) / 1000000;
-    char text[CLEW__PUT_NUMBER_MAX];
+    char text[CLEW__PUT_NUMBER_MAX], *end = clew__put_uint(text, ms > 0 ? (uint64_t)ms : 1);
 
-    *clew__put_uint(text, ms > 0 ? (uint64_t)ms : 1) = '\0';
-    set(arg, "x-envoy-expected-rq-timeout-ms", text);
+    *end = '\0';
+    CLEW__SET("x-envoy-expected-rq-timeout-ms", text, (size_t)(end - text));
 }
 
-void clew_inject(struct clew_scope scope,
-                 void (*set)(void *arg, const char *name, const char *value), void *arg)
+void clew_inject_headers(struct clew_scope scope, clew__set_fn *set, void *arg)
 {
     const struct clew_context *context = scope.context;
     unsigned mask = clew__propagators_mask();
@@ -53,14 +51,32 @@ void clew_inject(struct clew_scope scope,
     if (!context)
         return;
     if (context->request_len)
-        set(arg, "X-Request-ID", context->request_id);
+        CLEW__SET("X-Request-ID", context->request_id, context->request_len);
     if (context->correlation_len)
-        set(arg, "X-Correlation-ID", context->correlation_id);
+        CLEW__SET("X-Correlation-ID", context->correlation_id, context->correlation_len);
     if (scope.span_id && has_trace(context))
         for (unsigned i = 0; i < clew__propagators.ntraces; i++)
             inject_trace(scope, clew__propagators.traces[i], set, arg);
     if (context->baggage && (mask & CLEW__BAGGAGE))
-        set(arg, "baggage", context->baggage);
+        CLEW__SET("baggage", context->baggage, context->baggage_len);
     if (context->deadline_ns)
         inject_deadline(context, set, arg);
+}
+
+struct setter {
+    void (*set)(void *arg, const char *name, const char *value);
+    void *arg;
+};
+
+static void set_plain(void *arg, const struct clew_header *header)
+{
+    const struct setter *setter = arg;
+
+    setter->set(setter->arg, header->name, header->value);
+}
+
+void clew_inject(struct clew_scope scope,
+                 void (*set)(void *arg, const char *name, const char *value), void *arg)
+{
+    clew_inject_headers(scope, set_plain, &(struct setter){set, arg});
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Lists of members, "key=value,key=value": taken apart, and the usual ones
- * checked 64 characters at once while they are copied. There each class of
- * characters is a mask of 64 bits, and keys are found by an addition: the carry
- * of a member's first bit runs through all that is neither '=' nor ',' and stops
- * at the key's end. Stateless.
+ * checked 64 characters at once while they are copied (with AVX2; else the slow
+ * way is for all). There each class of characters is a mask of 64 bits, and keys are found by an
+ * addition: the carry of a member's first bit runs through all that is neither '=' nor ',' and
+ * stops at the key's end. Stateless.
  */
 #include "propagate_priv.h"
 
 #include <string.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 
 void clew__trim(const char **text, size_t *len)
@@ -37,82 +37,103 @@ bool clew__member_next(const char *text, size_t len, size_t *at, struct clew__me
     return false;
 }
 
-#if defined(__SSE2__)
+#if defined(__x86_64__)
+
+#define USUAL __attribute__((target("avx2,popcnt")))
+
+/* Which characters a key may not have, by the halves of their codes: a character
+ * is bad if low[c & 15] & high[c >> 4] is more than bit 7. Bit 7 itself: good in
+ * a key, but not as its first. Bits 0 to 5 are the rows 0x20 to 0x70, bit 6 is
+ * for the rows in which nothing is good. */
+struct classes {
+    uint8_t low[16], high[16];
+};
+
+#define ROWS                                                                         \
+    {                                                                                \
+        64, 64, 1 | 128, 2, 4 | 128, 8 | 128, 16, 32, 64, 64, 64, 64, 64, 64, 64, 64 \
+    }
+#define PLAIN_ROWS                                                 \
+    {                                                              \
+        64, 64, 1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64, 64, 64, 64 \
+    }
+
+/* a-z 0-9 _ - * / @, the first of them a-z 0-9 */
+static const struct classes state_classes = {
+    {64 | 1 | 8 | 16 | 128, 64 | 1 | 4 | 8, 64 | 1 | 4 | 8, 64 | 1 | 4 | 8, 64 | 1 | 4 | 8,
+     64 | 1 | 4 | 8, 64 | 1 | 4 | 8, 64 | 1 | 4 | 8, 64 | 1 | 4 | 8, 64 | 1 | 4 | 8,
+     64 | 2 | 4 | 8 | 128, 64 | 1 | 2 | 4 | 8 | 32, 64 | 1 | 2 | 4 | 8 | 32,
+     64 | 2 | 4 | 8 | 32 | 128, 64 | 1 | 2 | 4 | 8 | 32, 64 | 2 | 4 | 32 | 128},
+    ROWS};
+/* RFC 7230's token */
+static const struct classes token_classes = {{64 | 1 | 4, 64, 64 | 1, 64, 64, 64, 64, 64, 64 | 1,
+                                              64 | 1, 64 | 2, 64 | 2 | 8 | 32, 64 | 1 | 2 | 8,
+                                              64 | 2 | 8 | 32, 64 | 2, 64 | 1 | 2 | 32},
+                                             PLAIN_ROWS};
 
 /* A bit for each character. */
 struct masks {
-    uint64_t comma, equals, first, key, value; /* first: may begin a key; key: may be in one */
+    uint64_t comma, equals, bad_first, bad_key, bad_value;
 };
 
-static inline __m128i in_range(__m128i c, char low, char high)
+/* Of 32 characters, at bit `at`; the first `skip` were there before. */
+static inline USUAL void classify(struct masks *m, __m256i c, unsigned at, unsigned skip,
+                                  bool is_state)
 {
-    __m128i d = _mm_sub_epi8(c, _mm_set1_epi8(low));
+    const struct classes *classes = is_state ? &state_classes : &token_classes;
+    const __m256i low =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)classes->low));
+    const __m256i high =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)classes->high));
+    const __m256i nibble = _mm256_set1_epi8(15);
+    __m256i by_low = _mm256_shuffle_epi8(low, _mm256_and_si256(c, nibble));
+    __m256i by_high = _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(c, 4), nibble));
+    __m256i key = _mm256_and_si256(by_low, by_high);
+    __m256i code = _mm256_sub_epi8(c, _mm256_set1_epi8(0x21));
+    __m256i good = _mm256_cmpeq_epi8(_mm256_min_epu8(code, _mm256_set1_epi8(0x7E - 0x21)), code);
+    __m256i equals = _mm256_cmpeq_epi8(c, _mm256_set1_epi8('='));
+    __m256i other = is_state ? equals
+                             : _mm256_or_si256(_mm256_cmpeq_epi8(c, _mm256_set1_epi8('"')),
+                                               _mm256_cmpeq_epi8(c, _mm256_set1_epi8('\\')));
 
-    return _mm_cmpeq_epi8(_mm_min_epu8(d, _mm_set1_epi8((char)(high - low))), d);
-}
-
-static inline __m128i is(__m128i c, char what)
-{
-    return _mm_cmpeq_epi8(c, _mm_set1_epi8(what));
-}
-
-static inline uint64_t bits(__m128i v)
-{
-    return (uint64_t)(unsigned)_mm_movemask_epi8(v);
-}
-
-/* Of 16 characters, at bit `at`; the first `skip` were there before. */
-static inline void classify(struct masks *m, __m128i c, unsigned at, unsigned skip, bool is_state)
-{
-    __m128i comma = is(c, ','), equals = is(c, '='), first, key, other;
-
-    if (is_state) {
-        first = _mm_or_si128(in_range(c, 'a', 'z'), in_range(c, '0', '9'));
-        key = _mm_or_si128(
-            first, _mm_or_si128(_mm_or_si128(is(c, '_'), is(c, '-')),
-                                _mm_or_si128(is(c, '*'), _mm_or_si128(is(c, '/'), is(c, '@')))));
-        other = equals;
-    } else {
-        first = _mm_or_si128(in_range(_mm_or_si128(c, _mm_set1_epi8(0x20)), 'a', 'z'),
-                             in_range(c, '0', '9'));
-        first = _mm_or_si128(first, _mm_or_si128(is(c, '_'), in_range(c, '-', '.')));
-        key = first;
-        other = _mm_or_si128(is(c, '"'), is(c, '\\'));
-    }
-    m->comma |= bits(comma) >> skip << at;
-    m->equals |= bits(equals) >> skip << at;
-    m->first |= bits(first) >> skip << at;
-    m->key |= bits(key) >> skip << at;
-    m->value |= bits(_mm_andnot_si128(other, in_range(c, 0x21, 0x7E))) >> skip << at;
+#define BITS(v) ((uint64_t)((unsigned)_mm256_movemask_epi8(v) >> skip) << at)
+    m->comma |= BITS(_mm256_cmpeq_epi8(c, _mm256_set1_epi8(',')));
+    m->equals |= BITS(equals);
+    m->bad_first |= BITS(key);
+    m->bad_key |= BITS(
+        _mm256_cmpgt_epi8(_mm256_and_si256(key, _mm256_set1_epi8(127)), _mm256_setzero_si256()));
+    m->bad_value |= BITS(_mm256_or_si256(_mm256_cmpeq_epi8(good, _mm256_setzero_si256()), other));
+#undef BITS
 }
 
 /* Copies up to 64 of what is left behind text + at, and classifies them. */
-static inline void take_block(char *to, const char *text, size_t at, size_t len, struct masks *m,
-                              bool is_state)
+static inline USUAL void take_block(char *to, const char *text, size_t at, size_t len,
+                                    struct masks *m, bool is_state)
 {
     *m = (struct masks){0, 0, 0, 0, 0};
-    for (unsigned i = 0; i < 64 && at + i < len; i += 16) {
+    for (unsigned i = 0; i < 64 && at + i < len; i += 32) {
         size_t from = at + i, skip = 0;
-        __m128i c;
+        __m256i c;
 
-        if (from + 16 > len) { /* the last ones again, rather than read behind the end */
-            skip = from + 16 - len;
-            from = len - 16;
+        if (from + 32 > len) { /* the last ones again, rather than read behind the end */
+            skip = from + 32 - len;
+            from = len - 32;
         }
-        c = _mm_loadu_si128((const __m128i *)(const void *)(text + from));
-        _mm_storeu_si128((__m128i *)(void *)(to + from), c);
+        c = _mm256_loadu_si256((const __m256i *)(const void *)(text + from));
+        _mm256_storeu_si256((__m256i *)(void *)(to + from), c);
         classify(m, c, i, (unsigned)skip, is_state);
     }
 }
 
-static inline bool copy_usual(char *to, const char *text, size_t len, bool is_state)
+static inline USUAL bool copy_usual(char *to, const char *text, size_t len, bool is_state)
 {
     uint64_t member = 1, in_key = 0, after_equals = 0, bad = 0; /* carried over to bit 0 */
     unsigned commas = 0;
 
     for (size_t at = 0; at < len; at += 64) {
         uint64_t valid = len - at >= 64 ? UINT64_MAX : (UINT64_C(1) << (len - at)) - 1;
-        uint64_t starts, run, sum, ends, keys, values;
+        unsigned long long sum;
+        uint64_t starts, run, ends, keys, values;
         struct masks m;
         bool carry;
 
@@ -121,13 +142,14 @@ static inline bool copy_usual(char *to, const char *text, size_t len, bool is_st
         starts = m.comma << 1 | member;
         member = m.comma >> 63;
         run = ~(m.equals | m.comma) & valid;
-        carry = __builtin_add_overflow(starts | in_key, run, &sum);
+        carry = __builtin_uaddll_overflow(starts | in_key, run, &sum);
         /* A start that is no run at all is an empty key, and stays where it is. */
         ends = sum & ~run;
         keys = run & ~sum;
         in_key = carry;
         values = valid & ~keys & ~ends & ~m.comma;
-        bad |= (starts & ~m.first) | (ends & ~m.equals) | (keys & ~m.key) | (values & ~m.value);
+        bad |= (starts & (m.bad_first | m.bad_key | ~run)) | (ends & ~m.equals) |
+               (keys & m.bad_key) | (values & m.bad_value);
         if (is_state) { /* no value is empty */
             bad |= (ends << 1 | after_equals) & ~values;
             after_equals = ends >> 63;
@@ -137,24 +159,29 @@ static inline bool copy_usual(char *to, const char *text, size_t len, bool is_st
            commas < (is_state ? CLEW_TRACESTATE_MEMBERS_MAX : CLEW_BAGGAGE_MEMBERS_MAX);
 }
 
+/* Shorter ones are copied to the end of 32, so that all can be read; the key is
+ * longer then, but its first character has to be seen as such. */
+static USUAL bool copy_short(char *to, const char *text, size_t len, bool is_state)
+{
+    char room[33] = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", copied[32];
+    size_t pad = 32 - len;
+
+    memcpy(room + pad, text, len);
+    memcpy(to, text, len);
+    return text[0] != '=' && !(is_state && strchr("_-*/@", text[0])) &&
+           copy_usual(copied, room, 32, is_state);
+}
+
+static USUAL bool copy_any(char *to, const char *text, size_t len, bool is_state)
+{
+    if (len < 32)
+        return copy_short(to, text, len, is_state);
+    return is_state ? copy_usual(to, text, len, true) : copy_usual(to, text, len, false);
+}
+
 bool clew__list_copy_usual(char *to, const char *text, size_t len, bool is_state)
 {
-    char room[16] = "";
-
-    if (len == 0)
-        return false;
-    if (len < 16) { /* copied to the end of 16, so that all can be read */
-        size_t pad = 16 - len;
-        bool good;
-
-        memset(room, 'k', pad);
-        memcpy(room + pad, text, len);
-        good = copy_usual(to, room, 16, is_state);
-        memmove(to, to + pad, len);
-        return good && text[0] != '=' && text[0] != '-' && text[0] != '_' && text[0] != '*' &&
-               text[0] != '/' && text[0] != '@' && text[0] != '.';
-    }
-    return is_state ? copy_usual(to, text, len, true) : copy_usual(to, text, len, false);
+    return len > 0 && __builtin_cpu_supports("avx2") && copy_any(to, text, len, is_state);
 }
 
 #else

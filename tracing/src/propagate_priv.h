@@ -48,6 +48,12 @@ static inline unsigned clew__propagators_mask(void)
     X(CLEW__B3 | CLEW__B3MULTI, b3_flags, "x-b3-flags", "X_B3_FLAGS")        \
     X(CLEW__JAEGER, jaeger, "uber-trace-id", "UBER_TRACE_ID")
 
+typedef void clew__set_fn(void *arg, const struct clew_header *header);
+
+/* name is a literal. */
+#define CLEW__SET(name, value, len) \
+    set(arg, &(const struct clew_header){name, value, sizeof(name) - 1, len})
+
 /* ---- formats of a trace ------------------------------------------------------- */
 
 /* What a header says. */
@@ -69,10 +75,8 @@ void clew__traceparent_put(char ret[CLEW__TRACEPARENT_LEN + 1], const uint8_t tr
 /* b3.c: false when there is nothing, or nothing that is good. */
 bool clew__b3_parse(const struct clew_extract *extract, struct clew__remote *ret);
 bool clew__jaeger_parse(const struct clew_extract_piece *piece, struct clew__remote *ret);
-void clew__b3_inject(struct clew_scope scope, bool multi,
-                     void (*set)(void *arg, const char *name, const char *value), void *arg);
-void clew__jaeger_inject(struct clew_scope scope,
-                         void (*set)(void *arg, const char *name, const char *value), void *arg);
+void clew__b3_inject(struct clew_scope scope, bool multi, clew__set_fn *set, void *arg);
+void clew__jaeger_inject(struct clew_scope scope, clew__set_fn *set, void *arg);
 
 /* ---- lists of members (list.c) -------------------------------------------------- */
 

@@ -61,6 +61,7 @@ static bool read_ids(const char *text, uint8_t ret_trace_id[16], uint64_t *ret_s
 
 #endif
 
+/* Far below zero when it is no lower-case hex. */
 static int digit(char c)
 {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -256;
@@ -88,9 +89,11 @@ bool clew__traceparent_parse(const char *text, size_t len, uint8_t ret_trace_id[
     if (len < CLEW__TRACEPARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
         !read_ids(text, (uint8_t *)trace_id, &span_id))
         return false;
-    version = read_byte(text);
-    flags = read_byte(text + 53);
-    if (version < 0 || version == 0xFF || flags < 0 || !(trace_id[0] | trace_id[1]) || !span_id)
+    if (!(trace_id[0] | trace_id[1]) || !span_id)
+        return false;
+    version = text[0] == '0' && text[1] == '0' ? 0 : read_byte(text);
+    flags = text[53] == '0' ? digit(text[54]) : read_byte(text + 53);
+    if (version < 0 || version == 0xFF || flags < 0)
         return false;
     /* Only a version to come may have more, and then behind a dash. */
     if (len > CLEW__TRACEPARENT_LEN && (version == 0 || text[CLEW__TRACEPARENT_LEN] != '-'))

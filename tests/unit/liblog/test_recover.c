@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,6 +190,27 @@ static void test_recover_leaves_the_living_alone(void **state)
     close(finish[0]);
 }
 
+/* What was killed before its file had its name leaves an empty one behind. */
+static void test_recover_removes_what_was_never_used(void **state)
+{
+    struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    char directory[96], path[2][128];
+    struct stat st;
+
+    (void)state;
+    (void)snprintf(directory, sizeof(directory), "%s/rings", child.directory);
+    assert_int_equal(mkdir(directory, 0700), 0);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(path[i], sizeof(path[i]), "%s/.new-1-%d", directory, i);
+        close(open(path[i], O_CREAT | O_WRONLY, 0600));
+    }
+    assert_int_equal(utimensat(AT_FDCWD, path[0], old, 0), 0);
+    child_run(live, NULL);
+    assert_int_equal(child.status, 0);
+    assert_int_not_equal(stat(path[0], &st), 0);
+    assert_int_equal(stat(path[1], &st), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, child_setup, child_teardown)
 
 int main(void)
@@ -197,6 +219,7 @@ int main(void)
         TEST(test_recover_loses_no_line),
         TEST(test_recover_survives_damage),
         TEST(test_recover_leaves_the_living_alone),
+        TEST(test_recover_removes_what_was_never_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

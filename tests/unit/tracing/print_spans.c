@@ -173,9 +173,9 @@ static const char *const conventions[] = {"http.request.method",
                                           "messaging.batch.message_count",
                                           "messaging.client.id",
                                           "messaging.consumer.group.name",
-                                          "messaging.kafka.message.key",
+
                                           "messaging.kafka.offset",
-                                          "messaging.kafka.message.tombstone",
+
                                           "exception.type",
                                           "exception.message",
                                           "request_id"};

@@ -8,6 +8,10 @@
 #include <clew/trace.h>
 #include <jansson.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* In a scenario, before anything is logged. */
 void print_spans(void);
 
@@ -22,5 +26,9 @@ json_t *span_event(json_t *span, const char *name);
 /* Whether every attribute of every span is one of the conventions' or ours; says
  * which are not. */
 bool spans_follow_conventions(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -181,6 +181,7 @@ static void test_rdkafka_messages(void **state)
     assert_string_equal(link_id(span, 0, "span_id"), member(span, "parent_id"));
     assert_string_equal(span_attribute(span, "messaging.destination.partition.id"), "0");
     assert_string_equal(span_attribute(span, "messaging.kafka.offset"), "0");
+    assert_string_equal(span_attribute(span, "messaging.consumer.group.name"), "readers");
     assert_string_equal(span_attribute(span, "messaging.message.body.size"), "8");
     assert_string_equal(member(child_line("processing"), "trace_id"), member(sent, "trace_id"));
     assert_string_equal(member(child_line("processing"), "span_id"), member(span, "span_id"));

@@ -34,8 +34,7 @@ static void take(void *self, const struct clew_span_record *span)
 
         snprintf(seen.key, sizeof(seen.key), "%s", last->key);
         if (last->type == CLEW_TYPE_STRING)
-            snprintf(seen.text, sizeof(seen.text), "%.*s", (int)last->value.len,
-                     last->value.as.s);
+            snprintf(seen.text, sizeof(seen.text), "%.*s", (int)last->value.len, last->value.as.s);
     }
 }
 

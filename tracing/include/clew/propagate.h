@@ -96,9 +96,21 @@ CLEW_PUBLIC struct clew_scope clew_extract_context(const struct clew_extract *ex
 
 /* ---- out ----------------------------------------------------------------- */
 
+/* Both end with a NUL, which the lengths do not count. name is static, value is
+ * valid for the call; both are printable ASCII, value at most CLEW_BAGGAGE_MAX. */
+struct clew_header {
+    const char *name;
+    const char *value;
+    size_t name_len;
+    size_t value_len;
+};
+
 /* Calls set once per header that carries scope onwards; those without a value
- * are left out. name and value are valid for the call; both are printable ASCII,
- * value at most CLEW_BAGGAGE_MAX bytes. Never blocks, no allocation. */
+ * are left out. Never blocks, no allocation. */
+CLEW_PUBLIC void clew_inject_headers(struct clew_scope scope,
+                                     void (*set)(void *arg, const struct clew_header *header),
+                                     void *arg);
+/* The same without the lengths. */
 CLEW_PUBLIC void clew_inject(struct clew_scope scope,
                              void (*set)(void *arg, const char *name, const char *value),
                              void *arg);

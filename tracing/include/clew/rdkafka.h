@@ -167,6 +167,19 @@ static inline struct clew_scope clew_kafka_extract(const rd_kafka_message_t *mes
     return clew_extract_context(&extract, ret_remote);
 }
 
+static inline void clew_kafka_set_consumer_(struct clew_span *span, rd_kafka_t *rk)
+{
+    char group[256];
+    size_t size = sizeof(group);
+
+    if (!clew_span_is_recording(span))
+        return;
+    clew_span_set(span, clew_kv("messaging.client.id", rd_kafka_name(rk)));
+    if (rd_kafka_conf_get(rd_kafka_conf(rk), "group.id", group, &size) == RD_KAFKA_CONF_OK &&
+        group[0])
+        clew_span_set(span, clew_kv("messaging.consumer.group.name", (const char *)group));
+}
+
 static inline void clew_kafka_link_(struct clew_span *span, struct clew_scope scope)
 {
     struct clew_link link = clew_link_of(scope);
@@ -179,7 +192,7 @@ static inline void clew_kafka_link_(struct clew_span *span, struct clew_scope sc
  * it, and linked to it; it is current in this thread until clew_span_end().
  *
  * args     message: without an error, borrowed. rk: the consumer */
-static inline struct clew_span *clew_kafka_process_begin(const rd_kafka_t *rk,
+static inline struct clew_span *clew_kafka_process_begin(rd_kafka_t *rk,
                                                          const rd_kafka_message_t *message)
 {
     struct clew_span_options options;
@@ -196,10 +209,10 @@ static inline struct clew_span *clew_kafka_process_begin(const rd_kafka_t *rk,
     if (remote)
         clew_kafka_link_(span, options.parent);
     clew_scope_release(options.parent);
-    clew_span_set(span, clew_kv("messaging.client.id", rd_kafka_name(rk)),
-                  clew_kv("messaging.message.body.size", message->len));
+    clew_kafka_set_consumer_(span, rk);
     clew_kafka_set_partition_(span, message->partition);
-    clew_span_set(span, clew_kv("messaging.kafka.offset", message->offset));
+    clew_span_set(span, clew_kv("messaging.message.body.size", message->len),
+                  clew_kv("messaging.kafka.offset", message->offset));
     return span;
 }
 
@@ -208,7 +221,7 @@ static inline struct clew_span *clew_kafka_process_begin(const rd_kafka_t *rk,
  *
  * args     messages: n of one topic, n > 0, borrowed */
 static inline struct clew_span *
-clew_kafka_batch_begin(const rd_kafka_t *rk, rd_kafka_message_t *const *messages, size_t n)
+clew_kafka_batch_begin(rd_kafka_t *rk, rd_kafka_message_t *const *messages, size_t n)
 {
     struct clew_span_options options;
     struct clew_span *span;
@@ -218,8 +231,8 @@ clew_kafka_batch_begin(const rd_kafka_t *rk, rd_kafka_message_t *const *messages
     options.kind = CLEW_SPAN_CLIENT;
     options.scope = "clew.rdkafka";
     span = clew_kafka_start_("receive", "receive", rd_kafka_topic_name(messages[0]->rkt), &options);
-    clew_span_set(span, clew_kv("messaging.client.id", rd_kafka_name(rk)),
-                  clew_kv("messaging.batch.message_count", n));
+    clew_kafka_set_consumer_(span, rk);
+    clew_span_set(span, clew_kv("messaging.batch.message_count", n));
     for (size_t i = 0; i < n; i++) {
         bool remote = false;
         struct clew_scope scope = clew_kafka_extract(messages[i], &remote);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define LOOK_AGAIN_NS UINT64_C(10000000) /* when the collector has the batch just now */
+
 uint64_t clew__now_ns(void)
 {
     struct timespec t;
@@ -183,6 +185,7 @@ struct clew__buf *clew__batcher_begin(struct clew__batcher *b)
         b->held = b->spare;
         b->spare = NULL;
     }
+    b->is_held = true;
     pthread_mutex_unlock(&b->lock);
     if (!b->held)
         b->held = clew__batch_new(2 * b->limits.batch_bytes);
@@ -207,6 +210,7 @@ static void give(struct clew__batcher *b, bool sealed)
                   (is_due(b, batch->n) && !is_due(b, b->held_before));
     atomic_fetch_add(&b->queued, batch->n - b->held_before);
     pthread_mutex_lock(&b->lock);
+    b->is_held = false;
     if (b->held_before == 0)
         b->open_since_ns = clew__now_ns();
     if (sealed)
@@ -258,6 +262,8 @@ struct clew__batch *clew__batcher_take(struct clew__batcher *b, bool force, uint
         } else {
             *ret_wait_ns = b->limits.linger_ns - age;
         }
+    } else if (b->is_held) {
+        *ret_wait_ns = LOOK_AGAIN_NS;
     }
     pthread_mutex_unlock(&b->lock);
     if (batch) {

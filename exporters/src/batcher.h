@@ -48,6 +48,7 @@ struct clew__batcher {
     bool has_news;             /* for the delivery thread, since it was woken last */
     struct clew__buf no_batch; /* failed: there is no memory for one */
     pthread_mutex_t lock;
+    bool is_held; /* as the delivery thread sees it */
     struct clew__batch *open;
     uint64_t open_since_ns; /* CLOCK_MONOTONIC */
     struct clew__batch *oldest, **newest;

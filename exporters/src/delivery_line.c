@@ -229,26 +229,32 @@ void clew__line_tell_dropped(struct clew__line *line)
     line->told_dropped_at_ns = now;
 }
 
+/* Whether a header is a protocol's own and no secret. */
+static bool is_ours(const char *header)
+{
+    return strncmp(header, "Content-", 8) == 0 || strncmp(header, "grpc-", 5) == 0 ||
+           strncmp(header, "te:", 3) == 0;
+}
+
+static bool has(const struct clew__buf *text, const char *bytes, size_t len)
+{
+    return text->len && memmem(text->data, text->len, bytes, len);
+}
+
 /* Whether the far side's answer has the value of one of our headers in it, as a
- * server that echoes requests does. What describes the body is no secret. */
+ * server that echoes requests does. */
 static bool repeats_secret(const struct clew__line *line)
 {
     const char *header = line->to->headers;
 
     while (*header) {
         size_t len = strcspn(header, "\n");
-        const char *value = memchr(header, ' ', len);
         const char *last = memrchr(header, ' ', len); /* "Bearer TOKEN": the token */
+        size_t n = last ? len - (size_t)(last + 1 - header) : 0;
 
-        if (value && strncmp(header, "Content-", 8) != 0 && strncmp(header, "te:", 3) != 0) {
-            size_t n = len - (size_t)(last + 1 - header);
-
-            if (n >= 4 &&
-                ((line->answer.len && memmem(line->answer.data, line->answer.len, last + 1, n)) ||
-                 (line->answer_headers.len &&
-                  memmem(line->answer_headers.data, line->answer_headers.len, last + 1, n))))
-                return true;
-        }
+        if (n >= 4 && !is_ours(header) &&
+            (has(&line->answer, last + 1, n) || has(&line->answer_headers, last + 1, n)))
+            return true;
         header += len;
         header += *header == '\n';
     }
@@ -276,7 +282,7 @@ static enum clew__verdict judge(struct clew__line *line, CURLcode code, struct c
         verdict = CLEW__PERMANENT;
     if (verdict == CLEW__SPLIT && (line->splits == SPLITS_MAX || !clew__batch_split(line->batch)))
         verdict = CLEW__PERMANENT;
-    if (repeats_secret(line))
+    if (answer->reason[0] && repeats_secret(line))
         (void)snprintf(answer->reason, sizeof(answer->reason),
                        "(left out: the answer repeats a credential)");
     return verdict;

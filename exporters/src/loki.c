@@ -131,9 +131,9 @@ static size_t rejected_lines(const struct clew__answer *answer)
 
 enum clew__verdict clew__loki_judge(struct clew__answer *answer)
 {
-    clew__answer_reason(answer, answer->body, answer->len);
     if (answer->status >= 200 && answer->status < 300)
         return CLEW__DONE;
+    clew__answer_reason(answer, answer->body, answer->len);
     switch (answer->status) {
     case 400:
         /* Some or all lines were refused, the others are stored: never again. */

@@ -88,7 +88,7 @@ class HttpCollector:
 class GrpcCollector:
     """Says RESOURCE_EXHAUSTED with RetryInfo to the first request."""
 
-    def __init__(self, schema):
+    def __init__(self, schema, credentials=None):
         import grpc
         self.requests = queue.Queue()
         calls = []
@@ -113,7 +113,8 @@ class GrpcCollector:
                 response_serializer=schema.Response.SerializeToString)})
         self.server = grpc.server(futures.ThreadPoolExecutor(2))
         self.server.add_generic_rpc_handlers((handler,))
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        self.port = (self.server.add_secure_port("127.0.0.1:0", credentials) if credentials
+                     else self.server.add_insecure_port("127.0.0.1:0"))
         self.server.start()
 
     def stop(self):
@@ -186,13 +187,14 @@ def check_request(request):
     check(attributes(link.attributes) == {"why": "because"}, "attributes of the link")
 
 
-def emit(program, protocol, port, compression):
-    scheme = f"http://127.0.0.1:{port}"
-    environment = {"PATH": os.environ["PATH"], "OTEL_EXPORTER_OTLP_ENDPOINT": scheme,
+def emit(program, protocol, port, compression, more=()):
+    environment = {"PATH": os.environ["PATH"],
+                   "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
                    "OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "CLEW_LOG_OUTPUT": "none",
                    "OTEL_EXPORTER_OTLP_COMPRESSION": compression,
                    "OTEL_EXPORTER_OTLP_HEADERS": "api-key=se%20cret",
                    "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test%20env"}
+    environment.update(more)
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
         if name in os.environ:
             environment[name] = os.environ[name]
@@ -232,6 +234,42 @@ def over_grpc(schema, program, _, compression):
     return request
 
 
+def make_certificates(directory):
+    """An authority, and what it signed for a server and a client."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], check=True, cwd=directory,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    for name in ("server", "client"):
+        with open(f"{directory}/{name}.ext", "w") as extensions:
+            extensions.write("subjectAltName=IP:127.0.0.1\n")
+        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj",
+                f"/CN={name}")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-out", f"{name}.pem", "-extfile", f"{name}.ext")
+
+
+def over_tls(schema, program):
+    """gRPC over TLS, HTTP/2 by ALPN, with a server that wants the client's certificate."""
+    import grpc
+    with tempfile.TemporaryDirectory(prefix="clew-otlp-") as directory:
+        make_certificates(directory)
+        ca, key, certificate = (open(f"{directory}/{name}", "rb").read()
+                                for name in ("ca.pem", "server.key", "server.pem"))
+        collector = GrpcCollector(schema, grpc.ssl_server_credentials(
+            [(key, certificate)], root_certificates=ca, require_client_auth=True))
+        emit(program, "grpc", collector.port, "none", {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://127.0.0.1:{collector.port}",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": f"{directory}/ca.pem",
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": f"{directory}/client.pem",
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": f"{directory}/client.key"})
+        _, _, request = collector.requests.get(timeout=5)
+        collector.stop()
+    return request
+
+
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
@@ -245,6 +283,11 @@ def main():
                 check_request(over(schema, program, protocol, compression))
             except queue.Empty:
                 check(False, "nothing was received")
+    print("== grpc, TLS, the client's certificate")
+    try:
+        check_request(over_tls(schema, program))
+    except queue.Empty:
+        check(False, "nothing was received")
     sys.exit(1 if problems else 0)
 
 

@@ -101,6 +101,21 @@ void child_run(int (*scenario)(void *arg), void *arg)
     parse();
 }
 
+char *child_whole_line(char *line, const char *end)
+{
+    static const char begin[] = "{\"timestamp\":\"";
+    size_t len = sizeof(begin) - 1;
+    char *whole = NULL;
+
+    for (char *at = line; (at = memmem(at, (size_t)(end - at), begin, len)) != NULL; at++)
+        whole = at;
+    must(whole && memcmp(line, begin,
+                         whole - line < (ptrdiff_t)len && whole != line ? (size_t)(whole - line)
+                                                                        : len) == 0,
+         "this is no line");
+    return whole;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;

@@ -41,6 +41,11 @@ void child_run(int (*scenario)(void *arg), void *arg);
         }                                                           \
     } while (0)
 
+/* The whole line in [line, end): in a file that several processes write to, the
+ * first part of the line of one that died may stand before it, however short.
+ * Aborts when there is something else. */
+char *child_whole_line(char *line, const char *end);
+
 /* The number of lines whose message is this. */
 size_t child_count(const char *message);
 /* The first such line, borrowed; NULL when there is none. */

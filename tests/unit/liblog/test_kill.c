@@ -117,24 +117,6 @@ static int heir(void *arg)
     return clew_log_flush(20000) == 0 ? 0 : 2;
 }
 
-#define BEGIN "{\"timestamp\":\""
-
-/* The whole line in it: the first part of another, of a process that died, may
- * stand before, however short. */
-static char *whole_line(char *line, const char *end)
-{
-    char *whole = NULL;
-
-    for (char *at = line; (at = memmem(at, (size_t)(end - at), BEGIN, strlen(BEGIN))); at++)
-        whole = at;
-    assert_non_null(whole);
-    if (whole - line < (ptrdiff_t)strlen(BEGIN))
-        assert_memory_equal(line, BEGIN, (size_t)(whole - line));
-    else
-        assert_memory_equal(line, BEGIN, strlen(BEGIN));
-    return whole;
-}
-
 /* Reads one file; every line whole, none twice. */
 static void read_lines(const char *path)
 {
@@ -154,7 +136,7 @@ static void read_lines(const char *path)
     assert_int_equal(bytes[st.st_size - 1], '\n');
     for (char *line = bytes, *end = bytes + st.st_size; line < end;) {
         char *newline = memchr(line, '\n', (size_t)(end - line));
-        char *whole = whole_line(line, newline);
+        char *whole = child_whole_line(line, newline);
         char *fields = memmem(whole, (size_t)(newline - whole), "\"context\":{\"t\":", 15);
         int t;
         unsigned i;

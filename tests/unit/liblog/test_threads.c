@@ -37,22 +37,27 @@ static unsigned seen[64][400000 / 64];
 /* Who logged what, from the text: thousands of lines are too many for a parser. */
 static size_t count_lines(const char *message)
 {
-    const char *end = child.output + child.output_len;
+    char *end = child.output + child.output_len, *newline;
     char key[64];
     size_t n = 0;
 
     memset(seen, 0, sizeof(seen));
     snprintf(key, sizeof(key), "\"message\":\"%s\",\"context\":{\"who\":", message);
-    for (const char *at = child.output;
-         (at = memmem(at, (size_t)(end - at), key, strlen(key))) != NULL; n++) {
-        char *after;
-        unsigned long who = strtoul(at + strlen(key), &after, 10), i;
+    for (char *line = child.output;
+         line < end && *line == '{' && (newline = memchr(line, '\n', (size_t)(end - line)));
+         line = newline + 1) {
+        char *whole = child_whole_line(line, newline), *after;
+        char *at = memmem(whole, (size_t)(newline - whole), key, strlen(key));
+        unsigned long who, i;
 
+        if (!at)
+            continue;
+        n++;
+        who = strtoul(at + strlen(key), &after, 10);
         assert_int_equal(memcmp(after, ",\"i\":", 5), 0);
         i = strtoul(after + 5, NULL, 10);
         assert_true(who < 64 && i < 400000 / 64);
         assert_int_equal(seen[who][i]++, 0);
-        at = after;
     }
     return n;
 }

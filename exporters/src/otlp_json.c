@@ -30,10 +30,16 @@ static char *put_hex(char *p, const void *bytes, size_t n)
     return p;
 }
 
-static char *put_number(char *p, uint64_t v) /* of 64 bits */
+/* A Unix time: numbers of 64 bits are strings. */
+static char *put_time(char *p, uint64_t ns)
 {
     *p++ = '"';
-    p = clew__put_uint(p, v);
+    if (ns >= 1000000000u) {
+        p = clew__put_uint(p, ns / 1000000000u);
+        p = clew__put_fraction(p, (uint32_t)(ns % 1000000000u));
+    } else {
+        p = clew__put_uint(p, ns);
+    }
     *p++ = '"';
     return p;
 }
@@ -154,7 +160,7 @@ static char *put_dropped(char *p, const char *name, size_t len, uint32_t n)
 static char *put_event(char *p, const struct clew_span_event *event)
 {
     p = PUT(p, "{\"timeUnixNano\":");
-    p = put_number(p, event->time_ns);
+    p = put_time(p, event->time_ns);
     p = PUT(p, ",\"name\":");
     p = put_quoted(p, event->name, strlen(event->name));
     p = PUT(p, ",\"attributes\":[");
@@ -247,9 +253,9 @@ static char *put_span(char *p, const struct clew_span_record *span)
     p = PUT(p, ",\"kind\":");
     p = clew__put_uint(p, span->kind);
     p = PUT(p, ",\"startTimeUnixNano\":");
-    p = put_number(p, span->start_ns);
+    p = put_time(p, span->start_ns);
     p = PUT(p, ",\"endTimeUnixNano\":");
-    p = put_number(p, span->end_ns);
+    p = put_time(p, span->end_ns);
     p = PUT(p, ",\"attributes\":[");
     p = put_attributes(p, span->attributes, span->nattributes);
     if (span->interrupted) {

@@ -350,10 +350,16 @@ static size_t attributes_bound(const struct clew_field *fields, size_t n)
     return bound;
 }
 
+/* Mostly there is none. */
+static inline size_t text_len(const char *text)
+{
+    return text[0] ? strlen(text) : 0;
+}
+
 static size_t bound_of(const struct clew_span_record *span)
 {
-    size_t bound = 256 + strlen(span->name) + strlen(span->status_message) +
-                   strlen(span->trace_state) +
+    size_t bound = 256 + strlen(span->name) + text_len(span->status_message) +
+                   text_len(span->trace_state) +
                    attributes_bound(span->attributes, span->nattributes);
 
     for (size_t i = 0; i < span->nevents; i++)

@@ -14,6 +14,8 @@ uint32_t clew__otlp_group(const char *scope)
     static uint32_t last;
     char *copy;
 
+    if (!scope[0])
+        return 0;
     if (strcmp(names[last], scope) == 0)
         return last;
     for (uint32_t i = 0; i < n; i++)

@@ -139,6 +139,34 @@ static inline unsigned special_bytes(__m128i v)
         _mm_or_si128(_mm_or_si128(control, quote), _mm_or_si128(slash, del)));
 }
 
+/* Four to fifteen characters, all of them plain, by two loads that overlap; false
+ * when there is one that is not, and nothing is written then. */
+static inline bool put_few(char *p, const char *s, size_t n)
+{
+    __m128i first, last;
+
+    if (n >= 8) {
+        first = _mm_loadl_epi64((const __m128i *)(const void *)s);
+        last = _mm_loadl_epi64((const __m128i *)(const void *)(s + n - 8));
+        if (special_bytes(_mm_unpacklo_epi64(first, last)))
+            return false;
+        _mm_storel_epi64((__m128i *)(void *)p, first);
+        _mm_storel_epi64((__m128i *)(void *)(p + n - 8), last);
+    } else {
+        int low, high;
+
+        memcpy(&low, s, 4);
+        memcpy(&high, s + n - 4, 4);
+        first = _mm_cvtsi32_si128(low);
+        last = _mm_cvtsi32_si128(high);
+        if (special_bytes(_mm_unpacklo_epi32(first, last)) & 0xFF)
+            return false;
+        memcpy(p, &low, 4);
+        memcpy(p + n - 4, &high, 4);
+    }
+    return true;
+}
+
 char *clew__put_chars(char *p, const char *s, size_t len, size_t readable)
 {
     const char *end = s + len, *stop = s + readable;
@@ -149,6 +177,8 @@ char *clew__put_chars(char *p, const char *s, size_t len, size_t readable)
         __m128i v;
 
         if (stop - s < 16) {
+            if (n >= 4 && put_few(p, s, n))
+                return p + n;
             p = put_special(p, &s, n);
             continue;
         }

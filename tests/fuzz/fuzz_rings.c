@@ -8,9 +8,11 @@
  * head and tail in units of 8 (2 each), a patch of the header (4 bytes of
  * offset, 4 of value); then entries, context, ring data.
  */
+#include <clew/trace.h>
 #include <recover_priv.h>
 
 #include <jansson.h>
+#include <json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +63,48 @@ static void take_line(void *arg, const struct clew__dead *dead, struct clew__lin
     clew__format_text(&text, line, true);
 }
 
+static void check_text(const char *s, size_t len)
+{
+    for (size_t i = 0, n; i < len; i += n) {
+        n = clew__utf8_sequence(s + i, len - i);
+        must(n > 0, "bad UTF-8", s, len);
+    }
+}
+
+static void check_fields(const struct clew_field *fields, size_t n)
+{
+    char room[256];
+
+    for (size_t i = 0; i < n; i++) {
+        must(fields[i].key_len > 0, "an empty key", "", 0);
+        check_text(fields[i].key, fields[i].key_len);
+        if (fields[i].type == CLEW_TYPE_STRING && fields[i].value.as.s)
+            check_text(fields[i].value.as.s, fields[i].value.len);
+        (void)clew_field_text(&fields[i], room, sizeof(room));
+        for (size_t k = 0; k < i; k++)
+            must(fields[k].key_len != fields[i].key_len ||
+                     memcmp(fields[k].key, fields[i].key, fields[i].key_len) != 0,
+                 "a key twice", fields[i].key, fields[i].key_len);
+    }
+}
+
 static void take_span(void *arg, const struct clew_span_record *span)
 {
-    (void)arg, (void)span;
+    (void)arg;
+    must(span->end_ns >= span->start_ns, "an end before the start", "", 0);
+    check_text(span->name, strlen(span->name));
+    check_text(span->status_message, strlen(span->status_message));
+    check_text(span->trace_state, strlen(span->trace_state));
+    check_text(span->scope, strlen(span->scope));
+    check_fields(span->attributes, span->nattributes);
+    for (size_t i = 0; i < span->nevents; i++) {
+        check_text(span->events[i].name, strlen(span->events[i].name));
+        check_fields(span->events[i].attributes, span->events[i].nattributes);
+    }
+    for (size_t i = 0; i < span->nlinks; i++) {
+        check_text(span->links[i].trace_state, strlen(span->links[i].trace_state));
+        check_fields(span->links[i].attributes, span->links[i].nattributes);
+    }
 }
 
 /* A sound file with what the input says in it. */
@@ -78,13 +119,17 @@ static void build(char *file, const unsigned char *in, size_t size)
 
     memcpy(header->magic, CLEW__FILE_MAGIC, 8);
     strcpy(header->service, "fuzz");
-    header->nchunks = 2;
+    header->nchunks = 3;
     header->chunk[0].kind = CLEW__CHUNK_DICTIONARY;
     header->chunk[0].offset = DICTIONARY_AT;
     header->chunk[0].size = CLEW__DICTIONARY_BYTES;
     header->chunk[1].kind = CLEW__CHUNK_RING;
     header->chunk[1].offset = RING_AT;
     header->chunk[1].size = CLEW__RING_CONTROL_BYTES + DATA_BYTES;
+    /* The ring's data once more, as open spans. */
+    header->chunk[2].kind = CLEW__CHUNK_SPANS;
+    header->chunk[2].offset = RING_AT + CLEW__RING_CONTROL_BYTES;
+    header->chunk[2].size = DATA_BYTES;
     memcpy(n, in, sizeof(n));
     memcpy(patch, in + sizeof(n), sizeof(patch));
     in += 16;
@@ -115,7 +160,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     char *file;
     int fd;
 
-    if (size < 16)
+    if (size < 16 || clew_span_current()) /* tracing is linked: spans are read */
         return 0;
     clew__buf_init(&text, 8u << 20);
     fd = memfd_create("rings", 0);

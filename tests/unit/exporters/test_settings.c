@@ -39,6 +39,14 @@ static int forget(void **state)
         "OTEL_SDK_DISABLED",
         "OTEL_BSP_SCHEDULE_DELAY",
         "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_INSECURE",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "OTEL_RESOURCE_ATTRIBUTES",
     };
 
     (void)state;
@@ -169,6 +177,70 @@ static void test_settings_addresses(void **state)
     assert_int_equal(clew__address_parse("127.0.0.1:", &a), -EINVAL);
 }
 
+static void test_settings_otlp_protocols(void **state)
+{
+    static const char export[] = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    static const struct {
+        const char *endpoint, *insecure, *url;
+    } grpc[] = {
+        {"http://c:4317", "", "http://c:4317"},
+        {"https://c:4317/ignored?x", "", "https://c:4317"},
+        {"c:4317", "", "https://c:4317"},
+        {"c:4317", "TRUE", "http://c:4317"},
+    };
+    char url[256];
+
+    (void)state;
+    setenv("OTEL_TRACES_EXPORTER", "otlp", 1); /* asked for: the default endpoint */
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_string_equal(settings.otlp_url, "http://localhost:4318/v1/traces");
+    assert_int_equal(settings.otlp_protocol, CLEW__OTLP_HTTP_PROTOBUF);
+    setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_int_equal(settings.otlp_protocol, CLEW__OTLP_GRPC);
+    snprintf(url, sizeof(url), "http://localhost:4317%s", export);
+    assert_string_equal(settings.otlp_url, url);
+    for (size_t i = 0; i < sizeof(grpc) / sizeof(grpc[0]); i++) {
+        setenv("OTEL_EXPORTER_OTLP_ENDPOINT", grpc[i].endpoint, 1);
+        setenv("OTEL_EXPORTER_OTLP_INSECURE", grpc[i].insecure, 1);
+        assert_int_equal(clew__settings_read(&settings), 0);
+        snprintf(url, sizeof(url), "%s%s", grpc[i].url, export);
+        assert_string_equal(settings.otlp_url, url);
+    }
+    setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", 1); /* the signal's own */
+    setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_int_equal(settings.otlp_protocol, CLEW__OTLP_HTTP_JSON);
+    assert_string_equal(settings.otlp_url, "http://c:4318/");
+    setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "carrier-pigeon", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_int_equal(settings.nwarnings, 1);
+}
+
+static void test_settings_batches(void **state)
+{
+    (void)state;
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_int_equal(settings.bsp_batch_due, 512);
+    assert_int_equal(settings.bsp_batch, 8192);
+    assert_int_equal(settings.bsp_queue, 65536);
+    assert_int_equal(settings.bsp_timeout_ms, 0);
+    setenv("OTEL_BSP_MAX_QUEUE_SIZE", "100", 1);
+    setenv("OTEL_BSP_EXPORT_TIMEOUT", "3000", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_int_equal(settings.bsp_batch, 100);
+    assert_int_equal(settings.bsp_batch_due, 100);
+    assert_int_equal(settings.bsp_queue, 100);
+    assert_int_equal(settings.bsp_timeout_ms, 3000);
+    assert_int_equal(settings.nwarnings, 0);
+    setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "512", 1); /* more than the queue holds */
+    setenv("OTEL_RESOURCE_ATTRIBUTES", "no equals sign", 1);
+    assert_int_equal(clew__settings_read(&settings), 0);
+    assert_int_equal(settings.bsp_batch, 100);
+    assert_int_equal(settings.nwarnings, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, forget)
 
 int main(void)
@@ -181,6 +253,8 @@ int main(void)
         TEST(test_settings_header_injection_is_refused),
         TEST(test_settings_secret_from_a_file),
         TEST(test_settings_addresses),
+        TEST(test_settings_otlp_protocols),
+        TEST(test_settings_batches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,14 +117,13 @@ static int heir(void *arg)
     return clew_log_flush(20000) == 0 ? 0 : 2;
 }
 
-/* The last, as the first part of a line of a process that died may stand before. */
+/* Of the last line in it: the first part of another, of a process that died, may
+ * stand before. */
 static char *last_context(char *line, const char *end)
 {
-    char *found = NULL;
-
-    for (char *at = line; (at = memmem(at, (size_t)(end - at), "\"context\":{\"t\":", 15)); at++)
-        found = at;
-    return found;
+    for (char *at = line; (at = memmem(at, (size_t)(end - at), "{\"timestamp\":\"", 14)); at++)
+        line = at;
+    return memmem(line, (size_t)(end - line), "\"context\":{\"t\":", 15);
 }
 
 /* Reads one file; every line whole, none twice. */

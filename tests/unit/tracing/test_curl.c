@@ -11,7 +11,7 @@
 
 #include <clew/curl.h>
 #include <clew/log.h>
-#include <microhttpd.h>
+#include <clew/mhd.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,12 +269,102 @@ static void test_curl_multi(void **state)
     assert_true(spans_follow_conventions());
 }
 
+/* ---- TLS: both adapters ------------------------------------------------------------ */
+
+static char *read_text(const char *name)
+{
+    char path[128], *text = calloc(1, 16384);
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", child.directory, name);
+    file = fopen(path, "r");
+    if (file) {
+        (void)fread(text, 1, 16383, file);
+        (void)fclose(file);
+    }
+    return text;
+}
+
+static enum MHD_Result secure_answer(void *cls, struct MHD_Connection *connection, const char *url,
+                                     const char *method, const char *version, const char *data,
+                                     size_t *data_len, void **con_cls)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(2, (void *)"ok", MHD_RESPMEM_PERSISTENT);
+    enum MHD_Result result = clew_mhd_respond(connection, 200, response);
+
+    (void)cls, (void)url, (void)method, (void)version, (void)data, (void)data_len, (void)con_cls;
+    MHD_destroy_response(response);
+    return result;
+}
+
+static int securely(void *arg)
+{
+    static struct clew_mhd middleware = {secure_answer, NULL, NULL, NULL};
+    struct MHD_Daemon *daemon;
+    char command[512], base[64];
+    char *key, *certificate;
+    CURL *easy;
+
+    (void)arg;
+    print_spans();
+    (void)snprintf(command, sizeof(command),
+                   "cd %s && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 2 "
+                   "-keyout key -out certificate 2>/dev/null",
+                   child.directory);
+    CHECK(system(command) == 0);
+    key = read_text("key");
+    certificate = read_text("certificate");
+    daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_TLS, 0, NULL, NULL,
+                              clew_mhd_handle, &middleware, MHD_OPTION_HTTPS_MEM_KEY, key,
+                              MHD_OPTION_HTTPS_MEM_CERT, certificate, MHD_OPTION_NOTIFY_COMPLETED,
+                              clew_mhd_completed, NULL, MHD_OPTION_END);
+    CHECK(daemon != NULL);
+    (void)snprintf(base, sizeof(base), "https://localhost:%u",
+                   (unsigned)MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    easy = easy_for(base, "/");
+    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L); /* it signed itself */
+    CHECK(clew_curl_perform(easy, NULL) == CURLE_OK);
+    curl_easy_cleanup(easy);
+    MHD_stop_daemon(daemon);
+    free(key);
+    free(certificate);
+    return 0;
+}
+
+static void test_curl_tls(void **state)
+{
+    json_t *client, *server;
+
+    (void)state;
+    child_run(securely, NULL);
+    assert_int_equal(child.status, 0);
+    client = span_named("GET", 0);
+    server = span_named("GET", 1);
+    assert_non_null(client);
+    assert_non_null(server);
+    if (strcmp(member(client, "scope"), "clew.mhd") == 0) {
+        json_t *swap = client;
+
+        client = server;
+        server = swap;
+    }
+    assert_string_equal(span_attribute(server, "url.scheme"), "https");
+    assert_string_equal(member(server, "parent_id"), member(client, "span_id"));
+    assert_non_null(span_event(client, "tls"));
+    assert_true(time_of(span_event(client, "tls"), "time_ns") >=
+                time_of(span_event(client, "connect"), "time_ns"));
+    assert_true(time_of(span_event(client, "tls"), "time_ns") <=
+                time_of(span_event(client, "first_byte"), "time_ns"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, child_setup, child_teardown)
         TEST(test_curl_easy),
         TEST(test_curl_multi),
+        TEST(test_curl_tls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

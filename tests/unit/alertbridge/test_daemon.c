@@ -341,7 +341,8 @@ static void test_daemon_survives_kill_at_any_moment(void **state)
 
         start();
         killer.pid = pid;
-        assert_int_equal(pthread_create(&thread, NULL, kill_later, &killer), 0);
+        if (round % 2 == 0) /* from the first request on; else from the second */
+            assert_int_equal(pthread_create(&thread, NULL, kill_later, &killer), 0);
         for (unsigned i = 0; i < PER_ROUND; i++) {
             unsigned number = round * PER_ROUND + i;
             const struct made_alert alert = {"A", "critical", "firing", "2026-01-01T00:00:00Z",
@@ -349,6 +350,8 @@ static void test_daemon_survives_kill_at_any_moment(void **state)
 
             acknowledged[number] = post_made(&alert, 1) == 200;
             n += acknowledged[number];
+            if (round % 2 && i == 0)
+                assert_int_equal(pthread_create(&thread, NULL, kill_later, &killer), 0);
         }
         assert_int_equal(pthread_join(thread, NULL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -357,7 +360,7 @@ static void test_daemon_survives_kill_at_any_moment(void **state)
     }
     start();
     assert_true(wait_done(60));
-    assert_true(n > ROUNDS); /* the kills left something to check */
+    assert_true(n >= ROUNDS / 2); /* the kills left something to check */
     pager = far_pager(&far);
     assert_in_range(pager.opened, n, ROUNDS * PER_ROUND);
     assert_int_equal(pager.most, 1);

@@ -31,7 +31,7 @@ struct clew__ring {
     uint64_t tail_seen;
     uint64_t context_serial; /* of the context written last; 0: none */
     uint64_t stalled_at;     /* the tail for which a wait was in vain, plus 1 */
-    /* Of all threads that ever had it: spans begun, sampled and not, and ended. */
+    /* Of all threads that ever had it: spans begun, recorded and not, and recorded ones ended. */
     uint64_t spans_sampled, spans_dropped, spans_ended;
     struct clew__ring *nested; /* of the same thread, for signal handlers */
     /* shared */

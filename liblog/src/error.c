@@ -67,7 +67,7 @@ static void count_spans(struct clew_stats *ret)
         ret->spans_started_dropped += __atomic_load_n(&ring->spans_dropped, __ATOMIC_RELAXED);
         ended += __atomic_load_n(&ring->spans_ended, __ATOMIC_RELAXED);
     }
-    ret->spans_live = ret->spans_started_sampled + ret->spans_started_dropped - ended;
+    ret->spans_live = ret->spans_started_sampled - ended;
     if (ret->spans_live > UINT64_MAX / 2) /* another thread began or ended one meanwhile */
         ret->spans_live = 0;
 }

@@ -100,6 +100,7 @@ static void set_peer(struct clew_span *span, const struct sockaddr *peer)
 static void describe(struct clew_span *span, const struct clew_http_request *request,
                      const struct clew_http_exchange *exchange)
 {
+    const char *ids[1] = {clew_context_request_id(exchange->scope.context)};
     char query[PATH_MAX_BYTES];
 
     if (!clew_span_is_recording(span))
@@ -107,7 +108,7 @@ static void describe(struct clew_span *span, const struct clew_http_request *req
     set_method(span, exchange->method);
     clew_span_set(span, clew_kv("url.path", (const char *)exchange->path),
                   clew_kv("url.scheme", request->scheme ? request->scheme : "http"),
-                  clew_kv("request_id", clew_context_request_id(exchange->scope.context)));
+                  clew_array("http.request.header.x-request-id", ids, 1));
     if (request->query && *request->query) {
         clew__query_clean(query, sizeof(query), request->query);
         clew_span_set(span, clew_kv("url.query", (const char *)query));

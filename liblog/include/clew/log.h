@@ -142,7 +142,7 @@ struct clew_stats {
     uint64_t misused;           /* calls in the wrong order or with what had ended already */
     uint64_t spans_started_sampled; /* spans begun that are recorded */
     uint64_t spans_started_dropped; /* and those that the sampler did not want */
-    uint64_t spans_live;            /* begun and not ended */
+    uint64_t spans_live;            /* of those recorded: not ended yet */
 };
 CLEW_PUBLIC void clew_stats_read(struct clew_stats *ret_stats);
 

@@ -178,7 +178,7 @@ static const char *const conventions[] = {"http.request.method",
 
                                           "exception.type",
                                           "exception.message",
-                                          "request_id"};
+                                          "http.request.header.x-request-id"};
 
 static bool is_convention(const char *key)
 {

@@ -304,7 +304,7 @@ static void check_plain(json_t *span)
     assert_string_equal(span_attribute(span, "network.peer.address"), "127.0.0.1");
     assert_string_equal(span_attribute(span, "network.protocol.version"), "1.1");
     assert_string_equal(span_attribute(span, "user_agent.original"), "tester/1");
-    assert_string_equal(span_attribute(span, "request_id"), "r-1");
+    assert_string_equal(span_attribute(span, "http.request.header.x-request-id"), "[\"r-1\"]");
     assert_string_equal(span_attribute(span, "error.type"), "(none)");
 }
 

@@ -95,8 +95,8 @@ static void fill(struct clew__slot *slot, const struct clew_context *context, bo
     clew__item_text(slot, CLEW__ITEM_NAME, name ? name : "", len);
 }
 
-/* Takes over the reference to context, if it is not lent. */
-static struct clew__slot *start_in(struct clew_context *context, bool is_lent, uint64_t parent_id,
+/* Takes over the reference to context. */
+static struct clew__slot *start_in(struct clew_context *context, uint64_t parent_id,
                                    const char *name, enum clew_span_kind kind, const char *hint)
 {
     struct clew__slot *slot = clew__slot_take();
@@ -104,12 +104,10 @@ static struct clew__slot *start_in(struct clew_context *context, bool is_lent, u
     struct clew__ring *ring;
 
     if (!slot) {
-        if (!is_lent)
-            (void)clew_context_unref(context);
+        (void)clew_context_unref(context);
         return NULL;
     }
     slot->context = context;
-    slot->is_lent = is_lent;
     slot->entered = false;
     slot->more = NULL;
     atomic_store_explicit(&slot->len, 0, memory_order_relaxed);
@@ -159,7 +157,7 @@ static struct clew__slot *start(struct clew_scope parent, const char *name,
     if (is_off())
         return NULL;
     context = parent.context ? clew__context_ref(parent.context) : new_root();
-    return context ? start_in(context, false, parent.context ? parent.span_id : 0, name, kind, hint)
+    return context ? start_in(context, parent.context ? parent.span_id : 0, name, kind, hint)
                    : NULL;
 }
 
@@ -182,15 +180,8 @@ struct clew_span *clew_span_start_(const char *name, enum clew_span_kind kind)
 
 struct clew_span *clew_span_begin_(const char *name, enum clew_span_kind kind)
 {
-    struct clew_scope parent = clew__scope_current();
-    struct clew__slot *slot;
+    struct clew__slot *slot = start(clew__scope_current(), name, kind, name);
 
-    /* Who entered the scope keeps its context, and this span ends before that is
-     * left: no reference of its own. (Contexts are never unmapped.) */
-    if (parent.context && clew__context_is_live(parent.context) && !is_off())
-        slot = start_in(parent.context, true, parent.span_id, name, kind, name);
-    else
-        slot = start(parent, name, kind, name);
     if (!slot)
         return NULL;
     enter(slot);
@@ -447,8 +438,7 @@ static void end(struct clew_span *span, uint64_t end_ns)
     }
     if (slot->entered)
         leave(slot, span);
-    if (!slot->is_lent)
-        (void)clew_context_unref(slot->context);
+    (void)clew_context_unref(slot->context);
     clew__slot_give(slot);
 }
 

@@ -46,12 +46,11 @@ struct clew__span_head {
 struct clew__slot {
     _Atomic uint8_t state;
     bool entered;
-    bool is_lent;
     uint8_t uses;         /* how often it was given out, modulo 256 */
     uint16_t tag;         /* of the handle in force: the low bits of its pointer */
     _Atomic uint32_t len; /* bytes of the body that lie in `inlined` */
     struct clew__span_head head;
-    struct clew_context *context; /* a reference, or lent: see span.c */
+    struct clew_context *context; /* a reference */
     struct clew_scope previous;
     struct clew_span *previous_span;
     struct clew__slot *next; /* free */

@@ -24,6 +24,7 @@ static const char *const within[] = {
     "password",   "passwd",      "passphrase",   "secret",     "authorization", "apikey",
     "accesskey",  "accesstoken", "refreshtoken", "authtoken",  "idtoken",       "sessiontoken",
     "privatekey", "creditcard",  "cardnumber",   "credential", "setcookie"};
+#define SHORTEST_WITHIN 6
 /* these only as the whole key. */
 static const char *const whole[] = {"pwd",  "pass", "pin",   "card", "cvv",      "cvc",
                                     "cvv2", "pan",  "token", "jwt",  "bearer",   "cookie",
@@ -163,6 +164,8 @@ bool clew__key_is_secret(const char *name)
     for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
         if (strcmp(plain, whole[i]) == 0)
             return true;
+    if (strnlen(plain, SHORTEST_WITHIN) < SHORTEST_WITHIN)
+        return false;
     for (size_t i = 0; i < sizeof(within) / sizeof(within[0]); i++)
         if (strstr(plain, within[i]))
             return true;

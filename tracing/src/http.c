@@ -61,6 +61,14 @@ static void set_method(struct clew_span *span, const char *method)
                       clew_kv("http.request.method_original", method));
 }
 
+/* "GET /orders"; to has room for both. */
+static void join(char *to, const char *method, const char *path)
+{
+    to = stpcpy(to, method);
+    *to++ = ' ';
+    (void)strcpy(to, path);
+}
+
 static const char *name_of(const char *method)
 {
     return is_method(method) ? method : "HTTP";
@@ -134,7 +142,7 @@ static struct clew_span *start_span(const struct clew_http_request *request,
                                         .scope = request->scope ? request->scope : "clew.http",
                                         .sampling_hint = hint};
 
-    (void)snprintf(hint, sizeof(hint), "%s %s", exchange->method, exchange->path);
+    join(hint, exchange->method, exchange->path);
     return clew_span_start_with(name_of(exchange->method), &options);
 }
 
@@ -250,7 +258,7 @@ void clew_http_exchange_end(struct clew_http_exchange *exchange, const char *err
     if (exchange->status == 0)
         exchange->status = 500;
     if (strcmp(exchange->route, UNMATCHED) != 0) {
-        (void)snprintf(text, sizeof(text), "%s %s", name_of(exchange->method), exchange->route);
+        join(text, name_of(exchange->method), exchange->route);
         clew_span_set_name(exchange->span, text);
         clew_span_set(exchange->span, clew_kv("http.route", exchange->route));
     }

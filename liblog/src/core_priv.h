@@ -149,7 +149,7 @@ struct clew__span_reader {
     /* Call sites by number; NULL when there is none. */
     const struct clew_site *(*site)(const void *sites, uint32_t id);
     const void *sites;
-    bool recovers; /* a dead process's: nothing more will come */
+    bool recovers; /* a dead process's */
     void (*deliver)(void *arg, const struct clew_span_record *span);
     void *arg;
 };
@@ -162,6 +162,8 @@ struct clew__span_hooks {
     void (*read_open)(const struct clew__span_reader *reader, const char *chunk, size_t len,
                       uint64_t end_ticks, bool (*ended)(const void *arg, uint64_t span_id),
                       const void *arg);
+    /* That was all a dead process left. */
+    void (*read_all)(const struct clew__span_reader *reader);
     void (*thread_ends)(void);
     void (*after_fork)(void);
 };

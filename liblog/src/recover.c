@@ -78,12 +78,15 @@ static void emit_open_spans(const struct clew__dead *dead, uint64_t last_ticks,
     struct clew__span_reader reader = {&dead->clock, clew__dead_site_by_id, dead, true, to->span,
                                        to->arg};
 
+    if (!clew__span_hooks)
+        return;
     if (last_ticks < dead->clock.ticks0)
         last_ticks = dead->clock.ticks0;
-    for (uint32_t i = 0; i < dead->header->nchunks && clew__span_hooks && dead->clock.mult; i++)
+    for (uint32_t i = 0; i < dead->header->nchunks && dead->clock.mult; i++)
         if (dead->header->chunk[i].kind == CLEW__CHUNK_SPANS && clew__dead_chunk_fits(dead, i, 1))
             clew__span_hooks->read_open(&reader, dead->bytes + dead->header->chunk[i].offset,
                                         dead->header->chunk[i].size, last_ticks, has_ended, dead);
+    clew__span_hooks->read_all(&reader);
 }
 
 /* All rings merged by time. */

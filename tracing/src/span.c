@@ -463,7 +463,7 @@ static void read_record(const struct clew__span_reader *reader, const char *payl
     memcpy(&head, payload, sizeof(head));
     payload += sizeof(head);
     len -= sizeof(head);
-    if (!(head.flags & CLEW__SPAN_HELD) || reader->recovers) {
+    if (!(head.flags & CLEW__SPAN_HELD)) {
         (void)clew__span_read(reader, &head, payload, len, false);
         return;
     }
@@ -497,8 +497,8 @@ static void read_open(const struct clew__span_reader *reader, const char *chunk,
 
 __attribute__((constructor)) static void install(void)
 {
-    static const struct clew__span_hooks hooks = {read_record, read_open, clew__slots_thread_ends,
-                                                  clew__slots_after_fork};
+    static const struct clew__span_hooks hooks = {read_record, read_open, clew__tail_keep_all,
+                                                  clew__slots_thread_ends, clew__slots_after_fork};
 
     clew__span_hooks = &hooks;
 }

@@ -224,6 +224,8 @@ bool clew__tail_keeps(bool has_error, uint64_t duration_ns);
 /* In the collector's thread: a span that is held, and a verdict. */
 void clew__tail_hold(const struct clew__span_reader *reader, const struct clew__span_head *head,
                      const char *body, size_t len);
+/* What is held and got no verdict, because its process died, goes out. */
+void clew__tail_keep_all(const struct clew__span_reader *reader);
 void clew__tail_decide(const struct clew__span_reader *reader, uint64_t local_root, bool keep);
 
 /* ---- processors (span_processors.c) --------------------------------------------- */

@@ -178,6 +178,24 @@ void clew__tail_hold(const struct clew__span_reader *reader, const struct clew__
         forget(oldest);
 }
 
+static void let_go(const struct clew__span_reader *reader, const struct request *request)
+{
+    for (struct held *held = request->first; held; held = held->next) {
+        struct clew__span_reader with_clock = *reader;
+
+        with_clock.clock = &held->clock;
+        (void)clew__span_read(&with_clock, &held->head, held->body, held->len, false);
+    }
+}
+
+void clew__tail_keep_all(const struct clew__span_reader *reader)
+{
+    while (oldest) {
+        let_go(reader, oldest);
+        forget(oldest);
+    }
+}
+
 void clew__tail_decide(const struct clew__span_reader *reader, uint64_t local_root, bool keeps)
 {
     struct request *request = *find(local_root);
@@ -187,11 +205,7 @@ void clew__tail_decide(const struct clew__span_reader *reader, uint64_t local_ro
     verdicts[verdict].keep = keeps;
     if (!request)
         return;
-    for (struct held *held = request->first; keeps && held; held = held->next) {
-        struct clew__span_reader with_clock = *reader;
-
-        with_clock.clock = &held->clock;
-        (void)clew__span_read(&with_clock, &held->head, held->body, held->len, false);
-    }
+    if (keeps)
+        let_go(reader, request);
     forget(request);
 }

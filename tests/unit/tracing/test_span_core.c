@@ -515,7 +515,7 @@ static int heir(void *arg)
 {
     (void)arg;
     clew_sink_add(&sink, NULL);
-    return clew_log_start("mortal", NULL) == 0 ? 0 : 1;
+    return clew_log_start("mortal", NULL) == 0 && clew_log_flush(5000) == 0 ? 0 : 1;
 }
 
 static void test_span_open_at_death_is_told(void **state)
@@ -620,6 +620,36 @@ static void test_span_errors_and_slow_requests_are_kept(void **state)
     assert_null(span_named("inner", 0));
 }
 
+static int dies_held(void *arg)
+{
+    struct clew_span *root;
+
+    (void)arg;
+    if (clew_log_start("mortal", NULL) != 0)
+        return 1;
+    (void)clew_log_flush(5000); /* the collector sleeps from here on */
+    request("ordinary", false, 0);
+    root = clew_span_begin("unfinished", CLEW_SPAN_SERVER);
+    clew_span_end(clew_span_begin("within", CLEW_SPAN_INTERNAL));
+    (void)root;
+    (void)kill(getpid(), SIGKILL);
+    return 0;
+}
+
+/* A request that was going on goes out; one that was over and not wanted stays away. */
+static void test_span_held_at_death(void **state)
+{
+    (void)state;
+    setenv("OTEL_TRACES_SAMPLER", "always_off", 1);
+    setenv("CLEW_TRACES_KEEP", "errors", 1);
+    child_run(dies_held, NULL);
+    assert_true(WIFSIGNALED(child.status));
+    run(heir);
+    assert_null(span_named("ordinary", 0));
+    assert_non_null(span_named("unfinished", 0));
+    assert_null(span_named("inner", 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -635,6 +665,7 @@ int main(void)
         TEST(test_span_open_at_death_is_told),
         TEST(test_span_processors),
         TEST(test_span_errors_and_slow_requests_are_kept),
+        TEST(test_span_held_at_death),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,16 @@ int main()
     struct clew_span *span = clew_span_begin("cpp", CLEW_SPAN_INTERNAL);
     clew_span_set(span, clew_kv("k", string), clew_kv("n", 3));
     clew_span_end(span);
+    {
+        clew::span block("block", CLEW_SPAN_CLIENT);
+
+        clew_span_set(block, clew_kv("k", string.size()));
+        clew_span_event(block, "event", clew_kv("s", string));
+        if (clew_span_current() != block)
+            return 3;
+    }
+    if (clew_span_current())
+        return 4;
     if (clew_log_flush(5000) != 0)
         return 2;
     expect(0,

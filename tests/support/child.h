@@ -41,6 +41,14 @@ void child_run(int (*scenario)(void *arg), void *arg);
         }                                                           \
     } while (0)
 
+/* For scenarios that fork: AddressSanitizer's heap does not survive a fork while
+ * another thread uses it, so the collector first gets to its rest. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CHILD_BEFORE_FORK() ((void)clew_log_flush(20000))
+#else
+#define CHILD_BEFORE_FORK() ((void)0)
+#endif
+
 /* The whole line in [line, end): in a file that several processes write to, the
  * first part of the line of one that died may stand before it, however short.
  * Aborts when there is something else. */

@@ -458,10 +458,12 @@ static int forks(void *arg)
     make_spans("first", 10);
     CHECK(clew_flush(5000) == 0);
     make_spans("parent", 10);
+    CHILD_BEFORE_FORK();
     pid = fork();
     if (pid == 0) {
         CHECK(clew_management_port() == 0);
         make_spans("child", 100);
+        CHILD_BEFORE_FORK();
         pid = fork();
         if (pid == 0) {
             make_spans("grandchild", 100);
@@ -473,6 +475,7 @@ static int forks(void *arg)
         exit(0);
     }
     CHECK(wait_for(pid) == 0);
+    CHILD_BEFORE_FORK();
     pid = fork();
     if (pid == 0)
         exit(0); /* has nothing to say and does not wait */

@@ -236,6 +236,7 @@ static int forks(void *arg)
 
     (void)arg;
     clew_info("before");
+    CHILD_BEFORE_FORK();
     pid = fork();
     if (pid == 0) {
         for (int i = 0; i < 100; i++)
@@ -245,6 +246,7 @@ static int forks(void *arg)
     for (int i = 0; i < 100; i++)
         clew_info("parent");
     waitpid(pid, &status, 0);
+    CHILD_BEFORE_FORK();
     if (fork() == 0)
         return 0; /* never logs: must end as well */
     wait(NULL);

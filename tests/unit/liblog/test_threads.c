@@ -196,9 +196,7 @@ static int forks(void *arg)
     for (unsigned round = 0; round < FORKS; round++) {
         pid_t pid;
 
-#if defined(__SANITIZE_ADDRESS__)
-        clew_log_flush(20000); /* its heap does not survive a fork beside use */
-#endif
+        CHILD_BEFORE_FORK();
         pid = fork();
 
         if (pid == 0) {

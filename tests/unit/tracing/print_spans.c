@@ -178,7 +178,8 @@ static const char *const conventions[] = {"http.request.method",
 
                                           "exception.type",
                                           "exception.message",
-                                          "http.request.header.x-request-id"};
+                                          "http.request.header.x-request-id",
+                                          "rpc.request.metadata.x-request-id"};
 
 static bool is_convention(const char *key)
 {

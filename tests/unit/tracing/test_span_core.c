@@ -465,7 +465,7 @@ static int forks(void *arg)
     (void)arg;
     clew_sink_add(&sink, NULL);
     parents = clew_span_begin("parent's", CLEW_SPAN_INTERNAL);
-    CHECK(clew_log_flush(5000) == 0); /* AddressSanitizer: no fork beside use of the heap */
+    CHILD_BEFORE_FORK();
     pid = fork();
     if (pid == 0) {
         struct clew_span *own;

@@ -241,9 +241,10 @@ class server_call : public ::grpc::experimental::Interceptor
         if (!clew_span_is_recording(span_))
             return;
         peer client(info_->server_context()->peer());
+        const char *ids[1] = {clew_context_request_id(scope_.context)};
         clew_span_set(span_, clew_kv("client.address", client.address),
                       clew_kv("network.peer.address", client.address),
-                      clew_kv("request_id", clew_context_request_id(scope_.context)));
+                      clew_array("rpc.request.metadata.x-request-id", ids, 1));
         if (client.port > 0)
             clew_span_set(span_, clew_kv("network.peer.port", client.port));
     }

@@ -268,14 +268,21 @@ static char *put_event(char *p, const struct clew_span_event *event)
     return put_end(begin, p);
 }
 
+/* What Span and Link begin with, numbered alike. */
+static char *put_ids(char *p, const uint8_t trace_id[16], const uint64_t *span_id,
+                     const char *trace_state)
+{
+    p = put_string(p, TAG(1, 2), (const char *)trace_id, 16);
+    p = put_string(p, TAG(2, 2), (const char *)span_id, 8);
+    return put_text(p, TAG(3, 2), trace_state);
+}
+
 static char *put_link(char *p, const struct clew_span_link *link)
 {
     char *begin = put_begin(p, TAG(13, 2));
     uint32_t flags = clew__otlp_flags(link->trace_flags, link->is_remote);
 
-    p = put_string(begin, TAG(1, 2), (const char *)link->trace_id, 16);
-    p = put_string(p, TAG(2, 2), (const char *)&link->span_id, 8);
-    p = put_text(p, TAG(3, 2), link->trace_state);
+    p = put_ids(begin, link->trace_id, &link->span_id, link->trace_state);
     p = put_attributes(p, TAG(4, 2), link->attributes, link->nattributes);
     p = put_count(p, TAG(5, 0), link->dropped_attributes);
     *p++ = TAG(6, 5);
@@ -318,9 +325,7 @@ static char *put_span(char *p, const struct clew_span_record *span)
     char *begin = put_begin(p, TAG(2, 2));
     uint32_t flags = clew__otlp_flags(span->trace_flags, span->parent_is_remote);
 
-    p = put_string(begin, TAG(1, 2), (const char *)span->trace_id, 16);
-    p = put_string(p, TAG(2, 2), (const char *)&span->span_id, 8);
-    p = put_text(p, TAG(3, 2), span->trace_state);
+    p = put_ids(begin, span->trace_id, &span->span_id, span->trace_state);
     if (span->parent_span_id)
         p = put_string(p, TAG(4, 2), (const char *)&span->parent_span_id, 8);
     p = put_text(p, TAG(5, 2), span->name);

@@ -295,6 +295,18 @@ static bool read_attributes(struct span *span, struct list *list, uint32_t id, c
     return site && set_from_site(list, site, span->reader->recovers, bytes, len);
 }
 
+/* The same as a list of its own; bytes begin with text of that length and its NUL. */
+static bool read_own_list(struct span *span, struct list *list, size_t max, uint32_t id,
+                          const char *bytes, size_t len, size_t text_len)
+{
+    bool good;
+
+    list_begin(list, max);
+    good = read_attributes(span, list, id, bytes + text_len + 1, len - text_len - 1);
+    list_end(list);
+    return good;
+}
+
 static bool read_event(struct span *span, const struct clew__item *item, const char *bytes,
                        size_t len)
 {
@@ -320,10 +332,8 @@ static bool read_event(struct span *span, const struct clew__item *item, const c
     if (site)
         event->name = ended(site->message, strlen(site->message));
     event->time_ns = head.is_unix ? head.time : clew__ticks_to_ns(span->reader->clock, head.time);
-    list_begin(&list, limits.event_attributes);
-    good = read_attributes(span, &list, item->site, bytes + head.name_len + 1,
-                           len - head.name_len - 1);
-    list_end(&list);
+    good =
+        read_own_list(span, &list, limits.event_attributes, item->site, bytes, len, head.name_len);
     event->attributes = list.at;
     event->nattributes = list.n;
     event->dropped_attributes = list.dropped;
@@ -350,10 +360,8 @@ static bool read_link(struct span *span, const struct clew__item *item, const ch
     len -= sizeof(head);
     if (head.state_len >= len || bytes[head.state_len] != '\0')
         return false;
-    list_begin(&list, limits.link_attributes);
-    good = read_attributes(span, &list, item->site, bytes + head.state_len + 1,
-                           len - head.state_len - 1);
-    list_end(&list);
+    good =
+        read_own_list(span, &list, limits.link_attributes, item->site, bytes, len, head.state_len);
     *link = (struct clew_span_link){.span_id = head.span_id,
                                     .trace_flags = head.trace_flags,
                                     .is_remote = head.is_remote != 0,

@@ -30,6 +30,14 @@ uint64_t bench_now_ns(void)
 
 /* ---- ours -------------------------------------------------------------------- */
 
+static void make_context(const struct clew_extract *headers)
+{
+    struct clew_scope scope = clew_extract_context(headers, NULL);
+
+    __asm__ volatile("" ::"r"(scope.context) : "memory");
+    clew_scope_release(scope);
+}
+
 /* As a server does it that has its headers in a row. */
 static double feed(const struct carrier *from, bool baggage, int n)
 {
@@ -38,15 +46,12 @@ static double feed(const struct carrier *from, bool baggage, int n)
     (void)baggage;
     for (int i = 0; i < n; i++) {
         struct clew_extract headers;
-        struct clew_scope scope;
 
         clew_extract_init(&headers);
         for (size_t k = 0; k < from->n; k++)
             clew_extract_header(&headers, from->headers[k].name, from->headers[k].name_len,
                                 from->headers[k].value, from->headers[k].value_len);
-        scope = clew_extract_context(&headers, NULL);
-        __asm__ volatile("" ::"r"(scope.context) : "memory");
-        clew_scope_release(scope);
+        make_context(&headers);
     }
     return (double)(bench_now_ns() - start) / n;
 }
@@ -70,13 +75,10 @@ static double ask(const struct carrier *from, bool baggage, int n)
     (void)baggage;
     for (int i = 0; i < n; i++) {
         struct clew_extract headers;
-        struct clew_scope scope;
 
         clew_extract_init(&headers);
         clew_extract_get(&headers, get, (void *)from);
-        scope = clew_extract_context(&headers, NULL);
-        __asm__ volatile("" ::"r"(scope.context) : "memory");
-        clew_scope_release(scope);
+        make_context(&headers);
     }
     return (double)(bench_now_ns() - start) / n;
 }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "sample.h"
+
 #include <child.h>
 #include <clew/export.h>
 #include <clew/trace.h>
@@ -53,23 +55,6 @@ static void make_spans(const char *name, int n)
 {
     for (int i = 0; i < n; i++)
         clew_span_end(clew_span_start(name, CLEW_SPAN_INTERNAL));
-}
-
-/* The value of a sample on the page, -1 when it is not there. */
-static double sample(const char *name)
-{
-    char *page, *at, line[400];
-    double value = -1;
-    size_t len;
-
-    if (clew_metrics_render(false, &page, &len) < 0)
-        return -1;
-    snprintf(line, sizeof(line), "\n%s ", name);
-    at = strstr(page, line);
-    if (at)
-        value = strtod(at + strlen(line), NULL);
-    free(page);
-    return value;
 }
 
 static double exported(const char *outcome)

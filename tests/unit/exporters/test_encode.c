@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "pb_field.h"
+
 #include <exporters_priv.h>
 #include <json.h>
 #include <protobuf_read.h>
@@ -14,19 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The n-th field of this number in a message. */
-static struct clew__pb_field field(const void *bytes, size_t len, uint32_t number, int n)
-{
-    struct clew__pb pb = clew__pb_of(bytes, len);
-    struct clew__pb_field f;
-
-    while (clew__pb_next(&pb, &f))
-        if (f.number == number && n-- == 0)
-            return f;
-    fail_msg("no field %u", number);
-    return f;
-}
 
 static void assert_metadata(const struct clew__pb_field *entry, int n, const char *name,
                             const char *value)

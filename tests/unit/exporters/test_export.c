@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "sample.h"
+
 #include <child.h>
 #include <clew/export.h>
 #include <clew/trace.h>
@@ -42,23 +44,6 @@ static void use(const char *variable, uint16_t port)
 
     snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
     setenv(variable, url, 1);
-}
-
-/* The value of a sample on the page, -1 when it is not there. */
-static double sample(const char *name)
-{
-    char *page, *at, line[256];
-    double value = -1;
-    size_t len;
-
-    if (clew_metrics_render(false, &page, &len) < 0)
-        return -1;
-    snprintf(line, sizeof(line), "\n%s ", name);
-    at = strstr(page, line);
-    if (at)
-        value = strtod(at + strlen(line), NULL);
-    free(page);
-    return value;
 }
 
 static void run(int (*scenario)(void *))

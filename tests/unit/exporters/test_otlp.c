@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "pb_field.h"
+
 #include <otlp_priv.h>
 #include <otlp_read.h>
 
@@ -105,19 +107,6 @@ static void done(struct request *r)
     free(r->text);
     clew__body_done(&r->body);
     clew__batch_free(r->batch);
-}
-
-/* The n-th field of this number in a message. */
-static struct clew__pb_field field(const void *bytes, size_t len, uint32_t number, int n)
-{
-    struct clew__pb pb = clew__pb_of(bytes, len);
-    struct clew__pb_field f;
-
-    while (clew__pb_next(&pb, &f))
-        if (f.number == number && n-- == 0)
-            return f;
-    fail_msg("no field %u", number);
-    return f;
 }
 
 static char seen[2048];

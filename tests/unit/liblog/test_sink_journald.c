@@ -274,16 +274,18 @@ static void test_journald_entry_over_the_cap_is_counted(void **state)
 static void test_journald_connects_once_a_second(void **state)
 {
     struct clew_line line = plain_line();
-    uint64_t before = clew__journald_lost, begun = clew__sink_now_ns();
+    uint64_t before, begun;
 
     (void)state;
-    ops->close(sink, 0);
-    assert_int_equal(clew__journald_open(path, &ops, &sink), 0);
-    server_stop();
-    server_start(); /* back already, but it has just connected */
-    ops->line(sink, &line);
-    if (clew__sink_now_ns() - begun >= CLEW__SECOND_NS)
-        skip(); /* a machine too slow to tell */
+    do { /* until it was done within the second that counts */
+        before = clew__journald_lost;
+        begun = clew__sink_now_ns();
+        ops->close(sink, 0);
+        assert_int_equal(clew__journald_open(path, &ops, &sink), 0);
+        server_stop();
+        server_start(); /* back already, but it has just connected */
+        ops->line(sink, &line);
+    } while (clew__sink_now_ns() - begun >= CLEW__SECOND_NS);
     assert_int_equal(clew__journald_lost, before + 1);
 }
 

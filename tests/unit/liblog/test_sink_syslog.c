@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Syslog messages byte by byte, datagrams, addresses. */
+#include <dlfcn.h>
+#include <netdb.h>
+
 #include "syslog_fixture.h"
 
 static void test_syslog_unix_exact_bytes(void **state)
@@ -202,18 +205,27 @@ static void test_syslog_udp_dead_and_back(void **state)
     assert_string_equal(got, expect(14, "-", "paid"));
 }
 
+/* The name server of these tests: it knows one name. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **list)
+{
+    int (*libcs)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    *(void **)&libcs = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(node, "log.example") == 0 && !(hints->ai_flags & AI_NUMERICHOST))
+        node = "127.0.0.1";
+    return libcs(node, service, hints, list);
+}
+
 static void test_syslog_resolves_names(void **state)
 {
     struct clew_line line = plain_line();
     char got[1024];
 
     (void)state;
-    snprintf(address, sizeof(address), "udp:localhost:%u", ip_server(SOCK_DGRAM, "udp", 0));
-    if (clew__syslog_open(address, NULL, &ops, &sink) != 0)
-        skip(); /* "localhost" is unknown or an IPv6 address here */
+    snprintf(address, sizeof(address), "udp:log.example:%u", ip_server(SOCK_DGRAM, "udp", 0));
+    assert_int_equal(clew__syslog_open(address, NULL, &ops, &sink), 0);
     ops->line(sink, &line);
-    if (!readable(server, 1000))
-        skip();
     receive(got, sizeof(got));
     assert_string_equal(got, expect(14, "-", "paid"));
 }

@@ -25,15 +25,6 @@ static int run_linked(void *arg)
     return 127;
 }
 
-static int run_preloaded(void *arg)
-{
-    (void)arg;
-    setenv("CLEW_LOG_LEVEL", "debug", 1);
-    setenv("LD_PRELOAD", library, 1);
-    execl(plain, "preloaded", (char *)NULL);
-    return 127;
-}
-
 static const char *field(json_t *line, const char *key)
 {
     const char *text = json_string_value(json_object_get(json_object_get(line, "context"), key));
@@ -93,22 +84,32 @@ static void test_syslog_bridge_linked(void **state)
     check("linked");
 }
 
+#if !defined(__SANITIZE_ADDRESS__) /* its runtime refuses to start behind a preloaded library */
+static int run_preloaded(void *arg)
+{
+    (void)arg;
+    setenv("CLEW_LOG_LEVEL", "debug", 1);
+    setenv("LD_PRELOAD", library, 1);
+    execl(plain, "preloaded", (char *)NULL);
+    return 127;
+}
+
 static void test_syslog_bridge_preloaded(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_ADDRESS__)
-    skip(); /* its runtime wants to be the first that is loaded */
-#endif
     child_run(run_preloaded, NULL);
     check("preloaded");
 }
+#endif
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, child_setup, child_teardown)
         TEST(test_syslog_bridge_linked),
+#if !defined(__SANITIZE_ADDRESS__)
         TEST(test_syslog_bridge_preloaded),
+#endif
     };
 
     if (argc != 4)

@@ -31,7 +31,7 @@ extern "C" {
  * start needs no check. A span belongs to one thread at a time, and to the
  * process that started it: in the child of a fork its handle does nothing.
  * All functions: AS-Unsafe, no lock, no system call, and no heap but for a span
- * with more than about 3,700 bytes and for a thread's first spans. */
+ * with more than about 3,900 bytes and for a thread's first spans. */
 struct clew_span;
 
 /* ---- start ----------------------------------------------------------- */

@@ -38,13 +38,6 @@ static inline void clew__pb_fixed64(struct clew__buf *out, unsigned number, uint
         clew__buf_addc(out, (char)v);
 }
 
-static inline void clew__pb_fixed32(struct clew__buf *out, unsigned number, uint32_t v)
-{
-    clew__pb_tag(out, number, 5);
-    for (int i = 0; i < 4; i++, v >>= 8)
-        clew__buf_addc(out, (char)v);
-}
-
 static inline void clew__pb_bytes(struct clew__buf *out, unsigned number, const void *bytes,
                                   size_t len)
 {

@@ -43,11 +43,6 @@ bool clew__in_collector(void)
     return in_collector;
 }
 
-bool clew__collector_running(void)
-{
-    return atomic_load(&running);
-}
-
 /* ---- one pass ---------------------------------------------------------------- */
 
 /* A ring whose thread ended is free once it and its nested one are empty. */

@@ -191,7 +191,6 @@ int clew__collector_start(void);
 int clew__collector_stop(uint64_t deadline_ns);
 int clew__collector_flush(uint64_t deadline_ns);
 void clew__collector_after_fork(void);
-bool clew__collector_running(void);
 /* Wakes it if it sleeps: one load, and a system call only then. */
 void clew__collector_wake(void);
 bool clew__in_collector(void);

@@ -254,11 +254,6 @@ void clew__file_forget(void)
     fd = -1;
 }
 
-bool clew__file_is_open(void)
-{
-    return header != NULL;
-}
-
 const char *clew__file_name(void)
 {
     return path;

@@ -155,7 +155,6 @@ int clew__file_open(const char *directory, const char *service, const char *vers
 void clew__file_close(bool remove_name);
 /* In the child of a fork: the file belongs to the parent. */
 void clew__file_forget(void);
-bool clew__file_is_open(void);
 const char *clew__file_name(void); /* "" when it has none */
 /* Service names are any text; file names are not. */
 void clew__file_safe_name(char *ret, size_t size, const char *service);

@@ -7,9 +7,7 @@
  */
 #include "ticks_priv.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
+#include <cpu.h>
 
 bool clew__ticks_from_tsc;
 
@@ -24,11 +22,7 @@ static uint64_t rate_from_ns; /* until then the stretch is too short: the old ra
 /* Before main(), so that every thread that ever reads the ticks agrees. */
 __attribute__((constructor)) static void choose_source(void)
 {
-#if defined(__x86_64__)
-    unsigned a, b, c, d;
-
-    clew__ticks_from_tsc = __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & (1u << 8));
-#endif
+    clew__ticks_from_tsc = clew__cpu_has_steady_tsc();
 }
 
 /* The narrowest of a few readings: wall clock between two counter reads. */

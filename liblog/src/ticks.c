@@ -3,7 +3,7 @@
  * Ticks to wall-clock time. The counter's rate is measured against
  * CLOCK_REALTIME over an ever longer base; records are converted shortly after
  * they were written, so even the first rough rate is good to microseconds.
- * Collector thread only, but for clew__ticks_init().
+ * Collector thread only, but for the beginning.
  */
 #include "ticks_priv.h"
 
@@ -49,6 +49,11 @@ static uint64_t rate(const struct pair *from, const struct pair *to)
     return (uint64_t)(((unsigned __int128)(to->ns - from->ns) << 32) / (to->ticks - from->ticks));
 }
 
+void clew__ticks_begin(void)
+{
+    base = read_pair();
+}
+
 void clew__ticks_init(struct clew__clock *ret_clock)
 {
     struct pair now;
@@ -57,7 +62,6 @@ void clew__ticks_init(struct clew__clock *ret_clock)
         *ret_clock = (struct clew__clock){0, 0, UINT64_C(1) << 32};
         return;
     }
-    base = read_pair();
     do
         now = read_pair();
     while (now.ns - base.ns < 50000 || now.ticks == base.ticks);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The generator: an open loop. Request k belongs to the time k / rate, and its
+ * latency is counted from there, so that a service which stalls is seen with all
+ * the requests that it kept waiting, and not with one. Connections are kept, one
+ * request at a time on each; a request that finds none free waits for one.
+ *
+ * Each request is another trace and another order of another customer.
+ */
+#include "bench.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTIONS 64u
+#define GIVE_UP_NS 5000000000u
+
+struct connection {
+    int fd;
+    uint64_t due_ns;
+    size_t have;
+    char answer[4096];
+};
+
+struct generator {
+    const struct bench_load *load;
+    struct bench_answers *answers;
+    int epoll;
+    uint64_t start_ns, random;
+    size_t total, nidle;
+    struct connection connections[CONNECTIONS];
+    struct connection *idle[CONNECTIONS];
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* splitmix64 */
+static uint64_t next_random(struct generator *g)
+{
+    uint64_t z = g->random += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+static bool open_connections(struct generator *g)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(g->load->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int one = 1;
+
+    g->epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        g->connections[i].fd = -1;
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        struct connection *c = &g->connections[i];
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+
+        c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+            setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
+            epoll_ctl(g->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
+            return false;
+        g->idle[g->nidle++] = c;
+    }
+    return true;
+}
+
+static void close_connections(struct generator *g)
+{
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        if (g->connections[i].fd >= 0)
+            close(g->connections[i].fd);
+    close(g->epoll);
+}
+
+static uint64_t due_of(const struct generator *g, size_t k)
+{
+    return g->start_ns + (uint64_t)((double)k * 1e9 / g->load->rate);
+}
+
+static bool send_request(struct generator *g, struct connection *c)
+{
+    uint64_t high = next_random(g), low = next_random(g) | 1;
+    unsigned order = (unsigned)(high % BENCH_ORDERS);
+    char text[640], token[33];
+    int n;
+
+    bench_token(order % 1000, token);
+    n = snprintf(text, sizeof(text),
+                 "GET /orders/%u HTTP/1.1\r\n"
+                 "Host: orders.internal:8080\r\n"
+                 "User-Agent: checkout/2.3\r\n"
+                 "Accept: application/json\r\n"
+                 "Authorization: Bearer %s\r\n"
+                 "X-Request-ID: 0198c5a2-%04x-7%03x-9%03x-%012llx\r\n"
+                 "traceparent: 00-%016llx%016llx-%016llx-01\r\n\r\n",
+                 order, token, (unsigned)(high >> 48), (unsigned)(high >> 36 & 0xFFF),
+                 (unsigned)(high >> 24 & 0xFFF), (unsigned long long)(low >> 16),
+                 (unsigned long long)high, (unsigned long long)low,
+                 (unsigned long long)(high ^ low << 1) | 1);
+    c->have = 0;
+    return send(c->fd, text, (size_t)n, MSG_NOSIGNAL) == n;
+}
+
+/* Sends what is due, as far as there are connections for it. */
+static bool send_due(struct generator *g, uint64_t now)
+{
+    while (g->answers->sent < g->total && g->nidle > 0) {
+        uint64_t due = due_of(g, g->answers->sent);
+        struct connection *c;
+
+        if (due > now)
+            break;
+        c = g->idle[--g->nidle];
+        c->due_ns = due;
+        if (!send_request(g, c))
+            return false;
+        g->answers->sent++;
+    }
+    return true;
+}
+
+/* How long the whole answer is that begins here; 0: not known yet. */
+static size_t answer_length(const char *text)
+{
+    const char *end = strstr(text, "\r\n\r\n"), *length = strcasestr(text, "\r\ncontent-length:");
+
+    return end && length && length < end ? (size_t)(end + 4 - text) + strtoul(length + 17, NULL, 10)
+                                         : 0;
+}
+
+/* -1: the connection is broken; 1: its answer is whole. */
+static int receive(struct connection *c)
+{
+    ssize_t n = recv(c->fd, c->answer + c->have, sizeof(c->answer) - 1 - c->have, MSG_DONTWAIT);
+    size_t whole;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0)
+        return -1;
+    c->have += (size_t)n;
+    c->answer[c->have] = '\0';
+    whole = answer_length(c->answer);
+    return whole > 0 && c->have >= whole;
+}
+
+static bool receive_answers(struct generator *g, const struct timespec *timeout)
+{
+    struct bench_answers *answers = g->answers;
+    struct epoll_event events[CONNECTIONS];
+    int n = epoll_pwait2(g->epoll, events, CONNECTIONS, timeout, NULL);
+
+    for (int i = 0; i < n; i++) {
+        struct connection *c = events[i].data.ptr;
+        int got = receive(c);
+
+        if (got < 0)
+            return false;
+        if (got == 0)
+            continue;
+        if (strncmp(c->answer, "HTTP/1.1 200 ", 13) != 0)
+            answers->failed++;
+        answers->latency_ns[answers->answered++] = (uint32_t)(now_ns() - c->due_ns);
+        g->idle[g->nidle++] = c;
+    }
+    return true;
+}
+
+static struct timespec until_next(const struct generator *g, uint64_t now)
+{
+    uint64_t due = due_of(g, g->answers->sent), wait = due > now ? due - now : 0;
+
+    if (!g->load->yields)
+        wait = 0;
+    else if (g->nidle == 0 || g->answers->sent == g->total)
+        wait = 10000000; /* for answers only */
+    return (struct timespec){0, (long)wait};
+}
+
+static bool drive(struct generator *g)
+{
+    uint64_t give_up;
+
+    g->start_ns = now_ns() + 1000000;
+    give_up = due_of(g, g->total) + GIVE_UP_NS;
+    while (g->answers->answered < g->total) {
+        uint64_t now = now_ns();
+        struct timespec timeout;
+
+        if (now > give_up)
+            break;
+        if (!send_due(g, now))
+            return false;
+        timeout = until_next(g, now);
+        if (!receive_answers(g, &timeout))
+            return false;
+    }
+    g->answers->seconds = (double)(now_ns() - g->start_ns) / 1e9;
+    return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+bool bench_load_run(const struct bench_load *load, struct bench_answers *ret)
+{
+    static struct generator g;
+    bool good;
+
+    g = (struct generator){.load = load, .answers = ret, .random = 1};
+    g.total = (size_t)(load->rate * load->seconds);
+    *ret = (struct bench_answers){.latency_ns = calloc(g.total, sizeof(*ret->latency_ns))};
+    good = ret->latency_ns && open_connections(&g) && drive(&g);
+    close_connections(&g);
+    if (good)
+        qsort(ret->latency_ns, ret->answered, sizeof(*ret->latency_ns), by_value);
+    return good;
+}

@@ -408,7 +408,7 @@ char *clew__put_double(char *p, double v)
         memcpy(p, text, strlen(text));
         return p + strlen(text);
     }
-    if (fabs(v) < 9007199254740992.0 && (fabs(v) >= 1e-5 || v == 0)) {
+    if (fabs(v) < 9007199254740992.0 && (fabs(v) >= 1e-7 || v == 0)) {
         if (signbit(v))
             *p++ = '-';
         end = put_short_decimal(p, fabs(v));

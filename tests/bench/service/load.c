@@ -162,11 +162,13 @@ static int receive(struct connection *c)
     return whole > 0 && c->have >= whole;
 }
 
+/* timeout: NULL to look only. */
 static bool receive_answers(struct generator *g, const struct timespec *timeout)
 {
     struct bench_answers *answers = g->answers;
     struct epoll_event events[CONNECTIONS];
-    int n = epoll_pwait2(g->epoll, events, CONNECTIONS, timeout, NULL);
+    int n = timeout ? epoll_pwait2(g->epoll, events, CONNECTIONS, timeout, NULL)
+                    : epoll_wait(g->epoll, events, CONNECTIONS, 0);
 
     for (int i = 0; i < n; i++) {
         struct connection *c = events[i].data.ptr;
@@ -188,9 +190,7 @@ static struct timespec until_next(const struct generator *g, uint64_t now)
 {
     uint64_t due = due_of(g, g->answers->sent), wait = due > now ? due - now : 0;
 
-    if (!g->load->yields)
-        wait = 0;
-    else if (g->nidle == 0 || g->answers->sent == g->total)
+    if (g->nidle == 0 || g->answers->sent == g->total)
         wait = 10000000; /* for answers only */
     return (struct timespec){0, (long)wait};
 }
@@ -210,7 +210,7 @@ static bool drive(struct generator *g)
         if (!send_due(g, now))
             return false;
         timeout = until_next(g, now);
-        if (!receive_answers(g, &timeout))
+        if (!receive_answers(g, g->load->yields ? &timeout : NULL))
             return false;
     }
     g->answers->seconds = (double)(now_ns() - g->start_ns) / 1e9;

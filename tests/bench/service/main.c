@@ -151,7 +151,7 @@ static bool settle_rate(struct bench_load *load)
 {
     double figure[FIGURES];
 
-    for (; load->rate >= 1000; load->rate *= 0.9)
+    for (; load->rate >= 100; load->rate *= 0.9)
         if (run(&bench_with_nothing, load, figure) && figure[RATE] > 0.99 * load->rate)
             return true;
     return false;
@@ -270,7 +270,7 @@ int main(int argc, char **argv)
             return usage(argv[i]);
         }
     }
-    if (rounds < 1 || rounds > ROUNDS_MAX || !(load.rate >= 1000 && load.rate <= 1e6) ||
+    if (rounds < 1 || rounds > ROUNDS_MAX || !(load.rate >= 100 && load.rate <= 1e6) ||
         !(load.seconds >= 0.1 && load.seconds <= 600))
         return usage("a number is out of range");
     uname(&host);

@@ -67,11 +67,7 @@ void bench_service_stop(struct bench_service *service);
 
 /* ---- load.c: the generator ------------------------------------------------------------ */
 
-struct bench_load {
-    uint16_t port;
-    double rate, seconds;
-    bool yields; /* waits asleep for what is next: the service needs its processor */
-};
+struct bench_load;
 
 struct bench_answers {
     size_t sent, answered, failed; /* failed: another status than 200 */
@@ -79,10 +75,15 @@ struct bench_answers {
     uint32_t *latency_ns;          /* of those answered, from the scheduled time; sorted */
 };
 
+/* Connects. yields: waits asleep for what is next, for the service needs its
+ * processor. NULL: it could not. */
+struct bench_load *bench_load_open(uint16_t port, bool yields);
 /* Sends at a fixed rate, whatever comes back: a request that finds all
- * connections busy waits, and its waiting counts. ret: free latency_ns.
- * false: it could not. */
-bool bench_load_run(const struct bench_load *load, struct bench_answers *ret);
+ * connections busy waits, and its waiting counts. ret: free latency_ns. false: it
+ * could not, and can not once more. */
+bool bench_load_run(struct bench_load *load, double rate, double seconds,
+                    struct bench_answers *ret);
+void bench_load_close(struct bench_load *load);
 
 #ifdef __cplusplus
 }

@@ -30,14 +30,19 @@ struct connection {
     char answer[4096];
 };
 
-struct generator {
-    const struct bench_load *load;
-    struct bench_answers *answers;
+struct bench_load {
+    uint16_t port;
+    bool yields;
     int epoll;
-    uint64_t start_ns, random;
-    size_t total, nidle;
+    uint64_t random;
     struct connection connections[CONNECTIONS];
     struct connection *idle[CONNECTIONS];
+    size_t nidle;
+    /* of the run: */
+    struct bench_answers *answers;
+    double rate;
+    uint64_t start_ns;
+    size_t total;
 };
 
 static uint64_t now_ns(void)
@@ -49,55 +54,70 @@ static uint64_t now_ns(void)
 }
 
 /* splitmix64 */
-static uint64_t next_random(struct generator *g)
+static uint64_t next_random(struct bench_load *load)
 {
-    uint64_t z = g->random += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = load->random += UINT64_C(0x9e3779b97f4a7c15);
 
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return z ^ z >> 31;
 }
 
-static bool open_connections(struct generator *g)
+static bool open_connections(struct bench_load *load)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(g->load->port),
+                                  .sin_port = htons(load->port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
 
-    g->epoll = epoll_create1(EPOLL_CLOEXEC);
+    load->epoll = epoll_create1(EPOLL_CLOEXEC);
     for (unsigned i = 0; i < CONNECTIONS; i++)
-        g->connections[i].fd = -1;
+        load->connections[i].fd = -1;
     for (unsigned i = 0; i < CONNECTIONS; i++) {
-        struct connection *c = &g->connections[i];
+        struct connection *c = &load->connections[i];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
 
         c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0 ||
-            epoll_ctl(g->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
+            epoll_ctl(load->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
             return false;
-        g->idle[g->nidle++] = c;
+        load->idle[load->nidle++] = c;
     }
     return true;
 }
 
-static void close_connections(struct generator *g)
+void bench_load_close(struct bench_load *load)
 {
     for (unsigned i = 0; i < CONNECTIONS; i++)
-        if (g->connections[i].fd >= 0)
-            close(g->connections[i].fd);
-    close(g->epoll);
+        if (load->connections[i].fd >= 0)
+            close(load->connections[i].fd);
+    close(load->epoll);
+    free(load);
 }
 
-static uint64_t due_of(const struct generator *g, size_t k)
+struct bench_load *bench_load_open(uint16_t port, bool yields)
 {
-    return g->start_ns + (uint64_t)((double)k * 1e9 / g->load->rate);
+    struct bench_load *load = calloc(1, sizeof(*load));
+
+    if (!load)
+        return NULL;
+    load->port = port;
+    load->yields = yields;
+    if (open_connections(load))
+        return load;
+    bench_load_close(load);
+    return NULL;
 }
 
-static bool send_request(struct generator *g, struct connection *c)
+static uint64_t due_of(const struct bench_load *load, size_t k)
 {
-    uint64_t high = next_random(g), low = next_random(g) | 1;
+    return load->start_ns + (uint64_t)((double)k * 1e9 / load->rate);
+}
+
+static bool send_request(struct bench_load *load, struct connection *c)
+{
+    uint64_t high = next_random(load), low = next_random(load) | 1;
     unsigned order = (unsigned)(high % BENCH_ORDERS);
     char text[640], token[33];
     int n;
@@ -120,19 +140,19 @@ static bool send_request(struct generator *g, struct connection *c)
 }
 
 /* Sends what is due, as far as there are connections for it. */
-static bool send_due(struct generator *g, uint64_t now)
+static bool send_due(struct bench_load *load, uint64_t now)
 {
-    while (g->answers->sent < g->total && g->nidle > 0) {
-        uint64_t due = due_of(g, g->answers->sent);
+    while (load->answers->sent < load->total && load->nidle > 0) {
+        uint64_t due = due_of(load, load->answers->sent);
         struct connection *c;
 
         if (due > now)
             break;
-        c = g->idle[--g->nidle];
+        c = load->idle[--load->nidle];
         c->due_ns = due;
-        if (!send_request(g, c))
+        if (!send_request(load, c))
             return false;
-        g->answers->sent++;
+        load->answers->sent++;
     }
     return true;
 }
@@ -163,12 +183,12 @@ static int receive(struct connection *c)
 }
 
 /* timeout: NULL to look only. */
-static bool receive_answers(struct generator *g, const struct timespec *timeout)
+static bool receive_answers(struct bench_load *load, const struct timespec *timeout)
 {
-    struct bench_answers *answers = g->answers;
+    struct bench_answers *answers = load->answers;
     struct epoll_event events[CONNECTIONS];
-    int n = timeout ? epoll_pwait2(g->epoll, events, CONNECTIONS, timeout, NULL)
-                    : epoll_wait(g->epoll, events, CONNECTIONS, 0);
+    int n = timeout ? epoll_pwait2(load->epoll, events, CONNECTIONS, timeout, NULL)
+                    : epoll_wait(load->epoll, events, CONNECTIONS, 0);
 
     for (int i = 0; i < n; i++) {
         struct connection *c = events[i].data.ptr;
@@ -181,39 +201,39 @@ static bool receive_answers(struct generator *g, const struct timespec *timeout)
         if (strncmp(c->answer, "HTTP/1.1 200 ", 13) != 0)
             answers->failed++;
         answers->latency_ns[answers->answered++] = (uint32_t)(now_ns() - c->due_ns);
-        g->idle[g->nidle++] = c;
+        load->idle[load->nidle++] = c;
     }
     return true;
 }
 
-static struct timespec until_next(const struct generator *g, uint64_t now)
+static struct timespec until_next(const struct bench_load *load, uint64_t now)
 {
-    uint64_t due = due_of(g, g->answers->sent), wait = due > now ? due - now : 0;
+    uint64_t due = due_of(load, load->answers->sent), wait = due > now ? due - now : 0;
 
-    if (g->nidle == 0 || g->answers->sent == g->total)
+    if (load->nidle == 0 || load->answers->sent == load->total)
         wait = 10000000; /* for answers only */
     return (struct timespec){0, (long)wait};
 }
 
-static bool drive(struct generator *g)
+static bool drive(struct bench_load *load)
 {
     uint64_t give_up;
 
-    g->start_ns = now_ns() + 1000000;
-    give_up = due_of(g, g->total) + GIVE_UP_NS;
-    while (g->answers->answered < g->total) {
+    load->start_ns = now_ns() + 1000000;
+    give_up = due_of(load, load->total) + GIVE_UP_NS;
+    while (load->answers->answered < load->total) {
         uint64_t now = now_ns();
         struct timespec timeout;
 
         if (now > give_up)
             break;
-        if (!send_due(g, now))
+        if (!send_due(load, now))
             return false;
-        timeout = until_next(g, now);
-        if (!receive_answers(g, g->load->yields ? &timeout : NULL))
+        timeout = until_next(load, now);
+        if (!receive_answers(load, load->yields ? &timeout : NULL))
             return false;
     }
-    g->answers->seconds = (double)(now_ns() - g->start_ns) / 1e9;
+    load->answers->seconds = (double)(now_ns() - load->start_ns) / 1e9;
     return true;
 }
 
@@ -224,17 +244,14 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-bool bench_load_run(const struct bench_load *load, struct bench_answers *ret)
+bool bench_load_run(struct bench_load *load, double rate, double seconds, struct bench_answers *ret)
 {
-    static struct generator g;
-    bool good;
-
-    g = (struct generator){.load = load, .answers = ret, .random = 1};
-    g.total = (size_t)(load->rate * load->seconds);
-    *ret = (struct bench_answers){.latency_ns = calloc(g.total, sizeof(*ret->latency_ns))};
-    good = ret->latency_ns && open_connections(&g) && drive(&g);
-    close_connections(&g);
-    if (good)
-        qsort(ret->latency_ns, ret->answered, sizeof(*ret->latency_ns), by_value);
-    return good;
+    load->answers = ret;
+    load->rate = rate;
+    load->total = (size_t)(rate * seconds);
+    *ret = (struct bench_answers){.latency_ns = calloc(load->total, sizeof(*ret->latency_ns))};
+    if (!ret->latency_ns || !drive(load))
+        return false;
+    qsort(ret->latency_ns, ret->answered, sizeof(*ret->latency_ns), by_value);
+    return ret->answered == load->total;
 }

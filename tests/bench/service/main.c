@@ -3,15 +3,16 @@
  * What it costs a service to be instrumented: a libmicrohttpd service answers
  * 20,000 requests a second, bare and with each instrumentation. Processor time
  * is that of its process, all threads, with all that was logged written and all
- * spans taken by a collector. Every figure comes from processes of their own,
- * which take turns; the bare service runs twice in each round, and how far the
- * two are apart is the noise.
+ * spans taken by a collector. The services are processes that run side by side
+ * and have the load in turns of a quarter of a second, so that a slow second of
+ * the machine hits all of them; there are two bare ones, and how far they are
+ * apart is the noise.
  *
  *     bench_service [--quick] [--rounds N] [--rate N] [--seconds N] [--only NAME]
  *
- * --only: the bare service and the one whose name begins so. The service has
- * one processor, generator and collector another, where there are two. When the
- * bare service cannot keep up, the rate goes down until it can.
+ * --seconds: of a turn. --only: the bare services and those whose name begins so.
+ * The services have one processor, generator and collector another, where there
+ * are two. When a bare service cannot keep up, the rate goes down until it can.
  * Exit status 1: an answer was missing, or ours lost a line or a span.
  */
 #include "bench.h"
@@ -26,7 +27,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define ROUNDS_MAX 20
+#define ROUNDS_MAX 1000
 #define VARIANTS 5
 #define WARM_UP_SECONDS 0.5
 #define BAR_PERCENT 3.0
@@ -37,10 +38,19 @@ static const struct bench_variant *const variants[VARIANTS] = {
     &bench_with_nothing, &bench_with_nothing, &bench_with_clewline, &bench_with_clewline_tenth,
     &bench_with_otel};
 
-static double figures[VARIANTS][FIGURES][ROUNDS_MAX];
-static bool lost[VARIANTS];
+/* A variant at work. */
+static struct running {
+    struct bench_service service;
+    struct bench_load *load;
+    char log_path[600];
+    bool lost;
+    double figures[FIGURES][ROUNDS_MAX];
+} running[VARIANTS];
+
+static double rate = 20000, seconds = 0.25;
+static unsigned rounds = 80;
 static const char *only;
-static char directory[512], log_path[600], ring_directory[600];
+static char directory[512], ring_directory[600];
 static int service_cpu = -1;
 
 /* ---- where ------------------------------------------------------------------------------ */
@@ -73,7 +83,6 @@ static bool make_directories(void)
                    temporary ? temporary : "/tmp");
     if (!mkdtemp(directory))
         return false;
-    (void)snprintf(log_path, sizeof(log_path), "%s/log", directory);
     (void)snprintf(ring_directory, sizeof(ring_directory), "%s/clew-bench-XXXXXX",
                    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : directory);
     return mkdtemp(ring_directory) && setenv("CLEW_RING_DIR", ring_directory, 1) == 0;
@@ -92,69 +101,34 @@ static void remove_directory(const char *path)
     (void)rmdir(path);
 }
 
-/* ---- a run -------------------------------------------------------------------------------- */
+/* ---- a turn ------------------------------------------------------------------------------- */
 
 static double quantile_us(const struct bench_answers *answers, double q)
 {
-    return answers->answered
-               ? answers->latency_ns[(size_t)((double)(answers->answered - 1) * q)] / 1e3
-               : -1;
+    return answers->latency_ns[(size_t)((double)(answers->answered - 1) * q)] / 1e3;
 }
 
-static bool measure(const struct bench_service *service, struct bench_load load,
-                    double ret[FIGURES])
+/* One turn; false: an answer is missing, or something of what was to be kept. */
+static bool measure(struct running *r, double turn, double ret[FIGURES])
 {
-    struct bench_answers answers;
-    double seconds = load.seconds, before, after;
-    bool good;
+    struct bench_answers answers = {.latency_ns = NULL};
+    double before, after;
+    bool good = bench_service_cpu(&r->service, &before) &&
+                bench_load_run(r->load, rate, turn, &answers) &&
+                bench_service_cpu(&r->service, &after) && answers.failed == 0;
 
-    load.port = service->port;
-    load.yields = service_cpu < 0;
-    load.seconds = WARM_UP_SECONDS;
-    good = bench_load_run(&load, &answers);
-    free(answers.latency_ns);
-    load.seconds = seconds;
-    if (!good || !bench_service_cpu(service, &before) || !bench_load_run(&load, &answers))
-        return false;
-    good = bench_service_cpu(service, &after) && answers.failed == 0 &&
-           answers.answered == answers.sent;
-    ret[CPU_US] = (after - before) / 1e3 / (double)answers.answered;
-    ret[P50_US] = quantile_us(&answers, 0.5);
-    ret[P99_US] = quantile_us(&answers, 0.99);
-    ret[P999_US] = quantile_us(&answers, 0.999);
-    ret[RATE] = (double)answers.answered / answers.seconds;
-    free(answers.latency_ns);
-    return good;
-}
-
-static bool run(const struct bench_variant *variant, const struct bench_load *load,
-                double ret[FIGURES])
-{
-    uint16_t collector = bench_sink_start();
-    struct bench_service service;
-    bool good =
-        collector != 0 && bench_service_start(variant, log_path, collector, service_cpu, &service);
-
-    for (int i = 0; i < FIGURES; i++)
-        ret[i] = -1;
+    for (int f = 0; f < FIGURES; f++)
+        ret[f] = -1;
     if (good) {
-        good = measure(&service, *load, ret);
-        bench_service_stop(&service);
+        ret[CPU_US] = (after - before) / 1e3 / (double)answers.answered;
+        ret[P50_US] = quantile_us(&answers, 0.5);
+        ret[P99_US] = quantile_us(&answers, 0.99);
+        ret[P999_US] = quantile_us(&answers, 0.999);
+        ret[RATE] = (double)answers.answered / answers.seconds;
     }
-    bench_sink_stop();
-    (void)unlink(log_path);
+    free(answers.latency_ns);
+    (void)truncate(r->log_path, 0); /* or the disk would be busy while others have their turn */
     return good;
-}
-
-/* Down from the rate that was asked for, to one that the bare service holds. */
-static bool settle_rate(struct bench_load *load)
-{
-    double figure[FIGURES];
-
-    for (; load->rate >= 100; load->rate *= 0.9)
-        if (run(&bench_with_nothing, load, figure) && figure[RATE] > 0.99 * load->rate)
-            return true;
-    return false;
 }
 
 static bool wanted(unsigned i)
@@ -163,78 +137,157 @@ static bool wanted(unsigned i)
            (i < 2 || !only || strncmp(variants[i]->name, only, strlen(only)) == 0);
 }
 
-static void run_rounds(const struct bench_load *load, unsigned rounds)
+static bool start(unsigned i, uint16_t collector)
+{
+    struct running *r = &running[i];
+    double warm_up[FIGURES];
+
+    (void)snprintf(r->log_path, sizeof(r->log_path), "%s/log%u", directory, i);
+    if (!bench_service_start(variants[i], r->log_path, collector, service_cpu, &r->service))
+        return false;
+    r->load = bench_load_open(r->service.port, service_cpu < 0);
+    return r->load && measure(r, WARM_UP_SECONDS, warm_up);
+}
+
+static bool start_all(uint16_t collector)
+{
+    for (unsigned i = 0; i < VARIANTS; i++)
+        if (wanted(i) && !start(i, collector)) {
+            fprintf(stderr, "bench_service: %s does not answer\n", variants[i]->name);
+            return false;
+        }
+    return true;
+}
+
+static void stop_all(void)
+{
+    for (unsigned i = 0; i < VARIANTS; i++) {
+        if (running[i].load)
+            bench_load_close(running[i].load);
+        if (running[i].service.pid > 0)
+            bench_service_stop(&running[i].service);
+    }
+}
+
+/* Down from the rate that was asked for, to one that a bare service holds. */
+static bool settle_rate(void)
+{
+    double of[FIGURES];
+
+    for (; rate >= 100; rate *= 0.9) {
+        if (!measure(&running[0], 1, of))
+            return false;
+        if (of[RATE] > 0.99 * rate)
+            return true;
+    }
+    return false;
+}
+
+static void run_rounds(void)
 {
     for (unsigned round = 0; round < rounds; round++)
         for (unsigned k = 0; k < VARIANTS; k++) {
             unsigned i = (k + round) % VARIANTS; /* nobody is always the first */
             double of[FIGURES];
 
-            if (!wanted(i))
+            if (!wanted(i) || running[i].lost)
                 continue;
-            if (!run(variants[i], load, of))
-                lost[i] = true;
+            running[i].lost = !measure(&running[i], seconds, of);
             for (int f = 0; f < FIGURES; f++)
-                figures[i][f][round] = of[f];
+                running[i].figures[f][round] = of[f];
         }
 }
 
 /* ---- the report ---------------------------------------------------------------------------- */
 
-static double median(unsigned i, enum figure f, unsigned rounds)
+static double median(unsigned i, enum figure f)
 {
-    double copy[ROUNDS_MAX];
+    static double copy[ROUNDS_MAX];
 
-    memcpy(copy, figures[i][f], rounds * sizeof(*copy));
+    memcpy(copy, running[i].figures[f], rounds * sizeof(*copy));
     return bench_median(copy, rounds);
 }
 
 /* Over the bare service of the same round, in percent. */
-static double over_bare(unsigned i, enum figure f, unsigned rounds)
+static double over_bare(unsigned i, enum figure f)
 {
-    double ratio[ROUNDS_MAX];
+    static double ratio[ROUNDS_MAX];
 
     for (unsigned round = 0; round < rounds; round++)
-        ratio[round] = figures[i][f][round] / figures[0][f][round];
+        ratio[round] = running[i].figures[f][round] / running[0].figures[f][round];
     return (bench_median(ratio, rounds) - 1) * 100;
 }
 
-static double highest_bare(enum figure f, unsigned rounds)
+static void print_row(unsigned i)
 {
-    double highest = 0;
+    double cpu = median(i, CPU_US);
 
-    for (unsigned i = 0; i < 2; i++)
-        for (unsigned round = 0; round < rounds; round++)
-            if (figures[i][f][round] > highest)
-                highest = figures[i][f][round];
-    return highest;
+    printf("%-28s", i == 1 ? "bare, another (the noise)" : variants[i]->name);
+    if (running[i].lost)
+        printf(" lost some\n");
+    else
+        printf(" %10.2f %+7.1f%% %7.1f%% %8.0f %8.0f %8.0f %8.0f\n", cpu, over_bare(i, CPU_US),
+               cpu * rate / 1e4, median(i, P50_US), median(i, P99_US), median(i, P999_US),
+               median(i, RATE));
 }
 
-static void report(const struct bench_load *load, unsigned rounds)
+/* How much of p99 is noise: what differs between the quarters of the rounds. */
+static double p99_noise(unsigned i)
 {
-    double percent = over_bare(2, CPU_US, rounds), p99 = median(2, P99_US, rounds),
-           highest = highest_bare(P99_US, rounds);
+    double low = 0, high = 0;
+    unsigned part = rounds / 4;
+
+    for (unsigned q = 0; part > 0 && q < 4; q++) {
+        static double copy[ROUNDS_MAX];
+        double p99;
+
+        memcpy(copy, running[i].figures[P99_US] + q * part, part * sizeof(*copy));
+        p99 = bench_median(copy, part);
+        low = q == 0 || p99 < low ? p99 : low;
+        high = p99 > high ? p99 : high;
+    }
+    return high - low;
+}
+
+static void report(void)
+{
+    double percent = over_bare(2, CPU_US), more = median(2, CPU_US) - median(0, CPU_US);
+    double p99 = median(2, P99_US) - median(0, P99_US), noise = p99_noise(0);
 
     printf("%-28s %10s %8s %8s %8s %8s %8s %8s\n", "", "CPU us/req", "of bare", "of core", "p50 us",
            "p99 us", "p99.9 us", "req/s");
-    for (unsigned i = 0; i < VARIANTS; i++) {
-        double cpu = median(i, CPU_US, rounds);
-
-        if (!wanted(i))
-            continue;
-        printf("%-28s %10.2f %+7.1f%% %7.1f%% %8.0f %8.0f %8.0f %8.0f%s\n",
-               i == 1 ? "bare, once more (the noise)" : variants[i]->name, cpu,
-               over_bare(i, CPU_US, rounds), cpu * load->rate / 1e4, median(i, P50_US, rounds),
-               median(i, P99_US, rounds), median(i, P999_US, rounds), median(i, RATE, rounds),
-               lost[i] ? "  LOST SOME" : "");
-    }
-    if (!wanted(2))
+    for (unsigned i = 0; i < VARIANTS; i++)
+        if (wanted(i))
+            print_row(i);
+    if (!wanted(2) || running[0].lost || running[2].lost)
         return;
     printf("\nbar, at most %.0f %% more processor time: %+.1f %%, %.2f us a request: %s\n",
-           BAR_PERCENT, percent, median(2, CPU_US, rounds) - median(0, CPU_US, rounds),
-           percent <= BAR_PERCENT ? "held" : "not held");
-    printf("bar, p99 within those of the bare service: %.0f us, its highest %.0f us: %s\n", p99,
-           highest, p99 <= highest ? "held" : "not held");
+           BAR_PERCENT, percent, more, percent <= BAR_PERCENT ? "held" : "not held");
+    printf("bar, p99 unchanged: %+.0f us, noise of the bare service %.0f us: %s\n", p99, noise,
+           p99 <= noise ? "held" : "not held");
+}
+
+static bool run(double asked)
+{
+    uint16_t collector = bench_sink_start();
+    struct utsname host;
+    bool good = collector != 0 && start_all(collector) && settle_rate();
+
+    if (good) {
+        uname(&host);
+        printf("%s, %ld processors, %s; " BENCH_BUILD "\n%.0f requests/s%s, medians of %u turns of "
+               "%.2f s, services %s\n\n",
+               host.release, sysconf(_SC_NPROCESSORS_ONLN), host.machine, rate,
+               rate < asked ? " (a bare service holds no more here)" : "", rounds, seconds,
+               service_cpu < 0 ? "beside the generator" : "on a processor of their own");
+        run_rounds();
+        report();
+    }
+    stop_all();
+    bench_sink_stop();
+    for (unsigned i = 0; i < 4; i++)
+        good = good && !running[i].lost;
+    return good;
 }
 
 static int usage(const char *problem)
@@ -248,50 +301,30 @@ static int usage(const char *problem)
 
 int main(int argc, char **argv)
 {
-    struct bench_load load = {.rate = 20000, .seconds = 3};
-    double asked;
-    unsigned rounds = 7;
-    struct utsname host;
-    int code;
+    bool good;
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--quick") == 0) {
-            rounds = 1;
-            load.seconds = 2;
-        } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
+        if (strcmp(argv[i], "--quick") == 0)
+            rounds = 8; /* two seconds of load each */
+        else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
             rounds = (unsigned)atoi(argv[++i]);
-        } else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc) {
-            load.rate = atof(argv[++i]);
-        } else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
-            load.seconds = atof(argv[++i]);
-        } else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
+        else if (strcmp(argv[i], "--rate") == 0 && i + 1 < argc)
+            rate = atof(argv[++i]);
+        else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
+            seconds = atof(argv[++i]);
+        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
             only = argv[++i];
-        } else {
+        else
             return usage(argv[i]);
-        }
     }
-    if (rounds < 1 || rounds > ROUNDS_MAX || !(load.rate >= 100 && load.rate <= 1e6) ||
-        !(load.seconds >= 0.1 && load.seconds <= 600))
+    if (rounds < 1 || rounds > ROUNDS_MAX || !(rate >= 100 && rate <= 1e6) ||
+        !(seconds >= 0.1 && seconds <= 60))
         return usage("a number is out of range");
-    uname(&host);
     share_processors();
     if (!make_directories())
         return usage("no directory to write to");
-    asked = load.rate;
-    if (!settle_rate(&load)) {
-        fprintf(stderr, "bench_service: the bare service does not answer\n");
-        code = 1;
-    } else {
-        printf("%s, %ld processors, %s; " BENCH_BUILD "\n%.0f requests/s%s, %.0f s, median of %u "
-               "rounds, service %s\n\n",
-               host.release, sysconf(_SC_NPROCESSORS_ONLN), host.machine, load.rate,
-               load.rate < asked ? " (the bare service holds no more here)" : "", load.seconds,
-               rounds, service_cpu < 0 ? "beside its generator" : "on a processor of its own");
-        run_rounds(&load, rounds);
-        report(&load, rounds);
-        code = lost[0] || lost[1] || lost[2] || lost[3];
-    }
+    good = run(rate);
     remove_directory(ring_directory);
     remove_directory(directory);
-    return code;
+    return good ? 0 : 1;
 }

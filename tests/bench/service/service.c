@@ -114,6 +114,7 @@ bool bench_service_cpu(const struct bench_service *service, double *ret_ns)
 
 void bench_service_stop(struct bench_service *service)
 {
+    (void)shutdown(service->control, SHUT_RDWR); /* services started later have it too */
     close(service->control);
     if (service->pid > 0)
         waitpid(service->pid, NULL, 0);

@@ -187,7 +187,8 @@ static void run_rounds(void)
 {
     for (unsigned round = 0; round < rounds; round++)
         for (unsigned k = 0; k < VARIANTS; k++) {
-            unsigned i = (k + round) % VARIANTS; /* nobody is always the first */
+            /* Nobody is always the first, or behind the same one. */
+            unsigned i = (round + (round % 2 ? VARIANTS - k : k)) % VARIANTS;
             double of[FIGURES];
 
             if (!wanted(i) || running[i].lost)

@@ -118,4 +118,5 @@ void bench_service_stop(struct bench_service *service)
     close(service->control);
     if (service->pid > 0)
         waitpid(service->pid, NULL, 0);
+    service->pid = -1;
 }

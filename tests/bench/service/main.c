@@ -48,7 +48,7 @@ static struct running {
 } running[VARIANTS];
 
 static double rate = 20000, seconds = 0.25;
-static unsigned rounds = 80;
+static unsigned rounds = 48;
 static const char *only;
 static char directory[512], ring_directory[600];
 static int service_cpu = -1;

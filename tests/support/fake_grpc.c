@@ -262,7 +262,8 @@ static bool take_data(struct connection *c, const unsigned char *payload, size_t
     c->len += len;
     if (len > 0 && !options->window_shut && !send_word(c->fd, WINDOW_UPDATE, 0, (uint32_t)len))
         return false;
-    return len == 0 || !options->window || send_word(c->fd, WINDOW_UPDATE, stream, (uint32_t)len);
+    return len == 0 || !options->window || c->answer.act == FAKE_GRPC_EARLY ||
+           send_word(c->fd, WINDOW_UPDATE, stream, (uint32_t)len);
 }
 
 static bool take_frame(struct connection *c, const unsigned char head[9],

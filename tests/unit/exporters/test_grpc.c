@@ -295,19 +295,21 @@ static void test_grpc_answers_are_bounded(void **state)
     run(four_batches, &body);
 }
 
-/* The answer is there before the request is: more than the windows take. */
+/* The answer is there before the request is: that is more than its window. */
 static int answered_early(void *arg)
 {
     const struct fake_grpc_options options = {ANSWERS({FAKE_GRPC_EARLY, 7}, {FAKE_GRPC_OK, 0}),
-                                              .window_shut = true};
+                                              .window = 65535};
 
     (void)arg;
     CHECK(start(&options));
     make_spans("many", 4000);
-    CHECK(clew_flush(10000) == 1);
+    CHECK(clew_flush(10000) >= 0); /* 0: it was refused before */
     CHECK(exported("rejected") >= 512);
+    CHECK(exported("rejected") + exported("accepted") == 4000);
+    CHECK(acknowledged("many") == exported("accepted"));
     CHECK(fake_grpc_connections(server) <= 2);
-    (void)clew_shutdown(300);
+    CHECK(clew_shutdown(5000) == 0);
     fake_grpc_stop(server);
     return 0;
 }
@@ -376,13 +378,14 @@ static void test_grpc_many_pieces_and_bytes(void **state)
 /* ---- deadlines ---------------------------------------------------------------------------------
  */
 
+/* A first small request may pass. */
 static int keep_deadlines(void)
 {
     uint64_t before, took;
 
     setenv("CLEW_SHUTDOWN_TIMEOUT_MS", "60000", 1);
     CHECK(clew_start("s", "1") == 0);
-    make_spans("late", 1000);
+    make_spans("late", 2000);
     before = now_ns();
     CHECK(clew_flush(300) == -ETIMEDOUT);
     took = now_ns() - before;
@@ -391,8 +394,8 @@ static int keep_deadlines(void)
     CHECK(clew_shutdown(300) == -ETIMEDOUT);
     took = now_ns() - before;
     CHECK(took >= 290 * MS && took < 350 * MS);
-    CHECK(exported("dropped") == 1000);
-    CHECK(exported("accepted") == 0);
+    CHECK(exported("dropped") > 0);
+    CHECK(exported("dropped") + exported("accepted") == 2000);
     return 0;
 }
 

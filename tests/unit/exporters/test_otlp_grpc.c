@@ -139,7 +139,7 @@ static int many_requests(void *arg)
     return 0;
 }
 
-static void test_grpc_one_connection_serves_many_requests(void **state)
+static void test_otlp_grpc_one_connection_serves_many_requests(void **state)
 {
     (void)state;
     run(many_requests, NULL);
@@ -185,7 +185,7 @@ static int four_batches(void *arg)
         FAKE_GRPC_OK, 0 \
     }
 
-static void test_grpc_goaway_goes_again_on_a_new_connection(void **state)
+static void test_otlp_grpc_goaway_goes_again_on_a_new_connection(void **state)
 {
     /* a connection that served before: at once, and not counted as a retry */
     const struct outcome later = {.options = {ANSWERS(OK, OK, {FAKE_GRPC_GOAWAY, 0}, OK)},
@@ -203,7 +203,7 @@ static void test_grpc_goaway_goes_again_on_a_new_connection(void **state)
     run(four_batches, &first);
 }
 
-static void test_grpc_goaway_lets_the_request_end(void **state)
+static void test_otlp_grpc_goaway_lets_the_request_end(void **state)
 {
     const struct outcome expected = {.options = {ANSWERS(OK, {FAKE_GRPC_OK_AND_LEAVE, 0}, OK)},
                                      .connections = 2,
@@ -214,7 +214,7 @@ static void test_grpc_goaway_lets_the_request_end(void **state)
     run(four_batches, &expected);
 }
 
-static void test_grpc_dead_connection_is_replaced(void **state)
+static void test_otlp_grpc_dead_connection_is_replaced(void **state)
 {
     const struct outcome kept = {.options = {ANSWERS(OK, {FAKE_GRPC_HANG_UP, 0}, OK)},
                                  .connections = 2,
@@ -231,7 +231,7 @@ static void test_grpc_dead_connection_is_replaced(void **state)
     run(four_batches, &first);
 }
 
-static void test_grpc_reset_is_tried_again(void **state)
+static void test_otlp_grpc_reset_is_tried_again(void **state)
 {
     const struct outcome refused = {.options = {ANSWERS(OK, {FAKE_GRPC_RESET, 7}, OK)},
                                     .connections = 1,
@@ -251,7 +251,7 @@ static void test_grpc_reset_is_tried_again(void **state)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static void test_grpc_trailers_only(void **state)
+static void test_otlp_grpc_trailers_only(void **state)
 {
     const struct outcome unavailable = {.options = {ANSWERS({FAKE_GRPC_TRAILERS, 14}, OK)},
                                         .connections = 1,
@@ -275,7 +275,7 @@ static void test_grpc_trailers_only(void **state)
     run(four_batches, &denied);
 }
 
-static void test_grpc_answers_are_bounded(void **state)
+static void test_otlp_grpc_answers_are_bounded(void **state)
 {
     const struct outcome headers = {.options = {ANSWERS(OK, {FAKE_GRPC_BOMB, 0}, OK)},
                                     .connections = 1,
@@ -314,7 +314,7 @@ static int answered_early(void *arg)
     return 0;
 }
 
-static void test_grpc_answer_before_the_end_of_the_request(void **state)
+static void test_otlp_grpc_answer_before_the_end_of_the_request(void **state)
 {
     (void)state;
     setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4000", 1);
@@ -342,7 +342,7 @@ static int little_by_little(void *arg)
     return 0;
 }
 
-static void test_grpc_window_of_one_byte(void **state)
+static void test_otlp_grpc_window_of_one_byte(void **state)
 {
     (void)state;
     run(little_by_little, NULL);
@@ -369,7 +369,7 @@ static int many_pieces(void *arg)
     return 0;
 }
 
-static void test_grpc_many_pieces_and_bytes(void **state)
+static void test_otlp_grpc_many_pieces_and_bytes(void **state)
 {
     (void)state;
     run(many_pieces, NULL);
@@ -410,7 +410,7 @@ static int against(void *arg)
     return err;
 }
 
-static void test_grpc_deadline_when_it_hangs(void **state)
+static void test_otlp_grpc_deadline_when_it_hangs(void **state)
 {
     const struct fake_grpc_options hangs = {ANSWERS({FAKE_GRPC_HANG, 0})};
     const struct fake_grpc_options shut = {ANSWERS({FAKE_GRPC_OK, 0}), .window_shut = true};
@@ -420,7 +420,7 @@ static void test_grpc_deadline_when_it_hangs(void **state)
     run(against, &shut);
 }
 
-static void test_grpc_deadline_when_it_speaks_something_else(void **state)
+static void test_otlp_grpc_deadline_when_it_speaks_something_else(void **state)
 {
     static const char http1[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
     static const char noise[] = "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"
@@ -442,7 +442,7 @@ static int against_nobody(void *arg)
     return keep_deadlines();
 }
 
-static void test_grpc_deadline_without_a_host(void **state)
+static void test_otlp_grpc_deadline_without_a_host(void **state)
 {
     (void)state;
     run(against_nobody, "name.invalid");
@@ -467,7 +467,7 @@ static int by_name(void *arg)
     return 0;
 }
 
-static void test_grpc_host_by_name(void **state)
+static void test_otlp_grpc_host_by_name(void **state)
 {
     (void)state;
     run(by_name, NULL);
@@ -506,7 +506,7 @@ static int forks(void *arg)
     return 0;
 }
 
-static void test_grpc_children_have_a_connection_of_their_own(void **state)
+static void test_otlp_grpc_children_have_a_connection_of_their_own(void **state)
 {
     (void)state;
     run(forks, NULL);
@@ -531,7 +531,7 @@ static const char *find(const struct clew__h2c_headers *headers, const char *nam
     return NULL;
 }
 
-static void test_grpc_headers(void **state)
+static void test_otlp_grpc_headers(void **state)
 {
     struct clew__h2c_headers h;
     char host[256], port[8];
@@ -567,22 +567,22 @@ static void test_grpc_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_grpc_one_connection_serves_many_requests),
-        TEST(test_grpc_goaway_goes_again_on_a_new_connection),
-        TEST(test_grpc_goaway_lets_the_request_end),
-        TEST(test_grpc_dead_connection_is_replaced),
-        TEST(test_grpc_reset_is_tried_again),
-        TEST(test_grpc_trailers_only),
-        TEST(test_grpc_answers_are_bounded),
-        TEST(test_grpc_answer_before_the_end_of_the_request),
-        TEST(test_grpc_window_of_one_byte),
-        TEST(test_grpc_many_pieces_and_bytes),
-        TEST(test_grpc_deadline_when_it_hangs),
-        TEST(test_grpc_deadline_when_it_speaks_something_else),
-        TEST(test_grpc_deadline_without_a_host),
-        TEST(test_grpc_host_by_name),
-        TEST(test_grpc_children_have_a_connection_of_their_own),
-        cmocka_unit_test(test_grpc_headers),
+        TEST(test_otlp_grpc_one_connection_serves_many_requests),
+        TEST(test_otlp_grpc_goaway_goes_again_on_a_new_connection),
+        TEST(test_otlp_grpc_goaway_lets_the_request_end),
+        TEST(test_otlp_grpc_dead_connection_is_replaced),
+        TEST(test_otlp_grpc_reset_is_tried_again),
+        TEST(test_otlp_grpc_trailers_only),
+        TEST(test_otlp_grpc_answers_are_bounded),
+        TEST(test_otlp_grpc_answer_before_the_end_of_the_request),
+        TEST(test_otlp_grpc_window_of_one_byte),
+        TEST(test_otlp_grpc_many_pieces_and_bytes),
+        TEST(test_otlp_grpc_deadline_when_it_hangs),
+        TEST(test_otlp_grpc_deadline_when_it_speaks_something_else),
+        TEST(test_otlp_grpc_deadline_without_a_host),
+        TEST(test_otlp_grpc_host_by_name),
+        TEST(test_otlp_grpc_children_have_a_connection_of_their_own),
+        cmocka_unit_test(test_otlp_grpc_headers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

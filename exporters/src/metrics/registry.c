@@ -290,7 +290,7 @@ static bool fill(struct clew_metric *metric, const struct wanted *wanted)
         atomic_store(&metric->limit[i].max, (size_t)config->values_max);
         values[i] = overflow;
     }
-    metric->overflow = clew__locked_series_new(metric, values, 0);
+    metric->overflow = clew__locked_series_new(metric, values);
     if (!metric->overflow)
         return false;
     metric->overflow->pinned = true;

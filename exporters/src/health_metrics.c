@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Health as metrics, read when scraped. */
 #include "health.h"
-#include "metrics/registry_priv.h"
+
+#include <clew/metrics.h>
 
 #include <errno.h>
 #include <string.h>
@@ -38,7 +39,7 @@ void clew__health_metrics_add(const char *name)
 {
     struct clew_series *series = clew_metric_series(checks(), (const char *const[]){name, NULL});
 
-    clew__series_callback(series, check_status, (void *)(uintptr_t)name);
+    (void)clew_series_callback(series, check_status, (void *)(uintptr_t)name);
 }
 
 int clew__health_metrics_start(void)

@@ -22,11 +22,16 @@ void clew__page_json(struct clew__page *page, unsigned status, json_t *json)
 
 static void metrics_page(struct clew__page *page, const struct clew__page_request *request)
 {
-    bool openmetrics = request->accept && strstr(request->accept, "application/openmetrics-text");
+    struct clew_page_format format;
 
-    page->type = openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                             : "text/plain; version=0.0.4; charset=utf-8";
-    page->status = clew_metrics_render(openmetrics, &page->text, &page->len) < 0 ? 500 : 200;
+    clew_page_negotiate(request->accept, request->accept_encoding, &format);
+    page->type = format.content_type;
+    page->encoding = format.gzip ? "gzip" : NULL;
+    page->status = 200;
+    if (clew_page_render(&format, &page->text, &page->len) < 0) {
+        page->encoding = NULL;
+        clew__page_error(page, 500, "there is no memory for the page");
+    }
 }
 
 /* ---- health ---------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 
 #include "health.h"
 #include "management.h"
+#include "metrics/config.h"
 #include "metrics/metrics_priv.h"
 
 #include <clew/export.h>
@@ -44,6 +45,8 @@ static int start_parts(const char *service, const char *version)
 {
     int err = clew__settings_read(&settings);
 
+    if (err == 0)
+        err = clew__metrics_config_check();
     if (err == 0 && settings.metrics)
         err = start_metrics();
     if (err == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)

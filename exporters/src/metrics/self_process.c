@@ -5,7 +5,8 @@
  * takes the locks that the service's threads need.
  */
 #include "metrics_priv.h"
-#include "registry_priv.h"
+
+#include <clew/metrics.h>
 
 #include <dirent.h>
 #include <errno.h>

@@ -4,7 +4,6 @@
  * for. Where such a name is not in a base unit, its twin that is stands beside it.
  */
 #include "metrics_priv.h"
-#include "registry_priv.h"
 
 #include <clew/export.h>
 

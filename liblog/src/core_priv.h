@@ -52,6 +52,14 @@ struct clew__ring {
     struct clew__line_context *context;
 };
 
+/* The context that this thread's spans are in: see clew__hold_take(). */
+struct clew__hold {
+    struct clew_context *context; /* NULL: none is held */
+    uint64_t key;                 /* of this hold, unlike all others of the process */
+    uint32_t count;               /* open spans that go by it */
+    uint32_t passed_over;         /* spans begun in other contexts since */
+};
+
 /* Everything a thread has beside its struct clew_hot. Zero is a valid start. */
 struct clew__thread {
     struct clew__ring *ring;
@@ -63,6 +71,7 @@ struct clew__thread {
     void *exchange; /* tracing: the HTTP exchange entered */
     /* tracing: */
     struct clew_span *span; /* begun last in this thread and not ended */
+    struct clew__hold hold;
     void *slots;            /* free ones, and how many */
     unsigned nslots;
     unsigned slots_epoch;

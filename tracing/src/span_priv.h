@@ -50,7 +50,8 @@ struct clew__slot {
     uint16_t tag;         /* of the handle in force: the low bits of its pointer */
     _Atomic uint32_t len; /* bytes of the body that lie in `inlined` */
     struct clew__span_head head;
-    struct clew_context *context; /* a reference */
+    struct clew_context *context; /* a reference, given back with: */
+    uint64_t hold;                /* clew__hold_take()'s key */
     struct clew_scope previous;
     struct clew_span *previous_span;
     struct clew__slot *next; /* free */
@@ -73,6 +74,7 @@ void clew__slots_thread_ends(void);
 void clew__slots_after_fork(void);
 
 #define CLEW__TAG_MASK ((uintptr_t)CLEW__SLOT_BYTES - 1)
+#define CLEW__TAG_EPOCH 7u /* of the process's number, above `uses` and below CLEW__SPAN_RECORDS */
 #define CLEW__TAG_FREE 0xFFFFu
 
 static inline void clew__slot_keep(struct clew__slot *slot)
@@ -99,7 +101,7 @@ static inline struct clew__slot *clew__slot_take(void)
         self->slots = slot->next;
         self->nslots--;
     }
-    slot->tag = (uint16_t)(slot->uses | (epoch & 15) << 8);
+    slot->tag = (uint16_t)(slot->uses | (epoch & CLEW__TAG_EPOCH) << 8);
     return slot;
 }
 
@@ -134,7 +136,7 @@ static inline struct clew__slot *clew__slot_of(const struct clew_span *span)
 
     if (!span)
         return NULL;
-    if (__builtin_expect((((uintptr_t)span >> 8) & 15) != (epoch & 15) ||
+    if (__builtin_expect((((uintptr_t)span >> 8 ^ epoch) & CLEW__TAG_EPOCH) != 0 ||
                              slot->tag != ((uintptr_t)span & CLEW__TAG_MASK),
                          0))
         return clew__slot_of_void(span);

@@ -4,7 +4,7 @@
  * of free ones; a thread that ends more spans than it starts gives half of a
  * long list to all, and so does one that ends. Slots are never unmapped, so a
  * stale handle can always be looked at: its low bits say which use of the slot
- * it is of (8 bits), and of which process (4 bits).
+ * it is of (8 bits), and of which process (3 bits).
  */
 #include "span_priv.h"
 
@@ -96,13 +96,14 @@ struct clew__slot *clew__slot_of_void(const struct clew_span *span)
 {
     unsigned epoch = atomic_load_explicit(&clew__epoch, memory_order_relaxed);
 
-    if ((((uintptr_t)span >> 8) & 15) == (epoch & 15))
+    if ((((uintptr_t)span >> 8 ^ epoch) & CLEW__TAG_EPOCH) == 0)
         clew__misuse("a span was used that had ended");
     return NULL;
 }
 
 void clew__slots_thread_ends(void)
 {
+    clew__hold_end();
     clew__slots_forget_if_forked();
     clew__slots_share(0);
 }
@@ -113,4 +114,5 @@ void clew__slots_after_fork(void)
     spare = NULL;
     nslabs = 0;
     clew__self.span = NULL;
+    clew__hold_forget();
 }

@@ -2,7 +2,7 @@
  * Health as metrics, read when scraped. */
 #include "health.h"
 
-#include <clew/metrics.h>
+#include "metrics/registry_priv.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,8 +31,8 @@ static double check_status(void *name)
 
 static struct clew_metric *checks(void)
 {
-    return clew_gauge("service_health_check_status",
-                      "Whether a health check passes: 1 it does, 0 it does not.", labels);
+    return clew__derived_gauge("service_health_check_status",
+                               "Whether a health check passes: 1 it does, 0 it does not.", labels);
 }
 
 void clew__health_metrics_add(const char *name)
@@ -44,7 +44,7 @@ void clew__health_metrics_add(const char *name)
 
 int clew__health_metrics_start(void)
 {
-    struct clew_metric *status = clew_gauge(
+    struct clew_metric *status = clew__derived_gauge(
         "service_health_status", "Whether all health checks pass: 1 they do, 0 not.", NULL);
 
     return status && clew_metric_callback(status, service_status, NULL) == 0 && checks() ? 0

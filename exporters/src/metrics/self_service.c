@@ -4,11 +4,13 @@
  * for. Where such a name is not in a base unit, its twin that is stands beside it.
  */
 #include "metrics_priv.h"
+#include "registry_priv.h"
 
 #include <clew/export.h>
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #if defined(__clang__)
@@ -59,26 +61,38 @@ static double read_uptime(void *arg)
 
 /* ---- operations ---------------------------------------------------------------------- */
 
-static struct clew_metric *operation(const char *name, const char *help)
+/* Made with the first operation, found once. */
+static struct clew_metric *operation(struct clew_metric *_Atomic *known, const char *name,
+                                     const char *help)
 {
-    return clew_gauge(name, help, (const char *const[]){"operation", NULL});
+    struct clew_metric *metric = atomic_load(known);
+
+    if (!metric) {
+        metric = clew__derived_gauge(name, help, (const char *const[]){"operation", NULL});
+        atomic_store(known, metric);
+    }
+    return metric;
 }
 
 void clew_operation_succeeded(const char *name)
 {
+    static struct clew_metric *_Atomic fixed, *_Atomic twin;
     const char *const values[] = {name ? name : "", NULL};
-    struct clew_metric *fixed, *twin;
     struct timespec now;
     double seconds;
 
     clock_gettime(CLOCK_REALTIME, &now);
     seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-    fixed = operation("last_successful_operation_timestamp",
-                      "When an operation last went well, Unix time in seconds.");
-    twin = operation("last_successful_operation_timestamp_seconds",
-                     "When an operation last went well, Unix time.");
-    clew_series_set(clew_metric_series(fixed, values), seconds);
-    clew_series_set(clew_metric_series(twin, values), seconds);
+    clew_series_set(
+        clew_metric_series(operation(&fixed, "last_successful_operation_timestamp",
+                                     "When an operation last went well, Unix time in seconds."),
+                           values),
+        seconds);
+    clew_series_set(
+        clew_metric_series(operation(&twin, "last_successful_operation_timestamp_seconds",
+                                     "When an operation last went well, Unix time."),
+                           values),
+        seconds);
 }
 
 /* ---- start --------------------------------------------------------------------------- */
@@ -97,7 +111,7 @@ int clew__service_metrics_start(void)
     bool good = true;
 
     for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
-        struct clew_metric *metric = clew_gauge(gauges[i].name, gauges[i].help, NULL);
+        struct clew_metric *metric = clew__derived_gauge(gauges[i].name, gauges[i].help, NULL);
 
         good = good && metric && clew_metric_callback(metric, gauges[i].read, NULL) == 0;
     }
@@ -106,13 +120,10 @@ int clew__service_metrics_start(void)
 
 void clew__service_metrics_name(const char *service, const char *version)
 {
-    struct clew_metric *info = clew_gauge("service_info", "What runs here; always 1.",
-                                          (const char *const[]){"service", "version", NULL});
-    struct clew_metric *build =
-        clew_gauge("clew_build_info", "The Clewline library in use; always 1.",
-                   (const char *const[]){"version", "compiler", NULL});
-
-    clew_series_set(clew_metric_series(info, (const char *const[]){service, version, NULL}), 1);
-    clew_series_set(clew_metric_series(build, (const char *const[]){CLEW_VERSION, COMPILER, NULL}),
-                    1);
+    (void)clew__derived_info("service_info", "What runs here; always 1.",
+                             (const char *const[]){"service", "version", NULL},
+                             (const char *const[]){service, version, NULL});
+    (void)clew_metric_info("clew_build_info", "The Clewline library in use; always 1.",
+                           (const char *const[]){"version", "compiler", NULL},
+                           (const char *const[]){CLEW_VERSION, COMPILER, NULL});
 }

@@ -179,11 +179,17 @@ static void add_name(struct clew__page *page, const struct clew__series *series,
                   series->text_len - series->metric->name_len);
 }
 
+/* OpenMetrics has neither for values below zero: a sum that falls looks like a
+ * restart ("Histogram" in its specification). */
 static void add_sum_and_count(struct clew__page *page, const struct clew__series *series,
                               double sum, uint64_t count)
 {
+    const struct clew_metric *metric = series->metric;
     char number[CLEW__PUT_NUMBER_MAX];
 
+    if (page->format->exposition == CLEW_EXPOSITION_OPENMETRICS &&
+        (sum < 0 || (metric->nbounds && metric->bounds[0] < 0)))
+        return;
     add_name(page, series, "_sum");
     clew__buf_add(&page->out, number, (size_t)(put_number(number, sum) - number));
     clew__buf_addc(&page->out, '\n');

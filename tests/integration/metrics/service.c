@@ -116,11 +116,14 @@ static void make_hostile(unsigned series)
         clew_native_histogram("native_seconds", "A native histogram.", LABELS("value"), 3, 0);
     struct clew_metric *many =
         clew_counter("many_total", "One of many.", LABELS("number", "padding"));
+    struct clew_metric *below =
+        clew_histogram("below_zero_seconds", "A clock that went back.", NULL, NULL, 0);
     uint8_t trace_id[16] = {0xAB, [15] = 1};
     char huge[4096], number[16];
 
     memset(huge, 'x', sizeof(huge) - 1);
     huge[sizeof(huge) - 1] = '\0';
+    clew_series_observe(clew_metric_series(below, NULL), -3, NULL, 0);
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         clew_series_add(clew_metric_series(counter, LABELS(values[i])), (double)i + 1);
         clew_series_observe(clew_metric_series(histogram, LABELS(values[i])), 0.5 * (double)i,

@@ -208,6 +208,14 @@ static void count_labels(struct cli_lint *lint, struct cli_family *family, size_
     }
 }
 
+/* FNV's hashes of like texts differ alike, and would cancel out in a sum. */
+static uint64_t scatter(uint64_t hash)
+{
+    hash = (hash ^ hash >> 33) * UINT64_C(0xff51afd7ed558ccd);
+    hash = (hash ^ hash >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return hash ^ hash >> 33;
+}
+
 /* Labels in any order are the same series; without this one, if it is not NULL. */
 static uint64_t hash_labels(const struct cli_exposition_line *sample, const char *without)
 {
@@ -217,7 +225,7 @@ static uint64_t hash_labels(const struct cli_exposition_line *sample, const char
         struct cli_text name = sample->labels[i].name, value = sample->labels[i].value;
 
         if (!without || !cli_text_is(name, without))
-            sum += mix(mix(SEED + 2, name.at, name.len), value.at, value.len);
+            sum += scatter(mix(mix(SEED + 2, name.at, name.len), value.at, value.len));
     }
     return sum;
 }

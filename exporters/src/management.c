@@ -9,6 +9,7 @@
  */
 #include "management.h"
 
+#include "batcher.h"
 #include "management_priv.h"
 
 #include <buf.h>
@@ -26,6 +27,9 @@
 #define TIMEOUT_S 10u
 #define HEAD_MAX_BYTES ((size_t)16384)
 #define PUT_MAX_BYTES 16384u
+#define UNREAD_MAX_BYTES 131072 /* in the kernel; it takes twice that */
+#define UNREAD_FEW 8u           /* answers under way: more are a crowd */
+#define KEPT_NS UINT64_C(100000000)
 #define IGNORED_MAX_BYTES 65536u /* of a body that nobody asked for */
 
 struct listener {
@@ -34,11 +38,95 @@ struct listener {
     _Atomic uint16_t port; /* 0: off */
     unsigned ports;        /* enum clew__port */
     struct clew__guard guard;
+    struct MHD_Response *kept; /* the last page of metrics, in a crowd */
+    struct clew_page_format kept_format;
+    unsigned kept_status;
+    size_t kept_len;
+    uint64_t kept_ns;
 };
 
 static const struct clew__management_settings *settings;
 static struct clew__tls tls;
 static struct listener listeners[2];
+
+/* ---- answers ------------------------------------------------------------------------ */
+
+static struct MHD_Response *make_response(struct clew__page *page)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(page->len, page->text, MHD_RESPMEM_MUST_FREE);
+
+    if (!response) {
+        free(page->text);
+        return NULL;
+    }
+    if (page->type)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, page->type);
+    if (page->encoding)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, page->encoding);
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    return response;
+}
+
+static enum MHD_Result answer(struct listener *to, struct MHD_Connection *connection,
+                              struct clew__page *page, const char *header, const char *value)
+{
+    struct MHD_Response *response = make_response(page);
+    enum MHD_Result result;
+
+    if (!response)
+        return MHD_NO;
+    if (header)
+        (void)MHD_add_response_header(response, header, value);
+    clew__guard_use(&to->guard, connection, page->len);
+    result = MHD_queue_response(connection, page->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* ---- the page of metrics ------------------------------------------------------------ */
+
+static void forget_kept(struct listener *at)
+{
+    if (at->kept)
+        MHD_destroy_response(at->kept);
+    at->kept = NULL;
+}
+
+/* While there are answers that nobody takes, a page serves all who ask within a
+ * moment: it is not made anew, and not kept in memory again, for each of them. */
+static enum MHD_Result answer_metrics(struct listener *to, struct MHD_Connection *connection,
+                                      const struct clew__page_request *request)
+{
+    bool crowded = to->guard.unread >= UNREAD_FEW;
+    struct clew_page_format format;
+    struct clew__page page = {.status = 0};
+    uint64_t now = clew__now_ns();
+    enum MHD_Result result;
+
+    clew_page_negotiate(request->accept, request->accept_encoding, &format);
+    if (to->kept && (!crowded || now - to->kept_ns > KEPT_NS ||
+                     to->kept_format.content_type != format.content_type ||
+                     to->kept_format.gzip != format.gzip))
+        forget_kept(to);
+    if (!to->kept) {
+        clew__page_metrics(&page, &format);
+        to->kept = make_response(&page);
+        to->kept_format = format;
+        to->kept_status = page.status;
+        to->kept_len = page.len;
+        to->kept_ns = now;
+    }
+    if (!to->kept)
+        return MHD_NO;
+    clew__guard_use(&to->guard, connection, to->kept_len);
+    result = MHD_queue_response(connection, to->kept_status, to->kept);
+    if (!crowded)
+        forget_kept(to);
+    return result;
+}
 
 /* ---- one request ------------------------------------------------------------------- */
 
@@ -49,32 +137,6 @@ struct exchange {
     size_t ignored;   /* bytes of the body */
     struct clew__buf body;
 };
-
-static enum MHD_Result answer(struct listener *to, struct MHD_Connection *connection,
-                              struct clew__page *page, const char *header, const char *value)
-{
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(page->len, page->text, MHD_RESPMEM_MUST_FREE);
-    enum MHD_Result result;
-
-    if (!response) {
-        free(page->text);
-        return MHD_NO;
-    }
-    if (page->type)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, page->type);
-    if (page->encoding)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, page->encoding);
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
-    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (header)
-        (void)MHD_add_response_header(response, header, value);
-    clew__guard_use(&to->guard, connection, page->len);
-    result = MHD_queue_response(connection, page->status, response);
-    MHD_destroy_response(response);
-    return result;
-}
 
 /* What may be said at most every ten seconds: refusals are cheap to provoke. */
 static void warn_of_refusal(struct MHD_Connection *connection, const char *why)
@@ -170,6 +232,8 @@ static enum MHD_Result finish(struct listener *to, struct MHD_Connection *connec
 #undef HEADER
     struct clew__page page = {.status = 0};
 
+    if (!exchange->kind->make)
+        return answer_metrics(to, connection, &request);
     exchange->kind->make(&page, &request);
     return answer(to, connection, &page, NULL, NULL);
 }
@@ -231,7 +295,7 @@ static int cannot_listen(const struct clew__listen *where, int err)
 
 static int open_socket(const struct clew__listen *where, struct listener *to)
 {
-    const int yes = 1, no = 0;
+    const int yes = 1, no = 0, unread = UNREAD_MAX_BYTES;
     socklen_t len = where->address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                                          : sizeof(struct sockaddr_in);
     struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
@@ -241,6 +305,9 @@ static int open_socket(const struct clew__listen *where, struct listener *to)
     if (fd < 0)
         return cannot_listen(where, errno);
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    /* Connections inherit it: the kernel would keep megabytes for each that is
+     * not read, and a peer would have that many pages made. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &unread, sizeof(unread));
     if (where->address.ss_family == AF_INET6) /* [::] is every interface, IPv4 as well */
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
     if (bind(fd, (const struct sockaddr *)&where->address, len) < 0 || listen(fd, SOMAXCONN) < 0 ||
@@ -314,6 +381,7 @@ void clew__management_stop(void)
     for (size_t i = 0; i < 2; i++) {
         if (listeners[i].http)
             MHD_stop_daemon(listeners[i].http);
+        forget_kept(&listeners[i]);
         listeners[i].http = NULL;
         listeners[i].port = 0;
     }

@@ -46,6 +46,7 @@ static uint8_t bucket_of(const struct sockaddr *address)
 
 static void forget_answer(struct clew__guard *guard, struct clew__connection *connection)
 {
+    guard->unread -= connection->answering > 0;
     guard->answering -= connection->answering;
     connection->answering = 0;
 }
@@ -138,6 +139,7 @@ void clew__guard_use(struct clew__guard *guard, struct MHD_Connection *connectio
     forget_answer(guard, mine);
     mine->answering = bytes;
     guard->answering += bytes;
+    guard->unread += bytes > 0;
     while (guard->answering > ANSWERS_MAX_BYTES && evict(guard, true, mine))
         ;
 }

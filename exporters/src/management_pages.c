@@ -20,15 +20,12 @@ void clew__page_json(struct clew__page *page, unsigned status, json_t *json)
     json_decref(json);
 }
 
-static void metrics_page(struct clew__page *page, const struct clew__page_request *request)
+void clew__page_metrics(struct clew__page *page, const struct clew_page_format *format)
 {
-    struct clew_page_format format;
-
-    clew_page_negotiate(request->accept, request->accept_encoding, &format);
-    page->type = format.content_type;
-    page->encoding = format.gzip ? "gzip" : NULL;
+    page->type = format->content_type;
+    page->encoding = format->gzip ? "gzip" : NULL;
     page->status = 200;
-    if (clew_page_render(&format, &page->text, &page->len) < 0) {
+    if (clew_page_render(format, &page->text, &page->len) < 0) {
         page->encoding = NULL;
         clew__page_error(page, 500, "there is no memory for the page");
     }
@@ -89,7 +86,7 @@ static void live_page(struct clew__page *page, const struct clew__page_request *
 /* ---- which ----------------------------------------------------------------------- */
 
 static const struct clew__page_kind kinds[] = {
-    {"/metrics", CLEW__PORT_METRICS, false, false, metrics_page},
+    {"/metrics", CLEW__PORT_METRICS, false, false, NULL},
     {"/health", CLEW__PORT_PAGES, false, false, health_page},
     {"/health/live", CLEW__PORT_PAGES, true, false, live_page},
     {"/health/ready", CLEW__PORT_PAGES, true, false, ready_page},

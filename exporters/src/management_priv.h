@@ -6,6 +6,8 @@
 
 #include "settings.h"
 
+#include <clew/metrics.h>
+
 #include <microhttpd.h>
 
 /* ---- management_tls.c ----------------------------------------------------------- */
@@ -53,6 +55,7 @@ struct clew__guard {
     } at[CLEW__CONNECTIONS_MAX];
     uint16_t in_bucket[256];
     unsigned staying;
+    unsigned unread; /* answers under way */
     uint64_t clock;
     size_t answering;
 };
@@ -90,6 +93,7 @@ struct clew__page_kind {
     unsigned ports; /* of which listeners */
     bool is_open;   /* for everybody: probes have no credentials */
     bool takes_put;
+    /* NULL: metrics, which may be shared */
     void (*make)(struct clew__page *page, const struct clew__page_request *request);
 };
 
@@ -97,6 +101,7 @@ struct clew__page_kind {
 const struct clew__page_kind *clew__page_find(unsigned ports, const char *path);
 /* The answer that says why there is none. */
 void clew__page_error(struct clew__page *page, unsigned status, const char *why);
+void clew__page_metrics(struct clew__page *page, const struct clew_page_format *format);
 void clew__page_not_found(struct clew__page *page, unsigned ports);
 
 /* ---- management_buildinfo.c ------------------------------------------------------ */

@@ -16,15 +16,15 @@
 #include <clew/export.h>
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TIMEOUT_S 10u
+#define TIMEOUT_S 75u /* idle: longer than a scrape interval, so that TLS is not begun anew */
 #define HEAD_MAX_BYTES ((size_t)16384)
 #define PUT_MAX_BYTES 16384u
 #define UNREAD_MAX_BYTES 131072 /* in the kernel; it takes twice that */
@@ -138,7 +138,7 @@ struct exchange {
     struct clew__buf body;
 };
 
-/* What may be said at most every ten seconds: refusals are cheap to provoke. */
+/* At most one line a second: refusals are cheap to provoke. */
 static void warn_of_refusal(struct MHD_Connection *connection, const char *why)
 {
     const union MHD_ConnectionInfo *peer =
@@ -283,44 +283,6 @@ static void in_child(void)
     }
 }
 
-static int cannot_listen(const struct clew__listen *where, int err)
-{
-    char address[64];
-
-    clew__address_print((const struct sockaddr *)&where->address, address, sizeof(address));
-    return clew_set_error(-err, "%s: cannot listen on %s: %s%s", where->variable, address,
-                          strerror(err),
-                          err == EADDRINUSE ? "; `clew ports` finds ports that collide" : "");
-}
-
-static int open_socket(const struct clew__listen *where, struct listener *to)
-{
-    const int yes = 1, no = 0, unread = UNREAD_MAX_BYTES;
-    socklen_t len = where->address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                         : sizeof(struct sockaddr_in);
-    struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
-    socklen_t bound_len = sizeof(bound);
-    int err, fd = socket(where->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return cannot_listen(where, errno);
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    /* Connections inherit it: the kernel would keep megabytes for each that is
-     * not read, and a peer would have that many pages made. */
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &unread, sizeof(unread));
-    if (where->address.ss_family == AF_INET6) /* [::] is every interface, IPv4 as well */
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no));
-    if (bind(fd, (const struct sockaddr *)&where->address, len) < 0 || listen(fd, SOMAXCONN) < 0 ||
-        getsockname(fd, (struct sockaddr *)&bound, &bound_len) < 0) {
-        err = errno;
-        close(fd);
-        return cannot_listen(where, err);
-    }
-    to->fd = fd;
-    to->port = clew__address_port(&bound);
-    return 0;
-}
-
 static int start(struct listener *to, const struct clew__listen *where, unsigned ports)
 {
     unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL;
@@ -332,13 +294,18 @@ static int start(struct listener *to, const struct clew__listen *where, unsigned
         {tls.client_ca ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, tls.client_ca},
         {MHD_OPTION_END, 0, NULL},
     };
-    int err = open_socket(where, to);
+    uint16_t port;
+    sigset_t all, old;
+    int err = clew__listen_open(where, UNREAD_MAX_BYTES, &to->fd, &port);
 
     if (err < 0)
         return err;
+    to->port = port;
     memset(&to->guard, 0, sizeof(to->guard));
     to->ports = ports;
     flags |= tls.key ? MHD_USE_TLS : 0;
+    sigfillset(&all); /* signals are for the service's threads */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
     errno = 0;
     to->http = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, to, MHD_OPTION_LISTEN_SOCKET, to->fd,
@@ -346,12 +313,13 @@ static int start(struct listener *to, const struct clew__listen *where, unsigned
         TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEAD_MAX_BYTES, MHD_OPTION_NOTIFY_CONNECTION,
         clew__guard_notify, &to->guard, MHD_OPTION_NOTIFY_COMPLETED, on_completed, to,
         MHD_OPTION_ARRAY, tls.key ? secure : &secure[4], MHD_OPTION_END);
+    err = errno ? errno : ENOMEM;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (to->http)
         return 0;
-    err = errno ? errno : ENOMEM;
     close(to->fd);
     to->port = 0;
-    return cannot_listen(where, err);
+    return clew__listen_failed(where, err);
 }
 
 int clew__management_start(const struct clew__management_settings *wanted, bool metrics)

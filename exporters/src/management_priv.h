@@ -10,6 +10,15 @@
 
 #include <microhttpd.h>
 
+/* ---- management_listen.c --------------------------------------------------------- */
+
+/* A listening socket and the port it got; unread_max: bytes that the kernel keeps
+ * for a connection. 0; -errno and clew_last_error() names the variable. */
+int clew__listen_open(const struct clew__listen *where, int unread_max, int *ret_fd,
+                      uint16_t *ret_port);
+/* Says that it cannot listen there; returns -err. */
+int clew__listen_failed(const struct clew__listen *where, int err);
+
 /* ---- management_tls.c ----------------------------------------------------------- */
 
 struct clew__tls {

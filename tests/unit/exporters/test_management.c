@@ -590,6 +590,47 @@ static void test_management_a_crowd_locks_nobody_out(void **state)
     run(crowd);
 }
 
+/* Whoever has few connections keeps them, while another address opens too many. */
+static int fair(void *arg)
+{
+    static const char one[] = "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    struct sockaddr_in other = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7F000002)};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char answer[4096] = "";
+    size_t used = 0;
+    static int fds[300];
+    ssize_t n;
+    int mine;
+
+    (void)arg;
+    CHECK(clew_start("svc", "2.0") == 0);
+    at.sin_port = htons(clew_management_port());
+    mine = connect_to(clew_management_port()); /* the oldest, and idle */
+    for (int i = 0; i < 300; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(bind(fds[i], (struct sockaddr *)&other, sizeof(other)) == 0);
+        CHECK(connect(fds[i], (struct sockaddr *)&at, sizeof(at)) == 0);
+    }
+    CHECK(recv(fds[0], answer, 1, 0) <= 0); /* hung up on: waits until it is */
+    CHECK(send(mine, one, sizeof(one) - 1, MSG_NOSIGNAL) == sizeof(one) - 1);
+    while ((n = recv(mine, answer + used, sizeof(answer) - 1 - used, 0)) > 0)
+        used += (size_t)n;
+    CHECK(strstr(answer, "{\"live\":true}"));
+    CHECK(get("/metrics") == 200);
+    CHECK(strstr(f.text, "\nclew_management_connections_evicted_total 1"));
+    for (int i = 0; i < 300; i++)
+        close(fds[i]);
+    close(mine);
+    clew_stop();
+    return 0;
+}
+
+static void test_management_few_connections_are_kept(void **state)
+{
+    (void)state;
+    run(fair);
+}
+
 /* Several requests in one packet, and one that is not HTTP. */
 static int raw(void *arg)
 {
@@ -676,6 +717,7 @@ int main(void)
         TEST(test_management_warns_of_open_doors),
         TEST(test_management_tls),
         TEST(test_management_a_crowd_locks_nobody_out),
+        TEST(test_management_few_connections_are_kept),
         TEST(test_management_raw_requests),
         TEST(test_management_a_child_does_not_keep_the_port),
     };

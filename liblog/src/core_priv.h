@@ -29,6 +29,7 @@ struct clew__ring {
     uint64_t size;
     uint64_t record_max;
     uint64_t tail_seen;
+    uint64_t granted;        /* up to this head nobody need look how full it is */
     uint64_t context_serial; /* of the context written last; 0: none */
     uint64_t stalled_at;     /* the tail for which a wait was in vain, plus 1 */
     /* Of all threads that ever had it: spans begun, recorded and not, and recorded ones ended. */
@@ -72,7 +73,7 @@ struct clew__thread {
     /* tracing: */
     struct clew_span *span; /* begun last in this thread and not ended */
     struct clew__hold hold;
-    void *slots;            /* free ones, and how many */
+    void *slots; /* free ones, and how many */
     unsigned nslots;
     unsigned slots_epoch;
     /* contexts and scopes: */
@@ -113,11 +114,17 @@ void clew__misuse(const char *what);
 
 /* ---- records (record.c) ------------------------------------------------ */
 
-/* Puts one record, its payload given in pieces, into this thread's ring; 0, or positive when
- * it was dropped (and counted). reserve: may use the part kept for warnings. */
-struct iovec;
-int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
-                     size_t n, bool reserve);
+struct clew__payload {
+    const char *data;
+    size_t len;
+    const char *more; /* goes behind it */
+    size_t more_len;
+};
+
+/* Puts one record into this thread's ring; 0, or positive when it was dropped (and
+ * counted). important: may use the part kept for warnings. */
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id,
+                     const struct clew__payload *payload, bool important);
 
 /* A context as the collector knows it: text made once, used for every line. */
 struct clew__line_context {

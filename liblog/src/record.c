@@ -23,7 +23,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #define PRINTF_BYTES 8192u
 
@@ -92,8 +91,18 @@ static uint64_t current_serial(void)
     return clew__self.context ? clew__self.context->serial : 0;
 }
 
-/* How far the short way may go without asking: until the ring is half full,
- * when the collector is to be woken, and from there in smaller steps. */
+/* The short way may go on to where the grant ends; but a line behind another
+ * record may be the first of its context: that takes the long way. */
+static void open_short_way(const struct lane *lane)
+{
+    struct clew_hot *hot = lane->hot;
+
+    if (clew__ticks_from_tsc && hot == &clew_hot && lane->ring->context_serial == current_serial())
+        hot->limit = hot->at + (lane->ring->granted - hot->head);
+}
+
+/* How far writing may go on without asking: until the ring is half full, when
+ * the collector is to be woken, and from there in smaller steps. */
 static void grant(const struct lane *lane)
 {
     struct clew__ring *ring = lane->ring;
@@ -110,19 +119,21 @@ static void grant(const struct lane *lane)
     room = used < half ? half - used : used < usable ? usable - used : 0;
     if (used >= half && room > ring->size / 8)
         room = ring->size / 8;
-    /* A line behind another record may be the first of its context: the long way. */
-    hot->limit =
-        clew__ticks_from_tsc && hot == &clew_hot && ring->context_serial == current_serial()
-            ? hot->at + room
-            : NULL;
+    ring->granted = hot->head + room;
+    hot->limit = NULL;
 }
 
 static void publish(const struct lane *lane, size_t size)
 {
-    lane->hot->at += size;
-    lane->hot->head += size;
-    __atomic_store_n(lane->hot->published, lane->hot->head, __ATOMIC_RELEASE);
-    grant(lane);
+    struct clew_hot *hot = lane->hot;
+
+    hot->at += size;
+    hot->head += size;
+    __atomic_store_n(hot->published, hot->head, __ATOMIC_RELEASE);
+    if (hot->head >= lane->ring->granted)
+        grant(lane);
+    if (!hot->limit)
+        open_short_way(lane);
 }
 
 static void put_header(char *at, size_t size, uint16_t logger, uint32_t what, uint64_t ticks)
@@ -338,17 +349,14 @@ void clew_log_printf(struct clew_site *site, const char *format, ...)
 
 /* ---- other records ------------------------------------------------------------------- */
 
-int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
-                     size_t n, bool important)
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id,
+                     const struct clew__payload *payload, bool important)
 {
     struct clew__record *record;
     struct lane lane;
-    size_t size = sizeof(*record);
+    size_t size = clew__align8(sizeof(*record) + payload->len + payload->more_len);
     char *at;
 
-    for (size_t i = 0; i < n; i++)
-        size += pieces[i].iov_len;
-    size = clew__align8(size);
     if (size > CLEW__RECORD_MAX || !enter(&lane))
         return 1;
     at = size <= lane.ring->record_max ? reserve(&lane, size, important) : NULL;
@@ -357,8 +365,9 @@ int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const stru
         record = (struct clew__record *)(void *)at;
         record->span_id = span_id;
         at += sizeof(*record);
-        for (size_t i = 0; i < n; i++)
-            at = mempcpy(at, pieces[i].iov_base, pieces[i].iov_len);
+        memcpy(at, payload->data, payload->len);
+        if (payload->more_len)
+            memcpy(at + payload->len, payload->more, payload->more_len);
         publish(&lane, size);
     }
     leave();

@@ -17,7 +17,7 @@
 
 #include <stdatomic.h>
 
-#define CLEW__FILE_MAGIC "CLEWRNG2"
+#define CLEW__FILE_MAGIC "CLEWRNG3"
 #define CLEW__FILE_HEADER_BYTES 65536u
 #define CLEW__CHUNKS_MAX 2400u
 #define CLEW__DICTIONARY_BYTES 65536u

@@ -131,6 +131,7 @@ static void take_over(struct clew__ring *ring, struct clew_hot *hot)
     hot->limit = NULL;
     hot->published = &ring->control->head;
     ring->tail_seen = atomic_load(&ring->control->tail) & ~UINT64_C(7);
+    ring->granted = 0;
     ring->context_serial = UINT64_MAX; /* whatever the last owner left: say anew */
     ring->stalled_at = 0;
 }

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 
 uint8_t clew_spans_state;
 
@@ -89,7 +88,7 @@ record(struct clew__slot *slot, const struct clew_context *context, bool held, c
     head->dropped_attributes = head->dropped_events = head->dropped_links = 0;
     if (len > CLEW_SPAN_NAME_MAX)
         len = clew__utf8_cut(name, len, CLEW_SPAN_NAME_MAX);
-    clew__item_text(slot, CLEW__ITEM_NAME, name ? name : "", len);
+    clew__item_name_first(slot, name ? name : "", len);
     slot->tag |= CLEW__SPAN_RECORDS;
     atomic_store_explicit(&slot->state, CLEW__SLOT_RECORDING, memory_order_release);
 }
@@ -111,7 +110,6 @@ start_in(struct clew_context *context, uint64_t hold, uint64_t parent_id, const 
     slot->hold = hold;
     slot->entered = false;
     slot->more = NULL;
-    atomic_store_explicit(&slot->len, 0, memory_order_relaxed);
     slot->head.span_id = clew__id_span();
     slot->head.parent_span_id = parent_id;
     slot->head.kind = (uint8_t)kind;
@@ -262,7 +260,7 @@ void clew_span_set_site_(struct clew_span *span, struct clew_site *site, uint64_
 
     (void)unused;
     if (slot && is_known(site))
-        clew__item_set(slot, &(struct clew__attributes){.site = site, .values = values});
+        clew__item_set_site(slot, site, values);
 }
 
 void clew_span_set_fields(struct clew_span *span, size_t n, const char *const *keys,
@@ -396,14 +394,17 @@ static void see_to_held(struct clew__slot *slot)
 static void put_record(struct clew__slot *slot, uint64_t ticks)
 {
     const struct clew_context *context = slot->context;
-    struct iovec pieces[2] = {{&slot->head, sizeof(slot->head)}};
-    size_t len;
+    struct clew__payload payload = {.data = (const char *)&slot->head, .len = sizeof(slot->head)};
 
     if (context->trace_state)
         clew__item_text(slot, CLEW__ITEM_STATE, context->trace_state, strlen(context->trace_state));
-    pieces[1].iov_base = (void *)clew__slot_body(slot, &len);
-    pieces[1].iov_len = len;
-    (void)clew__record_put(CLEW__WHAT_SPAN, ticks, slot->head.span_id, pieces, 2,
+    if (slot->more) {
+        payload.more = slot->more;
+        payload.more_len = slot->more_len;
+    } else {
+        payload.len += atomic_load_explicit(&slot->len, memory_order_relaxed);
+    }
+    (void)clew__record_put(CLEW__WHAT_SPAN, ticks, slot->head.span_id, &payload,
                            slot->head.status == CLEW_SPAN_ERROR);
 }
 

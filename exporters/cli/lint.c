@@ -6,6 +6,8 @@
  */
 #include "lint.h"
 
+#include "cli.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,20 +25,23 @@ void cli_lint_say(struct cli_lint *lint, enum cli_lint_severity severity, size_t
                   struct cli_text name, const char *format, ...)
 {
     static const char *const words[] = {"note", "warning", "error"};
+    struct clew__buf safe;
+    char text[1024];
     va_list args;
 
     lint->count[severity]++;
     if (severity == CLI_LINT_NOTE && lint->quiet)
         return;
-    fprintf(lint->out, "%s:%zu: %s: ", lint->source, line, words[severity]);
-    for (size_t i = 0; i < name.len && i < 200; i++)
-        fputc(name.at[i] >= ' ' && name.at[i] != 0x7F ? name.at[i] : '?', lint->out);
-    if (name.len)
-        fputs(": ", lint->out);
     va_start(args, format);
-    vfprintf(lint->out, format, args);
+    (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    fputc('\n', lint->out);
+    clew__buf_init(&safe, 65536);
+    cli_add_safe(&safe, name.at, name.len < 200 ? name.len : 200);
+    clew__buf_adds(&safe, name.len ? ": " : "");
+    cli_add_safe(&safe, text, strlen(text));
+    fprintf(lint->out, "%s:%zu: %s: %.*s\n", lint->source, line, words[severity], (int)safe.len,
+            safe.failed || !safe.data ? "" : safe.data);
+    clew__buf_done(&safe);
 }
 
 bool cli_text_is(struct cli_text text, const char *word)

@@ -25,7 +25,7 @@ void clew__health_read(struct clew__health *ret);
 /* health_run.c. The checks run from here … 0 or -errno */
 int clew__health_start(void);
 /* … to here. Waits for those that are under way, but for none longer than its
- * timeout or the deadline. */
+ * timeout or the deadline. May be called again, to wait longer. */
 void clew__health_stop(uint64_t deadline_ns);
 
 /* health_metrics.c: service_health_status and that of each check. 0 or -errno */

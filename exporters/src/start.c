@@ -131,6 +131,8 @@ static int stop_parts(unsigned timeout_ms)
     int log_err, err;
 
     clew_drain();
+    if (serves)
+        clew__health_stop(0); /* no new checks */
     log_err = clew_log_shutdown(timeout_ms);
     err = clew__delivery_stop(deadline);
     if (serves) {

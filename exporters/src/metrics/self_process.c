@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,17 +106,6 @@ static double limit(void *arg)
     return limit.rlim_cur == RLIM_INFINITY ? (double)INFINITY : (double)limit.rlim_cur;
 }
 
-static double start_time(void *arg)
-{
-    (void)arg;
-    return started_at;
-}
-
-double clew__process_uptime(void)
-{
-    return fmax(seconds_of(CLOCK_BOOTTIME) - started_boot, 0);
-}
-
 /* Some sandboxes have no start time: then it is that of this call. */
 static void find_start(void)
 {
@@ -125,6 +115,21 @@ static void find_start(void)
     if (!(started_boot > 0 && started_boot <= now))
         started_boot = now;
     started_at = seconds_of(CLOCK_REALTIME) - (now - started_boot);
+}
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static double start_time(void *arg)
+{
+    (void)arg;
+    (void)pthread_once(&once, find_start);
+    return started_at;
+}
+
+double clew__process_uptime(void)
+{
+    (void)pthread_once(&once, find_start);
+    return fmax(seconds_of(CLOCK_BOOTTIME) - started_boot, 0);
 }
 
 int clew__process_metrics_start(void)
@@ -148,7 +153,6 @@ int clew__process_metrics_start(void)
         clew_counter("process_cpu_seconds_total", "User and system CPU time.", NULL);
     bool good = metric && clew_metric_callback(metric, cpu_seconds, NULL) == 0;
 
-    find_start();
     for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
         metric = clew_gauge(gauges[i].name, gauges[i].help, NULL);
         good = good && metric && clew_metric_callback(metric, gauges[i].read, gauges[i].arg) == 0;

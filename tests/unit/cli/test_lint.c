@@ -148,6 +148,10 @@ static void test_lint_controls_do_not_reach_the_terminal(void **state)
     (void)state;
     assert_null(strchr(v.text, '\033'));
     free(v.text);
+    v = lint_of(GAUGE("a") "a{\"__x\033[2J\"=\"1\"} 1\n");
+    assert_int_equal(v.errors, 1);
+    assert_null(strchr(v.text, '\033'));
+    free(v.text);
 }
 
 /* Families and series beyond what any table began with. */

@@ -247,6 +247,7 @@ static int no_metrics(void *arg)
     setenv("CLEW_METRICS_ENABLED", "false", 1);
     CHECK(clew_start("svc", "2.0") == 0);
     CHECK(get("/health") == 200);
+    CHECK(strtod(strstr(f.text, "\"uptime_seconds\":") + 17, NULL) < 300);
     CHECK(get("/metrics") == 404);
     clew_info("request completed", clew_kv("route", "/once"), clew_kv("duration_seconds", 0.2),
               clew_kv("status", 200), clew_kv("method", "GET"));

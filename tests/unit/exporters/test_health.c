@@ -14,6 +14,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
@@ -83,6 +84,26 @@ static unsigned threads(void)
     return n - 2;
 }
 
+/* Waits until this was logged: a result can be read a moment before its line is
+ * written. Standard output is a file here. */
+static bool logged(const char *message)
+{
+    static char text[65536];
+
+    for (uint64_t end = now_ms() + 10000; now_ms() < end; pause_ms(2)) {
+        int fd = open("/proc/self/fd/1", O_RDONLY);
+        ssize_t n;
+
+        (void)clew_log_flush(1000);
+        n = fd < 0 ? 0 : pread(fd, text, sizeof(text) - 1, 0);
+        close(fd);
+        text[n > 0 ? n : 0] = '\0';
+        if (strstr(text, message))
+            return true;
+    }
+    return false;
+}
+
 /* ---- checks ----------------------------------------------------------------------- */
 
 static _Atomic bool state_is_good = true, gate_is_shut;
@@ -139,8 +160,10 @@ static int results(void *arg)
     CHECK(!is_ready());
     CHECK(sample("service_health_status") == 0);
     CHECK(sample("service_health_check_status{check=\"database\"}") == 0);
+    CHECK(logged("health check failed"));
     atomic_store(&state_is_good, true);
     CHECK(becomes("database", true, ""));
+    CHECK(logged("health check passes again"));
     CHECK(clew_health_set("grpc_server", false) == 0);
     CHECK(!is_ready());
     CHECK(sample("service_health_check_status{check=\"grpc_server\"}") == 0);
@@ -214,6 +237,8 @@ static int hanging(void *arg)
         CHECK(add(names[i], hang, &gate_is_shut, 10, 30) == 0);
     for (int i = 0; i < 5; i++)
         CHECK(becomes(names[i], false, "no answer within 30 ms"));
+    for (int i = 0; i < 5; i++)
+        CHECK(logged(names[i]));
     seen = atomic_load(&calls);
     for (uint64_t end = now_ms() + 5000; atomic_load(&calls) < seen + 5; pause_ms(2))
         CHECK(now_ms() < end);

@@ -179,16 +179,14 @@ static void add_name(struct clew__page *page, const struct clew__series *series,
                   series->text_len - series->metric->name_len);
 }
 
-/* OpenMetrics has neither for values below zero: a sum that falls looks like a
- * restart ("Histogram" in its specification). */
+/* In OpenMetrics a histogram of values below zero has neither, because its sum
+ * is no counter ("Histogram"). */
 static void add_sum_and_count(struct clew__page *page, const struct clew__series *series,
-                              double sum, uint64_t count)
+                              double sum, uint64_t count, bool has_negative)
 {
-    const struct clew_metric *metric = series->metric;
     char number[CLEW__PUT_NUMBER_MAX];
 
-    if (page->format->exposition == CLEW_EXPOSITION_OPENMETRICS &&
-        (sum < 0 || (metric->nbounds && metric->bounds[0] < 0)))
+    if (page->format->exposition == CLEW_EXPOSITION_OPENMETRICS && (has_negative || sum < 0))
         return;
     add_name(page, series, "_sum");
     clew__buf_add(&page->out, number, (size_t)(put_number(number, sum) - number));
@@ -212,7 +210,7 @@ static void add_classic(struct clew__page *page, struct clew__series *series, bo
             add_exemplar(page, series, (unsigned)b + 1);
         clew__buf_addc(&page->out, '\n');
     }
-    add_sum_and_count(page, series, sum, count);
+    add_sum_and_count(page, series, sum, count, metric->nbounds && metric->bounds[0] < 0);
 }
 
 /* Its buckets have no form in text: one for all. */
@@ -223,7 +221,8 @@ static void add_native(struct clew__page *page, struct clew__series *series)
 
     add_bucket(page, series, "le=\"+Inf\"} ", count);
     clew__buf_addc(&page->out, '\n');
-    add_sum_and_count(page, series, clew__to_double(clew__load(&copy.cell.sum_bits)), count);
+    add_sum_and_count(page, series, clew__to_double(clew__load(&copy.cell.sum_bits)), count,
+                      clew__load(&copy.cell.used[1]));
 }
 
 /* ---- families -------------------------------------------------------------------------------- */

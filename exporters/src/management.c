@@ -221,7 +221,6 @@ static enum MHD_Result finish(struct listener *to, struct MHD_Connection *connec
 {
 #define HEADER(name) MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name)
     const struct clew__page_request request = {
-        .ports = to->ports,
         .changes = exchange->changes,
         .accept = HEADER(MHD_HTTP_HEADER_ACCEPT),
         .accept_encoding = HEADER(MHD_HTTP_HEADER_ACCEPT_ENCODING),
@@ -372,7 +371,7 @@ static void warn_of(const struct clew__listen *where, uint16_t port)
 {
     bool secret = settings->basic[0] || settings->bearer[0];
 
-    if (!where->variable || clew__address_is_loopback(&where->address))
+    if (port == 0 || clew__address_is_loopback(&where->address))
         return;
     if (!secret && !settings->client_ca[0] && !settings->nallowed)
         clew_warn("management server is open to the network without authentication",

@@ -82,7 +82,6 @@ uint64_t clew__guard_evicted(void);
 enum clew__port { CLEW__PORT_PAGES = 1, CLEW__PORT_METRICS = 2 };
 
 struct clew__page_request {
-    unsigned ports;                                      /* what the listener serves */
     bool changes;                                        /* PUT */
     const char *accept, *accept_encoding, *content_type; /* NULL: none */
     const char *body;

@@ -47,11 +47,12 @@ static bool read_all(int fd, struct clew__buf *page)
 static bool read_file(const char *path, char **ret_page, size_t *ret_len)
 {
     bool is_stdin = strcmp(path, "-") == 0, good;
-    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     struct clew__buf page;
+    int fd;
 
     clew__buf_init(&page, PAGE_MAX);
     errno = 0;
+    fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     good = fd >= 0 && read_all(fd, &page);
     if (!good)
         fprintf(stderr, "clew: %.200s: %s\n", path, errno ? strerror(errno) : "too long");

@@ -239,6 +239,15 @@ class Lint(unittest.TestCase):
         self.assertIn("last_successful_operation_timestamp_seconds is there", result.stdout)
         self.assertRegex(result.stdout, r"\d+ metrics: 0 errors, 0 warnings, \d+ notes\n$")
 
+    def test_what_cannot_be_read(self):
+        result = subprocess.run([CLEW, "metrics", "lint", "/nowhere/page"], capture_output=True,
+                                text=True)
+        self.assertEqual((result.returncode, result.stderr),
+                         (2, "clew: /nowhere/page: No such file or directory\n"))
+        result = subprocess.run([CLEW, "metrics", "lint", "-"], input="", capture_output=True,
+                                text=True)
+        self.assertEqual((result.returncode, result.stderr), (2, "clew: -: no metrics\n"))
+
     def test_ports_of_the_requirements_collide(self):
         """B10: the documented layout on one host."""
         services = ["csca-service=8081", "document-signer=8082", "inspection-system=8083",

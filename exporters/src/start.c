@@ -6,7 +6,8 @@
  */
 #include "exporters_priv.h"
 
-#include "address.h"
+#include "health.h"
+#include "management.h"
 #include "otlp_priv.h"
 #include "metrics/config.h"
 #include "metrics/metrics_priv.h"
@@ -30,6 +31,12 @@ static int start_metrics(void)
     int err = done ? 0 : clew__self_metrics_start();
 
     if (err == 0 && !done)
+        err = clew__process_metrics_start();
+    if (err == 0 && !done)
+        err = clew__service_metrics_start();
+    if (err == 0 && !done)
+        err = clew__health_metrics_start();
+    if (err == 0 && !done)
         err = clew__red_start();
     done = done || err == 0;
     return err;
@@ -41,12 +48,12 @@ static int start_parts(const char *service, const char *version)
 
     if (err == 0)
         err = clew__metrics_config_check();
-    if (err == 0)
+    if (err == 0 && settings.metrics)
         err = start_metrics();
     if (err == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         err = clew_set_error(-ENOMEM, "libcurl could not be initialised");
-    if (err == 0 && settings.management)
-        err = clew__management_start(&settings.management_address);
+    if (err == 0)
+        err = clew__management_start(&settings.management, settings.metrics);
     if (err == 0 && settings.loki_url[0])
         err = clew__loki_add(&settings);
     if (err == 0 && settings.otlp.url[0])
@@ -59,6 +66,8 @@ static int start_parts(const char *service, const char *version)
         err = clew_log_start(service, version);
     if (err >= 0 && settings.otlp_metrics.url[0])
         err = clew__otlp_push_start();
+    if (err >= 0)
+        err = clew__health_start();
     return err < 0 ? err : 0;
 }
 
@@ -67,9 +76,7 @@ static void report(void)
 {
     for (size_t i = 0; i < settings.nwarnings; i++)
         clew_warn("configuration", clew_kv("warning", (const char *)settings.warnings[i]));
-    if (settings.management && !clew__address_is_loopback(&settings.management_address))
-        clew_warn("management server is open to the network without authentication",
-                  clew_kv("port", clew__management_port()));
+    clew__management_warn();
     clew_debug("started", clew_kv("management_port", clew__management_port()),
                clew_kv("loki", (bool)(settings.loki_url[0] != '\0')),
                clew_kv("otlp_traces", (bool)(settings.otlp.url[0] != '\0')),
@@ -97,7 +104,8 @@ int clew_start(const char *service, const char *version)
         clew__management_stop();
         return err;
     }
-    clew__self_metrics_name(clew_service_name(), clew_service_version());
+    if (settings.metrics)
+        clew__service_metrics_name(clew_service_name(), clew_service_version());
     owner = getpid();
     state = RUNNING;
     (void)atexit(clew_stop);
@@ -130,13 +138,16 @@ static int stop_parts(unsigned timeout_ms)
     bool serves = owner == getpid();
     int log_err, err;
 
+    clew_drain();
     if (serves)
-        clew__management_drain();
+        clew__health_stop(0); /* no new checks */
     log_err = clew_log_shutdown(timeout_ms);
     clew__otlp_push_stop();
     err = clew__delivery_stop(deadline);
-    if (serves)
+    if (serves) {
         clew__management_stop();
+        clew__health_stop(deadline);
+    }
     if (err < 0 || log_err < 0)
         return -ETIMEDOUT;
     return clew__delivery_lost() != lost ? 1 : 0;
@@ -163,4 +174,9 @@ void clew_stop(void)
 uint16_t clew_management_port(void)
 {
     return clew__management_port();
+}
+
+uint16_t clew_metrics_port(void)
+{
+    return clew__metrics_port();
 }

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 static struct clew_series *counter, *gauge, *histogram, *below_zero, *native;
 static _Atomic bool stop;
+static _Atomic unsigned counting; /* threads that have counted something */
 
 static void *count(void *arg)
 {
@@ -28,6 +30,7 @@ static void *count(void *arg)
         clew_series_observe(histogram, i % 700 / 50.0, trace_id, 7);
         clew_series_observe(below_zero, i % 40 / 10.0 - 2, trace_id, 0);
         clew_series_observe(native, exp(i % 50 / 5.0) - 2, trace_id, 7);
+        counting += i == 0;
     }
     return NULL;
 }
@@ -104,6 +107,8 @@ int main(int argc, char **argv)
     add_hostile();
     for (int i = 0; i < 2; i++)
         (void)pthread_create(&threads[i], NULL, count, NULL);
+    while (counting < 2)
+        sched_yield();
     for (int i = 0; good && i < atoi(argv[2]); i++) {
         char name[64];
 

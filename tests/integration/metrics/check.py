@@ -3,15 +3,17 @@
 """Pages with hostile metrics, made under load, read by parsers that are not ours:
 Debian's prometheus_client (its strict OpenMetrics parser), promtool, protobuf.
 
-usage: check.py PAGES METRICS_PROTO
+usage: check.py PAGES METRICS_PROTO OTLP_METRICS_PROTO
 """
 import gzip
+import http.server
 import importlib
 import math
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 
 from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
@@ -144,15 +146,70 @@ def check_protobuf(data, proto):
     check("no_series_total" not in found, "protobuf: an empty family")
 
 
+def attributes(point):
+    return {a.key: a.value.string_value for a in point.attributes}
+
+
+def check_otlp(data, proto):
+    request = proto.ExportMetricsServiceRequest()
+    request.ParseFromString(data)
+    (resource,) = request.resource_metrics
+    check(any(a.key == "service.name" and a.value.string_value for a in resource.resource.attributes),
+          "otlp: no service.name")
+    found = {m.name: m for s in resource.scope_metrics for m in s.metrics}
+    busy = found["busy"].sum
+    check(busy.is_monotonic and busy.aggregation_temporality == 2
+          and busy.data_points[0].start_time_unix_nano < busy.data_points[0].time_unix_nano
+          and attributes(busy.data_points[0]) == {"kind": "x"}
+          and busy.data_points[0].exemplars[0].trace_id.hex() == TRACE, "otlp: the counter")
+    check(found["busy_seconds"].unit == "s", "otlp: unit")
+    classic = found["busy_seconds"].histogram.data_points[0]
+    check(classic.count == sum(classic.bucket_counts) > 0
+          and len(classic.bucket_counts) == len(classic.explicit_bounds) + 1, "otlp: the histogram")
+    native = found["busy_native"].exponential_histogram.data_points[0]
+    check(native.count == native.zero_count + sum(native.positive.bucket_counts)
+          + sum(native.negative.bucket_counts), "otlp: count of the exponential histogram")
+    base, top = 2 ** 2 ** -native.scale, math.exp(49 / 5) - 2
+    last = native.positive.offset + len(native.positive.bucket_counts) - 1
+    check(base ** last < top <= base ** (last + 1) * (1 + 1e-9), "otlp: the highest bucket")
+    check(base ** native.negative.offset < 1 <= base ** (
+        native.negative.offset + len(native.negative.bucket_counts)) * (1 + 1e-9),
+          "otlp: the bucket of -1")
+    check(len(found["hostile"].sum.data_points) == HOSTILE, "otlp: hostile labels")
+    check(found["minus_gauge"].gauge.data_points[0].as_double == -math.inf, "otlp: -Inf")
+
+
+class Collector(http.server.BaseHTTPRequestHandler):
+    requests = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        check(self.path == "/v1/metrics" and self.headers["Content-Encoding"] == "gzip",
+              f"otlp: a request to {self.path}")
+        Collector.requests.append(gzip.decompress(body))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 def main():
-    pages, schema = sys.argv[1:]
+    pages, schema, otlp_schema = sys.argv[1:]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as directory:
-        subprocess.run(["protoc", "--python_out=" + directory, "-I", os.path.dirname(schema), schema],
-                       check=True)
+        for file in schema, otlp_schema:
+            subprocess.run(["protoc", "--python_out=" + directory, "-I", os.path.dirname(file), file],
+                           check=True)
         sys.path.insert(0, directory)
         proto = importlib.import_module("metrics_pb2")
         environment = dict(os.environ, CLEW_METRICS_LABELS="service,region=eu", CLEW_LOG_OUTPUT="none",
-                           CLEW_RING_DIR=directory)
+                           CLEW_RING_DIR=directory, OTEL_METRIC_EXPORT_INTERVAL="50",
+                           OTEL_EXPORTER_OTLP_METRICS_COMPRESSION="gzip",
+                           OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=
+                           f"http://127.0.0.1:{server.server_port}/v1/metrics")
         out = subprocess.run([pages, directory, str(ROUNDS)], env=environment, check=True,
                              stdout=subprocess.PIPE, text=True).stdout
         check("0.openmetrics application/openmetrics-text; version=1.0.0; charset=utf-8" in out,
@@ -162,6 +219,9 @@ def main():
             check_openmetrics(read(f"{directory}/{i}.openmetrics"), before)
             check_protobuf(read(f"{directory}/{i}.protobuf"), proto)
             check_text(read(f"{directory}/{i}.text"), directory)
+        check(len(Collector.requests) > 1, "otlp: nothing but the last request")
+        check_otlp(Collector.requests[-1], importlib.import_module("otlp_metrics_pb2"))
+    server.shutdown()
     for problem in dict.fromkeys(problems):
         print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)

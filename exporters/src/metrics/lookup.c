@@ -68,7 +68,7 @@ static inline uint64_t load4(const char *p)
     return v;
 }
 
-static uint64_t hash_long(const char *p, size_t len, uint64_t seed)
+static __attribute__((noinline)) uint64_t hash_long(const char *p, size_t len, uint64_t seed)
 {
     uint64_t hash = seed ^ len;
 
@@ -123,7 +123,8 @@ uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_l
 }
 
 /* Long values that have the same key are compared byte by byte. */
-static bool long_values_equal(const struct clew__series *series, const struct clew_label *values)
+static __attribute__((noinline)) bool long_values_equal(const struct clew__series *series,
+                                                        const struct clew_label *values)
 {
     for (size_t i = 0; i < series->metric->nlabels; i++)
         if (memcmp(clew__series_value(series, i).value, values[i].value, values[i].len) != 0)
@@ -134,17 +135,18 @@ static bool long_values_equal(const struct clew__series *series, const struct cl
 static inline bool is_it(const struct clew__series *series, const struct clew_metric *metric,
                          const struct clew_label *values, const struct clew__key *keys)
 {
-    uint64_t differs = 0, longest = 0;
+    bool is_long = false;
 
     if (series->metric != metric)
         return false;
     for (size_t i = 0; i < metric->nlabels; i++) {
         const struct clew__key *key = &series->keys[i];
 
-        differs |= (key->a ^ keys[i].a) | (key->b ^ keys[i].b) | (key->len ^ keys[i].len);
-        longest |= keys[i].len;
+        if ((key->a ^ keys[i].a) | (key->b ^ keys[i].b) | (key->len ^ keys[i].len))
+            return false;
+        is_long |= keys[i].len > 16;
     }
-    return !differs && (longest <= 16 || long_values_equal(series, values));
+    return !is_long || long_values_equal(series, values);
 }
 
 static struct clew__series *known(const struct clew_metric *metric, const struct clew_label *values,
@@ -204,9 +206,9 @@ static inline struct clew__cache *current_cache(struct clew__shard *shard)
     return cache;
 }
 
-static struct clew__series *find_slowly(struct clew__shard *shard, struct clew__cache *cache,
-                                        struct clew_metric *metric, const struct clew_label *values,
-                                        const struct clew__key *keys, uint64_t hash)
+static __attribute__((noinline)) struct clew__series *
+find_slowly(struct clew__shard *shard, struct clew__cache *cache, struct clew_metric *metric,
+            const struct clew_label *values, const struct clew__key *keys, uint64_t hash)
 {
     struct clew__series *series = known(metric, values, keys, hash);
     size_t i = hash & (SLOTS - 2);
@@ -268,12 +270,16 @@ struct clew_series *clew_metric_series(struct clew_metric *metric, const char *c
 
 void clew_metric_add(struct clew_metric *metric, const struct clew_label *values, double amount)
 {
+    struct clew__series *series;
     struct clew__shard *shard;
 
     if (!metric)
         return;
     shard = clew__enter();
-    clew__update_add(shard, find(shard, metric, values), amount);
+    series = find(shard, metric, values);
+    if (!(amount >= 0 && amount < CLEW__WHOLE_MAX && amount == (double)(int64_t)amount) ||
+        !clew__add_whole(&series->handle, (uint64_t)(int64_t)amount))
+        clew__update_add(shard, series, amount);
     clew__leave(shard);
 }
 

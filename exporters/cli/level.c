@@ -45,19 +45,19 @@ static int rank_of_number(const char *text, size_t len)
     return text[0] - '1';
 }
 
-int cli_level_value(const struct cli_value *value)
+int cli_level_value(const struct clew__scan_value *value)
 {
     struct clew__buf name;
     int rank;
 
-    if (value->type == CLI_NUMBER)
+    if (value->type == CLEW__SCAN_NUMBER)
         return rank_of_number(value->at, value->len);
-    if (value->type != CLI_STRING || value->len > 6 * NAME_MAX_BYTES)
+    if (value->type != CLEW__SCAN_STRING || value->len > 6 * NAME_MAX_BYTES)
         return -1;
     if (!value->escaped)
         return rank_of(value->at, value->len);
     clew__buf_init(&name, 256);
-    cli_scan_decode(&name, value);
+    clew__scan_decode(&name, value);
     rank = name.failed || !name.data ? -1 : rank_of(name.data, name.len);
     clew__buf_done(&name);
     return rank;
@@ -65,13 +65,13 @@ int cli_level_value(const struct cli_value *value)
 
 int cli_line_rank(const char *json, size_t len)
 {
-    struct cli_scan scan;
-    struct cli_member member;
+    struct clew__scan scan;
+    struct clew__scan_member member;
     int rank = -1, more;
 
-    if (!cli_scan_open(&scan, json, len))
+    if (!clew__scan_open(&scan, json, len))
         return -1;
-    while ((more = cli_scan_next(&scan, &member)) == 1)
+    while ((more = clew__scan_next(&scan, &member)) == 1)
         if (rank < 0 && cli_role_of(&member.key) == CLI_LEVEL)
             rank = cli_level_value(&member.value);
     return more == 0 ? rank : -1;

@@ -102,14 +102,14 @@ static void copy_route(char *to, size_t size, const struct clew_value *value)
     to[len] = '\0';
 }
 
-static void observe(void *state, const struct clew_site *site, const struct clew_value *values,
-                    const struct clew_scope *scope)
+static void observe(void *state, const struct clew_site *site, const struct clew_logger *logger,
+                    const struct clew_value *values, const struct clew_scope *scope)
 {
     const struct event *event = state;
     const uint8_t *trace_id = NULL;
     char route[160], status[24];
     const char *labels[4];
-    (void)site;
+    (void)site, (void)logger;
 
     if (!event->completed) {
         clew_series_add(active, 1);

@@ -8,6 +8,7 @@
 
 #include "address.h"
 #include "metrics/metrics_priv.h"
+#include "metrics/rules_priv.h"
 
 #include <clew/export.h>
 
@@ -28,7 +29,7 @@ static int start_metrics(void)
     int err = done ? 0 : clew__self_metrics_start();
 
     if (err == 0 && !done)
-        err = clew__red_start();
+        err = clew__rules_start();
     done = done || err == 0;
     return err;
 }
@@ -121,6 +122,7 @@ static int stop_parts(unsigned timeout_ms)
 
     if (serves)
         clew__management_drain();
+    clew__rules_stop();
     log_err = clew_log_shutdown(timeout_ms);
     err = clew__delivery_stop(deadline);
     if (serves)

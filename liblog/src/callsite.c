@@ -22,6 +22,7 @@
 
 /* The observers of one site. */
 struct observers {
+    const struct observers *replaced; /* may have readers for ever */
     size_t n;
     struct {
         const struct clew_observer_ops *ops;
@@ -155,6 +156,7 @@ static void match(struct clew_site *site, size_t i)
         return;
     if (old)
         *list = *old;
+    list->replaced = old;
     leave_out(list, i);
     if (state) {
         list->at[list->n].ops = ops;

@@ -10,6 +10,8 @@
  * that the raw line must contain, if no escape stands for them.
  */
 #include "filter.h"
+
+#include <level.h>
 #include "line.h"
 #include "when.h"
 
@@ -228,7 +230,7 @@ static bool in_range(const struct cli_filter *f, const struct clew__scan_member 
     enum cli_role role = cli_role_of(&m->key);
 
     if (role == CLI_LEVEL && seen->rank < 0)
-        seen->rank = cli_level_value(&m->value);
+        seen->rank = clew__level_value(&m->value);
     else if (role == CLI_TIME && !seen->timed)
         seen->timed = cli_when_value(&m->value, &seen->time_ns);
     return (seen->rank < 0 || seen->rank >= f->rank) &&

@@ -9,6 +9,8 @@
 #include "line.h"
 #include "when.h"
 
+#include <level.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -61,7 +63,7 @@ static void note(struct line *line, const struct clew__scan_member *m, enum cli_
             line->time = m->value;
         break;
     case CLI_LEVEL:
-        if (line->rank < 0 && (line->rank = cli_level_value(&m->value)) >= 0)
+        if (line->rank < 0 && (line->rank = clew__level_value(&m->value)) >= 0)
             line->level = m->value;
         break;
     case CLI_SERVICE:

@@ -45,8 +45,6 @@ void cli_add_value(struct clew__buf *out, const struct clew__scan_value *value);
 /* A level's rank, 0 (trace) to 5 (fatal), from any of the names loggers use,
  * in any case; -1 unknown. */
 int cli_level_rank(const char *name);
-/* The same of a value: a name, or a number as pino writes it. */
-int cli_level_value(const struct clew__scan_value *value);
 const char *cli_level_name(int rank);
 /* The rank of the line's level. */
 int cli_line_rank(const char *json, size_t len);

@@ -86,7 +86,13 @@ struct clew__rule {
 /* ---- sets -------------------------------------------------------------------- */
 
 /* Columns that are not fields. */
-enum { CLEW__COLUMN_MESSAGE, CLEW__COLUMN_LOGGER, CLEW__COLUMN_EVENT, CLEW__COLUMN_FIRST_FIELD };
+enum {
+    CLEW__COLUMN_MESSAGE,
+    CLEW__COLUMN_LOGGER,
+    CLEW__COLUMN_LEVEL, /* of lines in JSON */
+    CLEW__COLUMN_EVENT,
+    CLEW__COLUMN_FIRST_FIELD
+};
 #define CLEW__COLUMNS_MAX (CLEW__COLUMN_FIRST_FIELD + CLEW_RULE_FIELDS_MAX)
 #define CLEW__NO_COLUMN UINT32_MAX
 /* The field that names an event where its message does not. */
@@ -212,6 +218,8 @@ bool clew__program_run(const struct clew__program *program, const struct clew__r
 
 /* rules_site.c: from now on, with this set. 0; -errno */
 int clew__rules_observe(struct clew__rules *set);
+/* rules_lines.c. owner as clew_deriver_new(), and then of set */
+struct clew_deriver *clew__deriver_new(struct clew__rules *set);
 /* rules.c: reads CLEW_METRICS_RULES and starts. 0; -errno */
 int clew__rules_start(void);
 void clew__rules_stop(void);

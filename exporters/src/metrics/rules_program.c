@@ -12,19 +12,21 @@
  */
 #include "rules_priv.h"
 
+#include "rules_hash.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACES 128u /* a power of two */
+#define SETS 128u /* a power of two */
+#define WAYS 4u   /* places that an event may take in its set */
 #define MEMO_KEYS 8u
 #define MEMO_BYTES 96u
 #define MEMO_UPDATES 8u
 
 struct memo {
     uint64_t program; /* its serial; 0: empty */
-    uint64_t hash;
     uint8_t nupdates;
     uint8_t kinds[MEMO_KEYS];
     uint8_t rules[MEMO_UPDATES];
@@ -35,7 +37,9 @@ struct memo {
 
 struct memory {
     bool busy;
-    struct memo places[PLACES];
+    uint8_t next; /* the way that is written over next */
+    uint64_t hashes[SETS][WAYS];
+    struct memo memos[SETS][WAYS];
 };
 
 static __thread struct memory *own CLEW__TLS_MODEL;
@@ -225,51 +229,6 @@ static bool run_slowly(const struct clew__program *program, const struct clew__r
 
 /* ---- the short way --------------------------------------------------------------------- */
 
-static inline uint64_t load(const char *p, size_t n)
-{
-    uint64_t word = 0;
-
-    memcpy(&word, p, n);
-    return word;
-}
-
-/* Up to eight bytes as a number, none read beyond them. */
-static inline uint64_t load_short(const char *p, size_t len)
-{
-    if (len >= 4)
-        return load(p, 4) | load(p + len - 4, 4) << 32;
-    if (len >= 2)
-        return load(p, 2) | load(p + len - 2, 2) << 16;
-    return len ? (unsigned char)*p : 0;
-}
-
-static inline uint64_t mix(uint64_t hash, uint64_t word)
-{
-    __extension__ typedef unsigned __int128 wide;
-    wide product = (wide)(hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static inline uint64_t hash_text(uint64_t hash, const char *p, size_t len)
-{
-    if (len < 8)
-        return mix(hash, load_short(p, len) ^ (uint64_t)len << 56);
-    for (size_t i = 0; i + 8 < len; i += 8)
-        hash = mix(hash, load(p + i, 8));
-    return mix(hash, load(p + len - 8, 8) ^ (uint64_t)len << 56);
-}
-
-static inline bool same_text(const char *a, const char *b, size_t len)
-{
-    if (len < 8)
-        return load_short(a, len) == load_short(b, len);
-    for (size_t i = 0; i + 8 < len; i += 8)
-        if (load(a + i, 8) != load(b + i, 8))
-            return false;
-    return load(a + len - 8, 8) == load(b + len - 8, 8);
-}
-
 /* What of a key counts: its text, its eight bytes, or that it is there. */
 static inline size_t key_len(const struct clew__program *program, size_t i,
                              const struct clew__rule_value *key)
@@ -306,23 +265,23 @@ static inline uint64_t hash_keys(const struct clew__program *program,
         bytes += len;
         if (bytes > MEMO_BYTES)
             return 0;
-        hash = hash_text(hash + key_kind(program, i, &keys[i]), key_bytes(&keys[i]), len);
+        hash = clew__hash_text(hash + key_kind(program, i, &keys[i]), key_bytes(&keys[i]), len);
     }
     return hash ? hash : 1;
 }
 
 static inline bool is_for(const struct memo *memo, const struct clew__program *program,
-                          const struct clew__rule_value *keys, uint64_t hash)
+                          const struct clew__rule_value *keys)
 {
     const char *bytes = memo->bytes;
 
-    if (memo->program != program->serial || memo->hash != hash)
+    if (memo->program != program->serial)
         return false;
     for (size_t i = 0; i < program->nkeys; i++) {
         size_t len = key_len(program, i, &keys[i]);
 
         if (memo->lens[i] != len || memo->kinds[i] != key_kind(program, i, &keys[i]) ||
-            !same_text(bytes, key_bytes(&keys[i]), len))
+            !clew__same_text(bytes, key_bytes(&keys[i]), len))
             return false;
         bytes += len;
     }
@@ -330,7 +289,7 @@ static inline bool is_for(const struct memo *memo, const struct clew__program *p
 }
 
 static void note_keys(struct memo *memo, const struct clew__program *program,
-                      const struct clew__rule_value *keys, uint64_t hash)
+                      const struct clew__rule_value *keys)
 {
     char *bytes = memo->bytes;
 
@@ -343,7 +302,6 @@ static void note_keys(struct memo *memo, const struct clew__program *program,
         bytes += len;
     }
     memo->program = memo->nupdates <= MEMO_UPDATES ? program->serial : 0;
-    memo->hash = hash;
 }
 
 static __attribute__((noinline)) struct memory *make_own(void)
@@ -363,21 +321,27 @@ bool clew__program_run(const struct clew__program *program, const struct clew__r
 {
     struct memory *memory = own ? own : make_own();
     uint64_t hash = memory && !memory->busy ? hash_keys(program, keys) : 0;
-    struct memo *memo;
+    struct memo *memo = NULL;
+    size_t set = hash >> 32 & (SETS - 1);
     bool matched = false;
 
     if (hash == 0)
         return run_slowly(program, keys, values, trace, NULL);
     memory->busy = true;
     atomic_signal_fence(memory_order_seq_cst);
-    memo = &memory->places[hash >> 32 & (PLACES - 1)];
-    if (__builtin_expect(is_for(memo, program, keys, hash), 1)) {
+    for (size_t i = 0; i < WAYS && !memo; i++)
+        if (memory->hashes[set][i] == hash && is_for(&memory->memos[set][i], program, keys))
+            memo = &memory->memos[set][i];
+    if (__builtin_expect(memo != NULL, 1)) {
         for (size_t i = 0; i < memo->nupdates; i++)
             matched |= update(program, memo->rules[i], memo->series[i], values, trace);
     } else {
-        memo->program = 0;
+        size_t way = memory->next++ % WAYS;
+
+        memo = &memory->memos[set][way];
+        memory->hashes[set][way] = hash;
         matched = run_slowly(program, keys, values, trace, memo);
-        note_keys(memo, program, keys, hash);
+        note_keys(memo, program, keys);
     }
     atomic_signal_fence(memory_order_seq_cst);
     memory->busy = false;

@@ -153,6 +153,8 @@ static struct source find_column(const struct clew__rules *set, const struct cle
 {
     if (column == CLEW__COLUMN_LOGGER)
         return (struct source){site->kind == CLEW_SITE_TO_LOGGER ? IN_LOGGER : NOWHERE, 0, NULL};
+    if (column == CLEW__COLUMN_LEVEL) /* known anyway */
+        return (struct source){NOWHERE, 0, NULL};
     if (column == CLEW__COLUMN_MESSAGE) {
         for (unsigned i = 0; i < site->nfields; i++)
             if (site->types[i] == CLEW_TYPE_MESSAGE)

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Lines of JSON as events. First all quotes that begin or end a string are found,
+ * 64 bytes at a time; then the line is walked from one to the next, so that the
+ * inside of strings is never looked at again. Keys are looked up in tables, one
+ * for each object that has something in it; other objects are walked as well,
+ * because a line counts only when all of it is JSON.
+ *
+ * A line with control characters or of more than 32 KiB is left to the scanner,
+ * which answers the same; tests/fuzz/run derive holds one against the other.
+ */
+#include "rules_json.h"
+
+#include "rules_hash.h"
+
+#include <buf.h>
+#include <scan.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define NODES_MAX 256u
+#define ENTRIES_MIN 16u
+#define NONE UINT8_MAX
+
+/* A key that something is known about. Of the same thing at several places the
+ * lowest rank counts. */
+struct entry {
+    const char *key;
+    uint32_t len;
+    uint8_t columns[2]; /* where its value goes; NONE: nowhere */
+    uint8_t ranks[2];
+    struct clew__json_node *child; /* where its members are known; NULL: nowhere */
+};
+
+struct clew__json_node {
+    struct entry *entries; /* open addressing, a power of two of them, half empty */
+    uint32_t mask, n;
+};
+
+/* ---- tables ------------------------------------------------------------------------ */
+
+static inline uint32_t slot_of(const char *key, size_t len)
+{
+    uint64_t word = len < 8 ? clew__read_short(key, len) : clew__read(key, 8);
+
+    return (uint32_t)((word + len) * UINT64_C(0x9E3779B97F4A7C15) >> 40);
+}
+
+static inline const struct entry *find(const struct clew__json_node *node, const char *key,
+                                       size_t len)
+{
+    for (uint32_t i = slot_of(key, len);; i++) {
+        const struct entry *entry = &node->entries[i & node->mask];
+
+        if (!entry->key || (entry->len == len && clew__same_text(entry->key, key, len)))
+            return entry;
+    }
+}
+
+static bool grow(struct clew__json_node *node)
+{
+    uint32_t size = node->entries ? 2 * (node->mask + 1) : ENTRIES_MIN;
+    struct clew__json_node larger = {calloc(size, sizeof(struct entry)), size - 1, node->n};
+
+    if (!larger.entries)
+        return false;
+    for (uint32_t i = 0; node->entries && i <= node->mask; i++)
+        if (node->entries[i].key)
+            *(struct entry *)(uintptr_t)find(&larger, node->entries[i].key, node->entries[i].len) =
+                node->entries[i];
+    free(node->entries);
+    *node = larger;
+    return true;
+}
+
+static struct entry *entry_of(struct clew__json_node *node, const char *key, size_t len)
+{
+    struct entry *entry;
+
+    if (2 * (node->n + 1) > node->mask && !grow(node))
+        return NULL;
+    entry = (struct entry *)(uintptr_t)find(node, key, len);
+    if (!entry->key) {
+        *entry = (struct entry){
+            .key = key, .len = (uint32_t)len, .columns = {NONE, NONE}, .child = NULL};
+        node->n++;
+    }
+    return entry;
+}
+
+static struct clew__json_node *new_node(struct clew__json_reader *reader)
+{
+    struct clew__json_node *node;
+
+    if (reader->nnodes == NODES_MAX)
+        return NULL;
+    node = &reader->nodes[reader->nnodes];
+    if (!grow(node))
+        return NULL;
+    reader->nnodes++;
+    return node;
+}
+
+static bool know(struct clew__json_node *node, const char *key, size_t len, unsigned column,
+                 uint8_t rank)
+{
+    struct entry *entry = entry_of(node, key, len);
+    unsigned i;
+
+    if (!entry)
+        return false;
+    i = entry->columns[0] != NONE && entry->columns[0] != column;
+    entry->columns[i] = (uint8_t)column;
+    entry->ranks[i] = rank;
+    return true;
+}
+
+static struct clew__json_node *child_of(struct clew__json_reader *reader,
+                                        struct clew__json_node *node, const char *key, size_t len)
+{
+    struct entry *entry = entry_of(node, key, len);
+
+    if (entry && !entry->child)
+        entry->child = new_node(reader);
+    return entry ? entry->child : NULL;
+}
+
+/* The key itself, and the way through objects that its dots say. */
+static bool know_field(struct clew__json_reader *reader, struct clew__json_node *node,
+                       const char *name, unsigned column, uint8_t rank)
+{
+    const char *dot;
+
+    if (!know(node, name, strlen(name), column, rank))
+        return false;
+    for (; (dot = strchr(name, '.')) != NULL; name = dot + 1) {
+        node = child_of(reader, node, name, (size_t)(dot - name));
+        if (!node)
+            return false;
+    }
+    return know(node, name, strlen(name), column, (uint8_t)(rank + 1));
+}
+
+static bool know_all(struct clew__json_reader *reader, const struct clew__rules *set)
+{
+    static const struct {
+        const char *key;
+        uint8_t column, rank;
+    } lines[] = {{"message", CLEW__COLUMN_MESSAGE, 0}, {"msg", CLEW__COLUMN_MESSAGE, 1},
+                 {"logger", CLEW__COLUMN_LOGGER, 0},   {"level", CLEW__COLUMN_LEVEL, 0},
+                 {"lvl", CLEW__COLUMN_LEVEL, 1},       {"severity", CLEW__COLUMN_LEVEL, 2}};
+    struct clew__json_node *top = new_node(reader),
+                           *context = top ? child_of(reader, top, "context", 7) : NULL;
+
+    if (!context)
+        return false;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        if (!know(top, lines[i].key, strlen(lines[i].key), lines[i].column, lines[i].rank))
+            return false;
+    for (unsigned i = CLEW__COLUMN_EVENT; i < set->ncolumns; i++)
+        if (!know_field(reader, top, set->columns[i], i, 0) ||
+            !know_field(reader, context, set->columns[i], i, 2))
+            return false;
+    return true;
+}
+
+int clew__json_init(struct clew__json_reader *reader, const struct clew__rules *set)
+{
+    reader->nnodes = 0;
+    reader->ncolumns = set->ncolumns;
+    reader->nodes = calloc(NODES_MAX, sizeof(*reader->nodes));
+    if (reader->nodes && know_all(reader, set))
+        return 0;
+    clew__json_done(reader);
+    return clew_set_error(-ENOMEM, "no memory, or fields with too many dots");
+}
+
+void clew__json_done(struct clew__json_reader *reader)
+{
+    for (size_t i = 0; i < reader->nnodes; i++)
+        free(reader->nodes[i].entries);
+    free(reader->nodes);
+    reader->nodes = NULL;
+    reader->nnodes = 0;
+}
+
+/* ---- quotes ------------------------------------------------------------------------ */
+
+struct masks {
+    uint64_t quotes, slashes, controls;
+};
+
+static inline struct masks look(const char *p)
+{
+    struct masks m = {0, 0, 0};
+
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
+                  control = _mm_set1_epi8(0x1F);
+
+    for (unsigned i = 0; i < 4; i++) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
+
+        m.quotes |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, quote)) << 16 * i;
+        m.slashes |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, slash)) << 16 * i;
+        m.controls |=
+            (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(x, control), x))
+            << 16 * i;
+    }
+#else
+    for (unsigned i = 0; i < 64; i++) {
+        m.quotes |= (uint64_t)(p[i] == '"') << i;
+        m.slashes |= (uint64_t)(p[i] == '\\') << i;
+        m.controls |= (uint64_t)((unsigned char)p[i] < 0x20) << i;
+    }
+#endif
+    return m;
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* Whether what stands behind a backslash may. */
+static bool is_escape(const char *p, const char *end)
+{
+    if (p >= end || !*p || !strchr("\"\\/bfnrtu", *p))
+        return false;
+    if (*p != 'u')
+        return true;
+    return end - p >= 5 && is_hex(p[1]) && is_hex(p[2]) && is_hex(p[3]) && is_hex(p[4]);
+}
+
+/* Which of a block's bytes stand behind a backslash that counts. *carry: the first
+ * byte does; then for the next block. False: not JSON. */
+static bool find_escaped(uint64_t slashes, const char *block, const char *end, uint64_t *carry,
+                         uint64_t *ret)
+{
+    uint64_t escaped = *carry;
+
+    *carry = 0;
+    for (slashes &= ~escaped; slashes; slashes &= slashes - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(slashes);
+
+        if (!is_escape(block + i + 1, end))
+            return false;
+        if (i == 63) {
+            *carry = 1;
+            break;
+        }
+        escaped |= UINT64_C(2) << i;
+        slashes &= ~(UINT64_C(2) << i);
+    }
+    *ret = escaped;
+    return true;
+}
+
+/* The places of quotes go to at, in eights, so that few branches depend on how
+ * many there are; what is written beyond them does not count. */
+static inline size_t note_places(uint16_t *at, size_t base, uint64_t mask)
+{
+    size_t n = (size_t)__builtin_popcountll(mask);
+
+    for (size_t done = 0; done < n; done += 8)
+        for (size_t i = 0; i < 8; i++) {
+            at[done + i] = (uint16_t)(base + (unsigned)__builtin_ctzll(mask | UINT64_C(1) << 63));
+            mask &= mask - 1;
+        }
+    return n;
+}
+
+enum found { FOUND, NOT_JSON, TOO_HARD };
+
+static enum found find_quotes(struct clew__json_reader *reader, const char *line, size_t len,
+                              size_t readable, size_t *ret_n, bool *ret_slashes)
+{
+    uint64_t carry = 0, escaped;
+    size_t n = 0;
+
+    *ret_slashes = false;
+    for (size_t at = 0; at < len; at += 64) {
+        const char *block = line + at;
+        char last[64];
+        struct masks m;
+
+        if (readable - at < 64) {
+            memset(last, ' ', sizeof(last));
+            memcpy(last, block, len - at < 64 ? len - at : 64);
+            m = look(last);
+        } else {
+            m = look(block);
+        }
+        if (len - at < 64) {
+            uint64_t inside = (UINT64_C(1) << (len - at)) - 1;
+
+            m.quotes &= inside;
+            m.slashes &= inside;
+            m.controls &= inside;
+        }
+        if (m.controls)
+            return TOO_HARD;
+        if (m.slashes | carry) {
+            *ret_slashes = true;
+            if (!find_escaped(m.slashes, block, line + len, &carry, &escaped))
+                return NOT_JSON;
+            m.quotes &= ~escaped;
+        }
+        n += note_places(reader->quotes + n, at, m.quotes);
+    }
+    *ret_n = n;
+    return FOUND;
+}
+
+/* ---- the walk ------------------------------------------------------------------------- */
+
+struct walk {
+    struct clew__json_reader *reader;
+    const char *line, *p, *end; /* *end may be read, and is nothing that JSON has */
+    const uint16_t *quote, *quotes_end;
+    bool slashes;
+};
+
+static inline void skip_spaces(struct walk *w)
+{
+    while (__builtin_expect(*w->p == ' ', 0))
+        w->p++;
+}
+
+static inline void store(struct clew__json_reader *reader, const struct entry *entry,
+                         struct clew__rule_value value)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned column = entry->columns[i];
+
+        if (column != NONE && entry->ranks[i] < reader->ranks[column]) {
+            reader->event[column] = value;
+            reader->ranks[column] = entry->ranks[i];
+        }
+    }
+}
+
+/* The string at w->p. */
+static inline bool take_string(struct walk *w, const char **ret, size_t *ret_len)
+{
+    const char *start = w->p + 1;
+
+    if (w->quotes_end - w->quote < 2 || w->line + w->quote[0] != w->p)
+        return false;
+    *ret = start;
+    *ret_len = (size_t)(w->line + w->quote[1] - start);
+    w->p = w->line + w->quote[1] + 1;
+    w->quote += 2;
+    return true;
+}
+
+static inline bool skip_digits(const char **p)
+{
+    const char *start = *p;
+
+    while ((unsigned)(**p - '0') < 10)
+        ++*p;
+    return *p > start;
+}
+
+static inline bool skip_number(struct walk *w)
+{
+    const char *p = w->p;
+    bool good = true;
+
+    p += *p == '-';
+    if (*p == '0')
+        p++;
+    else
+        good = skip_digits(&p);
+    if (good && *p == '.') {
+        p++;
+        good = skip_digits(&p);
+    }
+    if (good && (*p == 'e' || *p == 'E')) {
+        p++;
+        p += *p == '+' || *p == '-';
+        good = skip_digits(&p);
+    }
+    w->p = p;
+    return good;
+}
+
+static bool skip_word(struct walk *w, const char *word, size_t len)
+{
+    if ((size_t)(w->end - w->p) < len || memcmp(w->p, word, len) != 0)
+        return false;
+    w->p += len;
+    return true;
+}
+
+/* Anything but an array or an object. */
+static inline bool take_scalar(struct walk *w, struct clew__rule_value *ret)
+{
+    const char *start = w->p;
+    size_t len;
+
+    switch (*start) {
+    case '"':
+        if (!take_string(w, &start, &len))
+            return false;
+        ret->as.text = start;
+        ret->len = (uint32_t)len;
+        ret->kind = w->slashes && memchr(start, '\\', len) ? CLEW__RULE_ESCAPED : CLEW__RULE_TEXT;
+        return true;
+    case 't':
+    case 'f':
+        ret->as.text = start;
+        ret->len = *start == 't' ? 4 : 5;
+        ret->kind = CLEW__RULE_TEXT;
+        return *start == 't' ? skip_word(w, "true", 4) : skip_word(w, "false", 5);
+    case 'n':
+        *ret = (struct clew__rule_value){.kind = CLEW__RULE_ABSENT};
+        return skip_word(w, "null", 4);
+    default:
+        if (!skip_number(w))
+            return false;
+        ret->as.text = start;
+        ret->len = (uint32_t)(w->p - start);
+        ret->kind = CLEW__RULE_NUMBER;
+        return true;
+    }
+}
+
+static const struct entry *find_escaped_key(const struct clew__json_node *node, const char *key,
+                                            size_t len)
+{
+    struct clew__scan_value string = {
+        .type = CLEW__SCAN_STRING, .escaped = true, .at = key, .len = len};
+    char room[256];
+    struct clew__buf out = {.data = room, .cap = sizeof(room), .max = sizeof(room)};
+
+    clew__scan_decode(&out, &string);
+    return out.failed ? NULL : find(node, room, out.len);
+}
+
+static inline const struct entry *known(const struct walk *w, const struct clew__json_node *node,
+                                        const char *key, size_t len)
+{
+    const struct entry *entry;
+
+    if (!node)
+        return NULL;
+    entry = w->slashes && memchr(key, '\\', len) ? find_escaped_key(node, key, len)
+                                                 : find(node, key, len);
+    return entry && entry->key ? entry : NULL;
+}
+
+/* "key": */
+static inline bool take_key(struct walk *w, const struct clew__json_node *node,
+                            const struct entry **ret)
+{
+    const char *key;
+    size_t len;
+
+    skip_spaces(w);
+    if (*w->p != '"' || !take_string(w, &key, &len))
+        return false;
+    skip_spaces(w);
+    if (*w->p != ':')
+        return false;
+    w->p++;
+    *ret = known(w, node, key, len);
+    return true;
+}
+
+/* Open brackets: whether each is an object, and what is known in it. */
+struct level {
+    const struct clew__json_node *node;
+    bool object;
+};
+
+static bool walk_line(struct walk *w)
+{
+    static const struct clew__rule_value other = {.kind = CLEW__RULE_OTHER};
+    struct level levels[CLEW__SCAN_DEPTH + 1]; /* the line itself is one */
+    const struct entry *entry = NULL;
+    size_t depth = 0;
+
+    for (;;) { /* at a value */
+        struct clew__rule_value value;
+
+        skip_spaces(w);
+        if (*w->p == '{' || *w->p == '[') {
+            struct level *level = &levels[depth];
+
+            if (depth == CLEW__SCAN_DEPTH + 1)
+                return false;
+            depth++;
+            level->object = *w->p++ == '{';
+            level->node = depth == 1               ? w->reader->nodes
+                          : entry && level->object ? entry->child
+                                                   : NULL;
+            if (entry)
+                store(w->reader, entry, other);
+            skip_spaces(w);
+            entry = NULL;
+            if (*w->p != (level->object ? '}' : ']')) {
+                if (level->object && !take_key(w, level->node, &entry))
+                    return false;
+                continue;
+            }
+            w->p++;
+            depth--;
+        } else {
+            if (!take_scalar(w, &value))
+                return false;
+            if (entry)
+                store(w->reader, entry, value);
+        }
+        for (;; depth--) { /* behind a value */
+            struct level *level;
+
+            skip_spaces(w);
+            if (depth == 0)
+                return w->p == w->end;
+            level = &levels[depth - 1];
+            if (*w->p == ',') {
+                w->p++;
+                entry = NULL;
+                if (level->object && !take_key(w, level->node, &entry))
+                    return false;
+                break;
+            }
+            if (*w->p != (level->object ? '}' : ']'))
+                return false;
+            w->p++;
+        }
+    }
+}
+
+static inline void clear(struct clew__json_reader *reader)
+{
+    memset(reader->event, 0, reader->ncolumns * sizeof(reader->event[0]));
+    memset(reader->ranks, NONE, reader->ncolumns);
+}
+
+bool clew__json_read(struct clew__json_reader *reader, const char *line, size_t len,
+                     size_t readable)
+{
+    struct walk w = {.reader = reader, .line = line, .p = line, .end = line + len};
+    enum found found = TOO_HARD;
+    size_t n = 0;
+
+    if (len <= CLEW__JSON_QUICK_MAX)
+        found = find_quotes(reader, line, len, readable, &n, &w.slashes);
+    if (found == NOT_JSON)
+        return false;
+    /* What stands at its end must stop the walk there. */
+    if (found == TOO_HARD || (line[len] != '\n' && line[len] != '\r'))
+        return clew__json_read_slowly(reader, line, len);
+    clear(reader);
+    w.quote = reader->quotes;
+    w.quotes_end = reader->quotes + n;
+    skip_spaces(&w);
+    return *w.p == '{' && walk_line(&w);
+}
+
+/* ---- by the scanner ----------------------------------------------------------------- */
+
+static struct clew__rule_value as_value(const struct clew__scan_value *from)
+{
+    struct clew__rule_value value = {.as.text = from->at, .len = (uint32_t)from->len};
+
+    switch (from->type) {
+    case CLEW__SCAN_NULL:
+        return (struct clew__rule_value){.kind = CLEW__RULE_ABSENT};
+    case CLEW__SCAN_FALSE:
+    case CLEW__SCAN_TRUE:
+        value.kind = CLEW__RULE_TEXT;
+        return value;
+    case CLEW__SCAN_NUMBER:
+        value.kind = CLEW__RULE_NUMBER;
+        return value;
+    case CLEW__SCAN_STRING:
+        value.kind = from->escaped ? CLEW__RULE_ESCAPED : CLEW__RULE_TEXT;
+        return value;
+    case CLEW__SCAN_ARRAY:
+    case CLEW__SCAN_OBJECT:
+        break;
+    }
+    return (struct clew__rule_value){.kind = CLEW__RULE_OTHER};
+}
+
+/* Nodes are a tree of no more levels than the dots of a field's name. */
+static bool read_object(struct clew__json_reader *reader, const struct clew__json_node *node,
+                        const char *text, size_t len)
+{
+    struct clew__scan scan;
+    struct clew__scan_member member;
+    int more = -1;
+
+    if (clew__scan_open(&scan, text, len))
+        while ((more = clew__scan_next(&scan, &member)) == 1) {
+            const struct entry *entry = member.key.escaped
+                                            ? find_escaped_key(node, member.key.at, member.key.len)
+                                            : find(node, member.key.at, member.key.len);
+
+            if (!entry || !entry->key)
+                continue;
+            store(reader, entry, as_value(&member.value));
+            if (entry->child && member.value.type == CLEW__SCAN_OBJECT)
+                (void)read_object(reader, entry->child, member.value.at, member.value.len);
+        }
+    return more == 0;
+}
+
+bool clew__json_read_slowly(struct clew__json_reader *reader, const char *line, size_t len)
+{
+    clear(reader);
+    return read_object(reader, reader->nodes, line, len);
+}

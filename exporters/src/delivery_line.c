@@ -10,8 +10,6 @@
  */
 #include "delivery_line.h"
 
-#include "metrics/registry_priv.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -391,11 +389,12 @@ static void add_metrics(struct clew__line *line)
     line->accepted = clew_metric_series(records, (const char *const[]){name, "accepted", NULL});
     line->rejected = clew_metric_series(records, (const char *const[]){name, "rejected", NULL});
     line->failed = clew_metric_series(records, (const char *const[]){name, "failed", NULL});
-    clew__series_callback(clew_metric_series(records, (const char *const[]){name, "dropped", NULL}),
-                          read_dropped, line->to->batcher);
+    (void)clew_series_callback(
+        clew_metric_series(records, (const char *const[]){name, "dropped", NULL}), read_dropped,
+        line->to->batcher);
     line->retries = clew_metric_series(retries, (const char *const[]){name, NULL});
-    clew__series_callback(clew_metric_series(queue, (const char *const[]){name, NULL}), read_queue,
-                          line->to->batcher);
+    (void)clew_series_callback(clew_metric_series(queue, (const char *const[]){name, NULL}),
+                               read_queue, line->to->batcher);
 }
 
 static bool set_headers(struct clew__line *line)

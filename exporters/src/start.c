@@ -7,6 +7,7 @@
 #include "exporters_priv.h"
 
 #include "address.h"
+#include "metrics/config.h"
 #include "metrics/metrics_priv.h"
 #include "metrics/rules_priv.h"
 
@@ -38,6 +39,8 @@ static int start_parts(const char *service, const char *version)
 {
     int err = clew__settings_read(&settings);
 
+    if (err == 0)
+        err = clew__metrics_config_check();
     if (err == 0)
         err = start_metrics();
     if (err == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)

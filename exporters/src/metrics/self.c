@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Metrics of the process and of the runtime itself, read when scraped. */
 #include "metrics_priv.h"
-#include "registry_priv.h"
+
+#include <clew/metrics.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -104,7 +105,7 @@ static bool add_drops(void)
                      (const char *const[]){"reason", NULL});
 
     for (size_t i = 0; metric && i < sizeof(reasons) / sizeof(reasons[0]); i++)
-        clew__series_callback(
+        (void)clew_series_callback(
             clew_metric_series(metric, (const char *const[]){reasons[i].reason, NULL}),
             reasons[i].read, NULL);
     return metric;
@@ -122,12 +123,12 @@ static bool add_spans(void)
 
     if (!started || !live)
         return false;
-    clew__series_callback(
+    (void)clew_series_callback(
         clew_metric_series(started, (const char *const[]){"RECORD_AND_SAMPLE", NULL}),
         read_spans_started_sampled, NULL);
-    clew__series_callback(clew_metric_series(started, (const char *const[]){"DROP", NULL}),
-                          read_spans_started_dropped, NULL);
-    clew__series_callback(
+    (void)clew_series_callback(clew_metric_series(started, (const char *const[]){"DROP", NULL}),
+                               read_spans_started_dropped, NULL);
+    (void)clew_series_callback(
         clew_metric_series(live, (const char *const[]){"RECORD_AND_SAMPLE", NULL}), read_spans_live,
         NULL);
     return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Lines of JSON as events. First all quotes that begin or end a string are found,
- * 64 bytes at a time; then the line is walked from one to the next, so that the
+ * Lines of JSON as events. First all quotes that begin or end a string are found
+ * (rules_quotes.c); then the line is walked from one to the next, so that the
  * inside of strings is never looked at again. Keys are looked up in tables, one
  * for each object that has something in it; other objects are walked as well,
  * because a line counts only when all of it is JSON.
@@ -19,10 +19,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #define NODES_MAX 256u
 #define ENTRIES_MIN 16u
@@ -174,6 +170,7 @@ int clew__json_init(struct clew__json_reader *reader, const struct clew__rules *
 {
     reader->nnodes = 0;
     reader->ncolumns = set->ncolumns;
+    reader->find_quotes = clew__quotes_finder();
     reader->nodes = calloc(NODES_MAX, sizeof(*reader->nodes));
     if (reader->nodes && know_all(reader, set))
         return 0;
@@ -188,134 +185,6 @@ void clew__json_done(struct clew__json_reader *reader)
     free(reader->nodes);
     reader->nodes = NULL;
     reader->nnodes = 0;
-}
-
-/* ---- quotes ------------------------------------------------------------------------ */
-
-struct masks {
-    uint64_t quotes, slashes, controls;
-};
-
-static inline struct masks look(const char *p)
-{
-    struct masks m = {0, 0, 0};
-
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
-                  control = _mm_set1_epi8(0x1F);
-
-    for (unsigned i = 0; i < 4; i++) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
-
-        m.quotes |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, quote)) << 16 * i;
-        m.slashes |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, slash)) << 16 * i;
-        m.controls |=
-            (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(x, control), x))
-            << 16 * i;
-    }
-#else
-    for (unsigned i = 0; i < 64; i++) {
-        m.quotes |= (uint64_t)(p[i] == '"') << i;
-        m.slashes |= (uint64_t)(p[i] == '\\') << i;
-        m.controls |= (uint64_t)((unsigned char)p[i] < 0x20) << i;
-    }
-#endif
-    return m;
-}
-
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-/* Whether what stands behind a backslash may. */
-static bool is_escape(const char *p, const char *end)
-{
-    if (p >= end || !*p || !strchr("\"\\/bfnrtu", *p))
-        return false;
-    if (*p != 'u')
-        return true;
-    return end - p >= 5 && is_hex(p[1]) && is_hex(p[2]) && is_hex(p[3]) && is_hex(p[4]);
-}
-
-/* Which of a block's bytes stand behind a backslash that counts. *carry: the first
- * byte does; then for the next block. False: not JSON. */
-static bool find_escaped(uint64_t slashes, const char *block, const char *end, uint64_t *carry,
-                         uint64_t *ret)
-{
-    uint64_t escaped = *carry;
-
-    *carry = 0;
-    for (slashes &= ~escaped; slashes; slashes &= slashes - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(slashes);
-
-        if (!is_escape(block + i + 1, end))
-            return false;
-        if (i == 63) {
-            *carry = 1;
-            break;
-        }
-        escaped |= UINT64_C(2) << i;
-        slashes &= ~(UINT64_C(2) << i);
-    }
-    *ret = escaped;
-    return true;
-}
-
-/* The places of quotes go to at, in eights, so that few branches depend on how
- * many there are; what is written beyond them does not count. */
-static inline size_t note_places(uint16_t *at, size_t base, uint64_t mask)
-{
-    size_t n = (size_t)__builtin_popcountll(mask);
-
-    for (size_t done = 0; done < n; done += 8)
-        for (size_t i = 0; i < 8; i++) {
-            at[done + i] = (uint16_t)(base + (unsigned)__builtin_ctzll(mask | UINT64_C(1) << 63));
-            mask &= mask - 1;
-        }
-    return n;
-}
-
-enum found { FOUND, NOT_JSON, TOO_HARD };
-
-static enum found find_quotes(struct clew__json_reader *reader, const char *line, size_t len,
-                              size_t readable, size_t *ret_n, bool *ret_slashes)
-{
-    uint64_t carry = 0, escaped;
-    size_t n = 0;
-
-    *ret_slashes = false;
-    for (size_t at = 0; at < len; at += 64) {
-        const char *block = line + at;
-        char last[64];
-        struct masks m;
-
-        if (readable - at < 64) {
-            memset(last, ' ', sizeof(last));
-            memcpy(last, block, len - at < 64 ? len - at : 64);
-            m = look(last);
-        } else {
-            m = look(block);
-        }
-        if (len - at < 64) {
-            uint64_t inside = (UINT64_C(1) << (len - at)) - 1;
-
-            m.quotes &= inside;
-            m.slashes &= inside;
-            m.controls &= inside;
-        }
-        if (m.controls)
-            return TOO_HARD;
-        if (m.slashes | carry) {
-            *ret_slashes = true;
-            if (!find_escaped(m.slashes, block, line + len, &carry, &escaped))
-                return NOT_JSON;
-            m.quotes &= ~escaped;
-        }
-        n += note_places(reader->quotes + n, at, m.quotes);
-    }
-    *ret_n = n;
-    return FOUND;
 }
 
 /* ---- the walk ------------------------------------------------------------------------- */
@@ -550,19 +419,19 @@ bool clew__json_read(struct clew__json_reader *reader, const char *line, size_t 
                      size_t readable)
 {
     struct walk w = {.reader = reader, .line = line, .p = line, .end = line + len};
-    enum found found = TOO_HARD;
-    size_t n = 0;
+    struct clew__quotes quotes = {CLEW__QUOTES_TOO_HARD, false, 0};
 
     if (len <= CLEW__JSON_QUICK_MAX)
-        found = find_quotes(reader, line, len, readable, &n, &w.slashes);
-    if (found == NOT_JSON)
+        quotes = reader->find_quotes(reader->quotes, line, len, readable);
+    if (quotes.found == CLEW__QUOTES_NOT_JSON)
         return false;
     /* What stands at its end must stop the walk there. */
-    if (found == TOO_HARD || (line[len] != '\n' && line[len] != '\r'))
+    if (quotes.found == CLEW__QUOTES_TOO_HARD || (line[len] != '\n' && line[len] != '\r'))
         return clew__json_read_slowly(reader, line, len);
     clear(reader);
+    w.slashes = quotes.slashes;
     w.quote = reader->quotes;
-    w.quotes_end = reader->quotes + n;
+    w.quotes_end = reader->quotes + quotes.n;
     skip_spaces(&w);
     return *w.p == '{' && walk_line(&w);
 }

@@ -4,6 +4,7 @@
 #define CLEW_RULES_JSON_H
 
 #include "rules_priv.h"
+#include "rules_quotes.h"
 
 /* Longer lines are read by the scanner that `clew fmt` has. */
 #define CLEW__JSON_QUICK_MAX 32768u
@@ -14,6 +15,7 @@ struct clew__json_node;
 struct clew__json_reader {
     struct clew__json_node *nodes; /* the first is the line itself */
     size_t nnodes, ncolumns;
+    clew__quotes_fn *find_quotes;
     struct clew__rule_value event[CLEW__COLUMNS_MAX];
     uint8_t ranks[CLEW__COLUMNS_MAX]; /* of what is in event */
     uint16_t quotes[CLEW__JSON_QUICK_MAX + 64];

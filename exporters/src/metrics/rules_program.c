@@ -7,17 +7,19 @@
  * a hash, a comparison and the updates; any other takes the long way and is
  * remembered, if it fits. What is too large is right as well, only slower.
  *
- * Threads: the table is the thread's own. A signal handler that interrupts its
- * thread in here takes the long way.
+ * Threads: the table belongs to the thread's shard of the registry. It is used in
+ * between clew__enter() and clew__leave(), which keeps the series that it holds,
+ * and signal handlers out; when series expire, all tables are forgotten.
  */
 #include "rules_priv.h"
 
+#include "registry_priv.h"
 #include "rules_hash.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define SETS 128u /* a power of two */
 #define WAYS 4u   /* places that an event may take in its set */
@@ -31,20 +33,16 @@ struct memo {
     uint8_t kinds[MEMO_KEYS];
     uint8_t rules[MEMO_UPDATES];
     uint16_t lens[MEMO_KEYS];
-    struct clew_series *series[MEMO_UPDATES];
+    struct clew__series *series[MEMO_UPDATES];
     char bytes[MEMO_BYTES]; /* of the keys: texts, and eight for each number */
 };
 
-struct memory {
-    bool busy;
-    uint8_t next; /* the way that is written over next */
+struct clew__memory {
+    uint64_t epoch; /* series of an older one may be gone */
+    uint8_t next;   /* the way that is written over next */
     uint64_t hashes[SETS][WAYS];
     struct memo memos[SETS][WAYS];
 };
-
-static __thread struct memory *own CLEW__TLS_MODEL;
-static pthread_key_t own_key;
-static bool have_key;
 
 /* ---- making programs ----------------------------------------------------------- */
 
@@ -96,27 +94,13 @@ static uint8_t slot_of(struct clew__program *program, const struct clew__rule *r
     return (uint8_t)i;
 }
 
-/* The thread may log once more after this. */
-static void forget(void *memory)
-{
-    own = NULL;
-    free(memory);
-}
-
-static void make_key(void)
-{
-    have_key = pthread_key_create(&own_key, forget) == 0;
-}
-
 struct clew__program *clew__program_new(const struct clew__rules *set, const uint16_t *open,
                                         const bool *absent)
 {
     static _Atomic uint64_t serial;
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct clew__program *program;
     size_t n = 0, each = sizeof(*program->rules) + sizeof(*program->open) + sizeof(*program->slots);
 
-    (void)pthread_once(&once, make_key);
     for (size_t i = 0; i < set->nrules; i++)
         n += open[i] != CLEW__RULE_NEVER;
     program = n ? calloc(1, sizeof(*program) + n * each) : NULL;
@@ -139,27 +123,39 @@ struct clew__program *clew__program_new(const struct clew__rules *set, const uin
 
 /* ---- updates ------------------------------------------------------------------------ */
 
-static bool update(const struct clew__program *program, size_t which, struct clew_series *series,
-                   const struct clew__rule_value *values, const struct clew__rule_trace *trace)
+static inline bool number_of(const struct clew__rule_value *value, double *ret)
+{
+    if (value->kind != CLEW__RULE_DOUBLE)
+        return clew__rule_number(value, ret);
+    *ret = value->as.d;
+    return true;
+}
+
+static inline bool update(struct clew__shard *shard, const struct clew__program *program,
+                          size_t which, struct clew__series *series,
+                          const struct clew__rule_value *values,
+                          const struct clew__rule_trace *trace)
 {
     const struct clew__rule *rule = program->rules[which];
     double amount = 1;
 
     if (program->slots[which] != CLEW__NO_SLOT &&
-        !clew__rule_number(&values[program->slots[which]], &amount))
+        !number_of(&values[program->slots[which]], &amount))
         return false;
-    if (rule->scale != 0 && rule->scale != 1)
+    if (rule->scale != 0)
         amount *= rule->scale;
     switch (rule->type) {
     case CLEW__RULE_COUNTER:
+        clew__update_trace(shard, series, amount, trace->trace_id, trace->span_id);
+        break;
     case CLEW__RULE_GAUGE_ADD:
-        clew_series_add(series, amount);
+        clew__update_add(shard, series, amount);
         break;
     case CLEW__RULE_GAUGE_SET:
-        clew_series_set(series, amount);
+        clew__update_set(series, amount);
         break;
     case CLEW__RULE_HISTOGRAM:
-        clew_series_observe(series, amount, trace->trace_id, trace->span_id);
+        clew__update_observe(shard, series, amount, trace->trace_id, trace->span_id);
         break;
     }
     return true;
@@ -167,23 +163,31 @@ static bool update(const struct clew__program *program, size_t which, struct cle
 
 /* ---- the long way -------------------------------------------------------------------- */
 
-static struct clew_series *find_series(const struct clew__rule *rule,
-                                       const struct clew__rule_value *event)
+/* *ret_exact: it has these very values, and not "overflow" in place of some. */
+static struct clew__series *find_series(struct clew__shard *shard, const struct clew__rule *rule,
+                                        const struct clew__rule_value *event, bool *ret_exact)
 {
-    char room[CLEW_RULE_TEXT_MAX], copies[CLEW_METRIC_LABELS_MAX][260];
-    const char *labels[CLEW_METRIC_LABELS_MAX + 1];
+    char room[CLEW_RULE_TEXT_MAX], copies[CLEW_METRIC_LABELS_MAX][CLEW__LABEL_MAX + 4];
+    struct clew_label labels[CLEW_METRIC_LABELS_MAX];
+    struct clew__series *series;
 
     for (size_t i = 0; i < rule->nlabels; i++) {
         size_t len;
         const char *text = clew__rule_label_text(&rule->labels[i], event, room, &len);
 
-        len = len < sizeof(copies[i]) ? len : sizeof(copies[i]) - 1;
+        /* One byte more than is taken tells that it has to be cut. */
+        len = len < sizeof(copies[i]) ? len : sizeof(copies[i]);
         memcpy(copies[i], text, len);
-        copies[i][len] = '\0';
-        labels[i] = copies[i];
+        labels[i] = (struct clew_label){copies[i], len};
     }
-    labels[rule->nlabels] = NULL;
-    return clew_metric_series(rule->target, labels);
+    series = clew__series_find(shard, rule->target, labels);
+    *ret_exact = true;
+    for (size_t i = 0; i < rule->nlabels; i++) {
+        struct clew_label has = clew__series_value(series, i);
+
+        *ret_exact &= has.len == labels[i].len && memcmp(has.value, labels[i].value, has.len) == 0;
+    }
+    return series;
 }
 
 static bool holds(const struct clew__rule *rule, uint16_t open,
@@ -196,13 +200,14 @@ static bool holds(const struct clew__rule *rule, uint16_t open,
 }
 
 /* memo: NULL, or where to note it; its nupdates is more than MEMO_UPDATES when
- * they did not fit. */
-static bool run_slowly(const struct clew__program *program, const struct clew__rule_value *keys,
-                       const struct clew__rule_value *values, const struct clew__rule_trace *trace,
-                       struct memo *memo)
+ * that must not be remembered. */
+static __attribute__((noinline)) bool
+run_slowly(struct clew__shard *shard, const struct clew__program *program,
+           const struct clew__rule_value *keys, const struct clew__rule_value *values,
+           const struct clew__rule_trace *trace, struct memo *memo)
 {
     struct clew__rule_value event[CLEW__COLUMNS_MAX];
-    bool matched = false;
+    bool matched = false, good = true;
     size_t n = 0;
 
     memset(event, 0, sizeof(event));
@@ -210,20 +215,21 @@ static bool run_slowly(const struct clew__program *program, const struct clew__r
         event[program->keys[i].column] = keys[i];
     for (size_t i = 0; i < program->nrules; i++) {
         const struct clew__rule *rule = program->rules[i];
-        struct clew_series *series;
+        struct clew__series *series;
+        bool exact;
 
         if (!holds(rule, program->open[i], event))
             continue;
-        series = find_series(rule, event);
-        matched |= update(program, i, series, values, trace);
-        if (memo && n < MEMO_UPDATES && i <= UINT8_MAX) {
+        series = find_series(shard, rule, event, &exact);
+        matched |= update(shard, program, i, series, values, trace);
+        good = good && exact && n < MEMO_UPDATES && i <= UINT8_MAX;
+        if (memo && good) {
             memo->rules[n] = (uint8_t)i;
-            memo->series[n] = series;
+            memo->series[n++] = series;
         }
-        n += i <= UINT8_MAX ? 1 : MEMO_UPDATES + 1;
     }
     if (memo)
-        memo->nupdates = n <= MEMO_UPDATES ? (uint8_t)n : UINT8_MAX;
+        memo->nupdates = good ? (uint8_t)n : UINT8_MAX;
     return matched;
 }
 
@@ -304,46 +310,70 @@ static void note_keys(struct memo *memo, const struct clew__program *program,
     memo->program = memo->nupdates <= MEMO_UPDATES ? program->serial : 0;
 }
 
-static __attribute__((noinline)) struct memory *make_own(void)
+static __attribute__((noinline)) struct clew__memory *make_memory(struct clew__shard *shard)
 {
-    struct memory *made = have_key ? calloc(1, sizeof(*made)) : NULL;
+    void *p = mmap(NULL, sizeof(struct clew__memory), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    if (made && pthread_setspecific(own_key, made) != 0) {
-        free(made);
-        made = NULL;
+    if (p != MAP_FAILED)
+        shard->memory = p;
+    return shard->memory;
+}
+
+
+/* NULL: there is none, and a signal handler that interrupted its thread in here
+ * gets none. */
+static inline struct clew__memory *memory_of(struct clew__shard *shard)
+{
+    struct clew__memory *memory = shard->memory;
+    uint64_t epoch = clew__caches_epoch();
+
+    if (__builtin_expect(!memory, 0)) {
+        memory = shard == &clew__shared ? NULL : make_memory(shard);
+        if (!memory)
+            return NULL;
     }
-    own = made;
-    return made;
+    if (__builtin_expect(memory->epoch != epoch, 0)) {
+        memset(memory->hashes, 0, sizeof(memory->hashes));
+        memory->epoch = epoch;
+    }
+    return memory;
+}
+
+static inline bool run(struct clew__shard *shard, const struct clew__program *program,
+                       const struct clew__rule_value *keys, const struct clew__rule_value *values,
+                       const struct clew__rule_trace *trace)
+{
+    struct clew__memory *memory = memory_of(shard);
+    uint64_t hash = memory ? hash_keys(program, keys) : 0;
+    size_t set = hash >> 32 & (SETS - 1);
+    bool matched = false;
+    struct memo *memo;
+
+    if (hash == 0)
+        return run_slowly(shard, program, keys, values, trace, NULL);
+    for (size_t way = 0; way < WAYS; way++) {
+        memo = &memory->memos[set][way];
+        if (memory->hashes[set][way] != hash || !is_for(memo, program, keys))
+            continue;
+        for (size_t i = 0; i < memo->nupdates; i++)
+            matched |= update(shard, program, memo->rules[i], memo->series[i], values, trace);
+        return matched;
+    }
+    memo = &memory->memos[set][memory->next % WAYS];
+    memory->hashes[set][memory->next++ % WAYS] = hash;
+    memo->program = 0;
+    matched = run_slowly(shard, program, keys, values, trace, memo);
+    note_keys(memo, program, keys);
+    return matched;
 }
 
 bool clew__program_run(const struct clew__program *program, const struct clew__rule_value *keys,
                        const struct clew__rule_value *values, const struct clew__rule_trace *trace)
 {
-    struct memory *memory = own ? own : make_own();
-    uint64_t hash = memory && !memory->busy ? hash_keys(program, keys) : 0;
-    struct memo *memo = NULL;
-    size_t set = hash >> 32 & (SETS - 1);
-    bool matched = false;
+    struct clew__shard *shard = clew__enter();
+    bool matched = run(shard, program, keys, values, trace);
 
-    if (hash == 0)
-        return run_slowly(program, keys, values, trace, NULL);
-    memory->busy = true;
-    atomic_signal_fence(memory_order_seq_cst);
-    for (size_t i = 0; i < WAYS && !memo; i++)
-        if (memory->hashes[set][i] == hash && is_for(&memory->memos[set][i], program, keys))
-            memo = &memory->memos[set][i];
-    if (__builtin_expect(memo != NULL, 1)) {
-        for (size_t i = 0; i < memo->nupdates; i++)
-            matched |= update(program, memo->rules[i], memo->series[i], values, trace);
-    } else {
-        size_t way = memory->next++ % WAYS;
-
-        memo = &memory->memos[set][way];
-        memory->hashes[set][way] = hash;
-        matched = run_slowly(program, keys, values, trace, memo);
-        note_keys(memo, program, keys);
-    }
-    atomic_signal_fence(memory_order_seq_cst);
-    memory->busy = false;
+    clew__leave(shard);
     return matched;
 }

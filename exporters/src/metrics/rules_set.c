@@ -4,6 +4,7 @@
  * their metrics. It does not change once it is finished, so every thread may
  * read it.
  */
+#include "registry_priv.h"
 #include "rules_priv.h"
 
 #include <errno.h>
@@ -113,6 +114,17 @@ static bool place_fields(struct clew__rules *set, struct clew__rule *rule)
     return good;
 }
 
+/* A built-in one. */
+static struct clew_metric *make_derived(const struct clew__rule *rule, const char *const *names)
+{
+    if (rule->type == CLEW__RULE_COUNTER)
+        return clew__derived_counter(rule->metric, rule->help, names);
+    if (rule->type == CLEW__RULE_HISTOGRAM)
+        return clew__derived_histogram(rule->metric, rule->help, names, rule->bounds,
+                                       rule->nbounds);
+    return clew__derived_gauge(rule->metric, rule->help, names);
+}
+
 static struct clew_metric *make_metric(const struct clew__rule *rule)
 {
     const char *names[CLEW_METRIC_LABELS_MAX + 1];
@@ -120,6 +132,8 @@ static struct clew_metric *make_metric(const struct clew__rule *rule)
     for (size_t i = 0; i < rule->nlabels; i++)
         names[i] = rule->labels[i].name;
     names[rule->nlabels] = NULL;
+    if (!rule->place.line)
+        return make_derived(rule, names);
     if (rule->type == CLEW__RULE_COUNTER)
         return clew_counter(rule->metric, rule->help, names);
     if (rule->type == CLEW__RULE_HISTOGRAM)

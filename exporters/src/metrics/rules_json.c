@@ -189,21 +189,25 @@ void clew__json_done(struct clew__json_reader *reader)
 
 /* ---- the walk ------------------------------------------------------------------------- */
 
+/* Kept in registers: all that takes one of it is inlined into walk_line(). */
 struct walk {
     struct clew__json_reader *reader;
     const char *line, *p, *end; /* *end may be read, and is nothing that JSON has */
-    const uint16_t *quote, *quotes_end;
+    const uint16_t *quote;      /* the next; an even number is left, then NO_QUOTE */
     bool slashes;
 };
 
-static inline void skip_spaces(struct walk *w)
+#define NO_QUOTE UINT16_MAX
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void skip_spaces(struct walk *w)
 {
     while (__builtin_expect(*w->p == ' ', 0))
         w->p++;
 }
 
-static inline void store(struct clew__json_reader *reader, const struct entry *entry,
-                         struct clew__rule_value value)
+INLINE void store(struct clew__json_reader *reader, const struct entry *entry,
+                  struct clew__rule_value value)
 {
     for (unsigned i = 0; i < 2; i++) {
         unsigned column = entry->columns[i];
@@ -216,20 +220,20 @@ static inline void store(struct clew__json_reader *reader, const struct entry *e
 }
 
 /* The string at w->p. */
-static inline bool take_string(struct walk *w, const char **ret, size_t *ret_len)
+INLINE bool take_string(struct walk *w, const char **ret, size_t *ret_len)
 {
-    const char *start = w->p + 1;
+    size_t start = (size_t)(w->p - w->line), stop = w->quote[1];
 
-    if (w->quotes_end - w->quote < 2 || w->line + w->quote[0] != w->p)
+    if (w->quote[0] != start)
         return false;
-    *ret = start;
-    *ret_len = (size_t)(w->line + w->quote[1] - start);
-    w->p = w->line + w->quote[1] + 1;
+    *ret = w->p + 1;
+    *ret_len = stop - start - 1;
+    w->p = w->line + stop + 1;
     w->quote += 2;
     return true;
 }
 
-static inline bool skip_digits(const char **p)
+INLINE bool skip_digits(const char **p)
 {
     const char *start = *p;
 
@@ -238,7 +242,7 @@ static inline bool skip_digits(const char **p)
     return *p > start;
 }
 
-static inline bool skip_number(struct walk *w)
+INLINE bool skip_number(struct walk *w)
 {
     const char *p = w->p;
     bool good = true;
@@ -261,7 +265,7 @@ static inline bool skip_number(struct walk *w)
     return good;
 }
 
-static bool skip_word(struct walk *w, const char *word, size_t len)
+INLINE bool skip_word(struct walk *w, const char *word, size_t len)
 {
     if ((size_t)(w->end - w->p) < len || memcmp(w->p, word, len) != 0)
         return false;
@@ -270,7 +274,7 @@ static bool skip_word(struct walk *w, const char *word, size_t len)
 }
 
 /* Anything but an array or an object. */
-static inline bool take_scalar(struct walk *w, struct clew__rule_value *ret)
+INLINE bool take_scalar(struct walk *w, struct clew__rule_value *ret)
 {
     const char *start = w->p;
     size_t len;
@@ -302,8 +306,8 @@ static inline bool take_scalar(struct walk *w, struct clew__rule_value *ret)
     }
 }
 
-static const struct entry *find_escaped_key(const struct clew__json_node *node, const char *key,
-                                            size_t len)
+static __attribute__((noinline)) const struct entry *
+find_escaped_key(const struct clew__json_node *node, const char *key, size_t len)
 {
     struct clew__scan_value string = {
         .type = CLEW__SCAN_STRING, .escaped = true, .at = key, .len = len};
@@ -314,31 +318,35 @@ static const struct entry *find_escaped_key(const struct clew__json_node *node, 
     return out.failed ? NULL : find(node, room, out.len);
 }
 
-static inline const struct entry *known(const struct walk *w, const struct clew__json_node *node,
-                                        const char *key, size_t len)
+/* NULL: nothing is known about it. */
+INLINE const struct entry *known(const struct walk *w, const struct clew__json_node *node,
+                                 const char *key, size_t len)
 {
     const struct entry *entry;
 
     if (!node)
         return NULL;
-    entry = w->slashes && memchr(key, '\\', len) ? find_escaped_key(node, key, len)
-                                                 : find(node, key, len);
+    if (__builtin_expect(w->slashes, 0) && memchr(key, '\\', len))
+        entry = find_escaped_key(node, key, len);
+    else
+        entry = find(node, key, len);
     return entry && entry->key ? entry : NULL;
 }
 
 /* "key": */
-static inline bool take_key(struct walk *w, const struct clew__json_node *node,
-                            const struct entry **ret)
+INLINE bool take_key(struct walk *w, const struct clew__json_node *node, const struct entry **ret)
 {
     const char *key;
     size_t len;
 
     skip_spaces(w);
-    if (*w->p != '"' || !take_string(w, &key, &len))
+    if (!take_string(w, &key, &len))
         return false;
-    skip_spaces(w);
-    if (*w->p != ':')
-        return false;
+    if (__builtin_expect(*w->p != ':', 0)) {
+        skip_spaces(w);
+        if (*w->p != ':')
+            return false;
+    }
     w->p++;
     *ret = known(w, node, key, len);
     return true;
@@ -350,13 +358,17 @@ struct level {
     bool object;
 };
 
-static bool walk_line(struct walk *w)
+static bool walk_line(struct clew__json_reader *reader, const char *line, size_t len, bool slashes)
 {
     static const struct clew__rule_value other = {.kind = CLEW__RULE_OTHER};
+    struct walk walk = {reader, line, line, line + len, reader->quotes, slashes}, *w = &walk;
     struct level levels[CLEW__SCAN_DEPTH + 1]; /* the line itself is one */
     const struct entry *entry = NULL;
     size_t depth = 0;
 
+    skip_spaces(w);
+    if (*w->p != '{')
+        return false;
     for (;;) { /* at a value */
         struct clew__rule_value value;
 
@@ -368,11 +380,9 @@ static bool walk_line(struct walk *w)
                 return false;
             depth++;
             level->object = *w->p++ == '{';
-            level->node = depth == 1               ? w->reader->nodes
-                          : entry && level->object ? entry->child
-                                                   : NULL;
+            level->node = depth == 1 ? reader->nodes : entry && level->object ? entry->child : NULL;
             if (entry)
-                store(w->reader, entry, other);
+                store(reader, entry, other);
             skip_spaces(w);
             entry = NULL;
             if (*w->p != (level->object ? '}' : ']')) {
@@ -386,7 +396,7 @@ static bool walk_line(struct walk *w)
             if (!take_scalar(w, &value))
                 return false;
             if (entry)
-                store(w->reader, entry, value);
+                store(reader, entry, value);
         }
         for (;; depth--) { /* behind a value */
             struct level *level;
@@ -418,22 +428,18 @@ static inline void clear(struct clew__json_reader *reader)
 bool clew__json_read(struct clew__json_reader *reader, const char *line, size_t len,
                      size_t readable)
 {
-    struct walk w = {.reader = reader, .line = line, .p = line, .end = line + len};
     struct clew__quotes quotes = {CLEW__QUOTES_TOO_HARD, false, 0};
 
     if (len <= CLEW__JSON_QUICK_MAX)
         quotes = reader->find_quotes(reader->quotes, line, len, readable);
-    if (quotes.found == CLEW__QUOTES_NOT_JSON)
+    if (quotes.found == CLEW__QUOTES_NOT_JSON || quotes.n % 2 != 0)
         return false;
     /* What stands at its end must stop the walk there. */
     if (quotes.found == CLEW__QUOTES_TOO_HARD || (line[len] != '\n' && line[len] != '\r'))
         return clew__json_read_slowly(reader, line, len);
+    reader->quotes[quotes.n] = NO_QUOTE;
     clear(reader);
-    w.slashes = quotes.slashes;
-    w.quote = reader->quotes;
-    w.quotes_end = reader->quotes + quotes.n;
-    skip_spaces(&w);
-    return *w.p == '{' && walk_line(&w);
+    return walk_line(reader, line, len, quotes.slashes);
 }
 
 /* ---- by the scanner ----------------------------------------------------------------- */

@@ -269,13 +269,19 @@ struct clew_deriver *clew_deriver_new(const char *file)
     return deriver;
 }
 
-struct clew_deriver *clew_deriver_free(struct clew_deriver *deriver)
+void clew__deriver_done(struct clew_deriver *deriver)
 {
-    if (!deriver)
-        return NULL;
     forget_made(deriver);
     clew__json_done(&deriver->reader);
-    clew__rules_free(deriver->set);
     free(deriver);
+}
+
+struct clew_deriver *clew_deriver_free(struct clew_deriver *deriver)
+{
+    struct clew__rules *set = deriver ? deriver->set : NULL;
+
+    if (deriver)
+        clew__deriver_done(deriver);
+    clew__rules_free(set);
     return NULL;
 }

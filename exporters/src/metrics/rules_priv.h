@@ -218,8 +218,10 @@ bool clew__program_run(const struct clew__program *program, const struct clew__r
 
 /* rules_site.c: from now on, with this set. 0; -errno */
 int clew__rules_observe(struct clew__rules *set);
-/* rules_lines.c. owner as clew_deriver_new(), and then of set */
+/* rules_lines.c: a deriver that borrows set. owner clew__deriver_done(); NULL
+ * without memory */
 struct clew_deriver *clew__deriver_new(struct clew__rules *set);
+void clew__deriver_done(struct clew_deriver *deriver);
 /* rules.c: reads CLEW_METRICS_RULES and starts. 0; -errno */
 int clew__rules_start(void);
 void clew__rules_stop(void);

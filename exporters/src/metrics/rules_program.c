@@ -320,7 +320,6 @@ static __attribute__((noinline)) struct clew__memory *make_memory(struct clew__s
     return shard->memory;
 }
 
-
 /* NULL: there is none, and a signal handler that interrupted its thread in here
  * gets none. */
 static inline struct clew__memory *memory_of(struct clew__shard *shard)

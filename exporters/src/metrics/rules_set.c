@@ -154,18 +154,31 @@ static int at_rule(const struct clew__rule *rule, const char *file, const char *
                           reason);
 }
 
+static int make_metrics(struct clew__rules *set, const char *file, bool builtin)
+{
+    for (size_t i = 0; i < set->nrules; i++) {
+        struct clew__rule *rule = &set->rules[i];
+
+        if ((rule->place.line == 0) != builtin)
+            continue;
+        rule->target = make_metric(rule);
+        if (!rule->target)
+            return at_rule(rule, file, clew_last_error());
+    }
+    return 0;
+}
+
 int clew__rules_finish(struct clew__rules *set, const char *file)
 {
+    int err;
+
     for (size_t i = 0; i < set->nrules; i++)
         if (!place_fields(set, &set->rules[i]))
             return at_rule(&set->rules[i], file,
                            "the rules name more than 64 different fields; use fewer");
-    for (size_t i = 0; i < set->nrules; i++) {
-        set->rules[i].target = make_metric(&set->rules[i]);
-        if (!set->rules[i].target)
-            return at_rule(&set->rules[i], file, clew_last_error());
-    }
-    return 0;
+    /* The built-in ones first: where a file's rule differs, it is the file's error. */
+    err = make_metrics(set, file, true);
+    return err < 0 ? err : make_metrics(set, file, false);
 }
 
 int clew__rules_load(const char *file, struct clew__rules **ret_set)

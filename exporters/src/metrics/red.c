@@ -7,9 +7,8 @@
  */
 #include "rules_priv.h"
 
-#include "settings_priv.h"
-
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define EVENT(name)                                            \
@@ -248,8 +247,8 @@ static int add(struct clew__rules *set, const struct clew__rule *rules, size_t n
 
 int clew__red_rules(struct clew__rules *set)
 {
-    const char *names = clew__settings_get("CLEW_METRICS_NAMES");
-    bool ours = !names || strcmp(names, "default") == 0, theirs = false;
+    const char *names = getenv("CLEW_METRICS_NAMES");
+    bool ours = !names || !*names || strcmp(names, "default") == 0, theirs = false;
     int err = 0;
 
     if (names && strcmp(names, "both") == 0)

@@ -30,12 +30,27 @@ static char *put_hex(char *p, const void *bytes, size_t n)
     return p;
 }
 
+/* The seconds of a Unix time; most spans have those of the one before. */
+static char *put_seconds(char *p, uint64_t seconds)
+{
+    static uint64_t last; /* collector thread */
+    static char text[24];
+    static size_t len;
+
+    if (seconds != last) {
+        len = (size_t)(clew__put_uint(text, seconds) - text);
+        last = seconds;
+    }
+    memcpy(p, text, sizeof(text));
+    return p + len;
+}
+
 /* A Unix time: numbers of 64 bits are strings. */
 static char *put_time(char *p, uint64_t ns)
 {
     *p++ = '"';
     if (ns >= 1000000000u) {
-        p = clew__put_uint(p, ns / 1000000000u);
+        p = put_seconds(p, ns / 1000000000u);
         p = clew__put_fraction(p, (uint32_t)(ns % 1000000000u));
     } else {
         p = clew__put_uint(p, ns);

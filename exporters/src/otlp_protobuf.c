@@ -39,23 +39,18 @@ static inline char *put_fixed64(char *p, char tag, uint64_t v)
 static inline char *put_bytes(char *p, const void *bytes, size_t n)
 {
     const char *b = bytes;
-    uint64_t first, last;
-    uint32_t low, high;
+    size_t i = 0;
 
-    if (n > 16) {
+    if (n > 32) {
         memcpy(p, b, n);
+    } else if (n >= 16) {
+        memcpy(p, b, 16);
+        memcpy(p + n - 16, b + n - 16, 16);
     } else if (n >= 8) {
-        memcpy(&first, b, 8);
-        memcpy(&last, b + n - 8, 8);
-        memcpy(p, &first, 8);
-        memcpy(p + n - 8, &last, 8);
-    } else if (n >= 4) {
-        memcpy(&low, b, 4);
-        memcpy(&high, b + n - 4, 4);
-        memcpy(p, &low, 4);
-        memcpy(p + n - 4, &high, 4);
+        memcpy(p, b, 8);
+        memcpy(p + n - 8, b + n - 8, 8);
     } else {
-        for (size_t i = 0; i < n; i++)
+        for (; i < n; i++)
             p[i] = b[i];
     }
     return p + n;
@@ -74,11 +69,13 @@ static inline char *put_begin(char *p, char tag)
     return p + 1 + LENGTH_BYTES;
 }
 
+/* Four bytes of seven bits: 256 MiB, more than a record can have. */
 static inline void put_length(char *begin, size_t len)
 {
-    for (unsigned i = 0; i < LENGTH_BYTES; i++, len >>= 7)
-        begin[(int)i - (int)LENGTH_BYTES] =
-            (char)((len & 0x7F) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
+    uint32_t padded = 0x808080 | (len & 0x7F) | (len << 1 & 0x7F00) | (len << 2 & 0x7F0000) |
+                      (uint32_t)(len << 3 & 0x7F000000);
+
+    memcpy(begin - LENGTH_BYTES, &padded, LENGTH_BYTES);
 }
 
 static inline char *put_end(char *begin, char *p)
@@ -212,26 +209,55 @@ static char *put_container(char *p, const struct clew_field *container, unsigned
     return put_end(begin, p);
 }
 
+/* A KeyValue with text in which each length is one byte. */
+static inline char *put_short_text(char *p, char tag, const struct clew_field *field,
+                                   size_t key_len)
+{
+    const struct clew_value *value = &field->value;
+
+    p[0] = tag;
+    p[1] = (char)(6 + key_len + value->len);
+    p[2] = TAG(1, 2);
+    p[3] = (char)key_len;
+    p = put_bytes(p + 4, field->key, key_len);
+    p[0] = TAG(2, 2);
+    p[1] = (char)(2 + value->len);
+    p[2] = TAG(1, 2);
+    p[3] = (char)value->len;
+    return put_bytes(p + 4, value->as.s, value->len);
+}
+
 /* KeyValue{1 key, 2 value} */
 static inline char *put_attribute(char *p, char tag, const struct clew_field *field)
 {
-    size_t key_len = clew__otlp_key_len(field), size;
+    size_t key_len = clew__otlp_key_len(field), size, all;
     double number = 0;
     enum clew__otlp_kind kind = clew__otlp_value(field, 0, &number);
     char *begin;
 
-    if (kind < CLEW__OTLP_LIST) {
-        size = scalar_size(kind, &field->value);
-        *p++ = tag;
-        p = put_varint(p, 2 + varint_size(key_len) + key_len + varint_size(size) + size);
-        p = put_string(p, TAG(1, 2), field->key, key_len);
-        *p++ = TAG(2, 2);
-        p = put_varint(p, size);
-        return put_scalar(p, kind, &field->value, number);
+    if (kind == CLEW__OTLP_STRING && key_len + field->value.len < 128 - 6)
+        return put_short_text(p, tag, field, key_len);
+    if (kind >= CLEW__OTLP_LIST) {
+        begin = put_begin(p, tag);
+        p = put_string(begin, TAG(1, 2), field->key, key_len);
+        return put_end(begin, put_nested(p, TAG(2, 2), field, 0));
     }
-    begin = put_begin(p, tag);
-    p = put_string(begin, TAG(1, 2), field->key, key_len);
-    return put_end(begin, put_nested(p, TAG(2, 2), field, 0));
+    size = scalar_size(kind, &field->value);
+    all = 4 + key_len + size;
+    *p++ = tag;
+    if (__builtin_expect(all < 128, 1)) { /* then each length in it is one byte */
+        p[0] = (char)all;
+        p[1] = TAG(1, 2);
+        p[2] = (char)key_len;
+        p = put_bytes(p + 3, field->key, key_len);
+        p[0] = TAG(2, 2);
+        p[1] = (char)size;
+        return put_scalar(p + 2, kind, &field->value, number);
+    }
+    p = put_varint(p, 2 + varint_size(key_len) + key_len + varint_size(size) + size);
+    p = put_string(p, TAG(1, 2), field->key, key_len);
+    *p++ = TAG(2, 2);
+    return put_scalar(put_varint(p, size), kind, &field->value, number);
 }
 
 static char *put_attributes(char *p, char tag, const struct clew_field *fields, size_t n)

@@ -131,7 +131,7 @@ struct clew_context *clew_context_ref(struct clew_context *context)
     return context ? clew__context_ref(context) : NULL;
 }
 
-static void release(struct clew_context *context)
+void clew__context_release(struct clew_context *context)
 {
     if (__builtin_expect(context == clew__self.context, 0)) {
         clew__scope_set((struct clew_scope){NULL, 0});
@@ -143,25 +143,25 @@ static void release(struct clew_context *context)
 
 struct clew_context *clew_context_unref(struct clew_context *context)
 {
-    unsigned refs;
+    int64_t refs;
 
     if (!context)
         return NULL;
     refs = atomic_load_explicit(&context->refs, memory_order_acquire);
     if (__builtin_expect(refs == 1, 1)) { /* nobody else has one to give */
         atomic_store_explicit(&context->refs, 0, memory_order_relaxed);
-        release(context);
+        clew__context_release(context);
         return NULL;
     }
     do
-        if (refs == 0) {
+        if (refs <= 0) {
             clew__misuse("a context was released more often than referenced");
             return NULL;
         }
     while (!atomic_compare_exchange_weak_explicit(&context->refs, &refs, refs - 1,
                                                   memory_order_acq_rel, memory_order_acquire));
     if (refs == 1)
-        release(context);
+        clew__context_release(context);
     return NULL;
 }
 

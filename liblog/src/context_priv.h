@@ -23,7 +23,7 @@ enum clew__decision {
 };
 
 struct clew_context {
-    _Atomic unsigned refs; /* 0: released, and among the spare ones */
+    _Atomic int64_t refs; /* 0: released, and among the spare ones; see clew__hold_take() */
     /* Of the spans of its request, see tracing's span.c. */
     _Atomic enum clew__sampling_state {
         CLEW__SAMPLING_OPEN, /* not decided */
@@ -74,6 +74,45 @@ static inline struct clew_context *clew__context_ref(struct clew_context *contex
     return context;
 }
 
+/* References of open spans. Counting each atomically would be half the cost of a
+ * span that is not recorded, so a thread holds the context of its spans once, with
+ * CLEW__HOLD references, and counts in struct clew__hold how many of its open spans
+ * go by that; giving the hold up leaves them one reference each. A span that ends
+ * in another thread, or after the hold, gives back a reference, which the sum is
+ * right for either way. */
+#define CLEW__HOLD (INT64_C(1) << 32)
+
+/* context_hold.c: the long ways. */
+bool clew__hold_take_long(struct clew_context *context, uint64_t *ret_key);
+void clew__hold_end(void);
+/* A context that nobody else has, with the reference of its maker. */
+uint64_t clew__hold_take_new(struct clew_context *context);
+/* In the child of a fork: what was held stays with what the parent's spans had. */
+void clew__hold_forget(void);
+
+/* A span's reference, and the key to give it back with; false when the context
+ * was released before. */
+static inline bool clew__hold_take(struct clew_context *context, uint64_t *ret_key)
+{
+    struct clew__hold *hold = &clew__self.hold;
+
+    if (__builtin_expect(hold->context != context, 0))
+        return clew__hold_take_long(context, ret_key);
+    hold->count++;
+    *ret_key = hold->key;
+    return true;
+}
+
+static inline void clew__hold_give(struct clew_context *context, uint64_t key)
+{
+    struct clew__hold *hold = &clew__self.hold;
+
+    if (__builtin_expect(hold->context != context || hold->key != key, 0))
+        (void)clew_context_unref(context);
+    else if (--hold->count == 0)
+        clew__hold_end();
+}
+
 static inline struct clew_scope clew__scope_current(void)
 {
     return (struct clew_scope){clew__self.context, clew_hot.span_id};
@@ -87,6 +126,9 @@ static inline void clew__scope_set(struct clew_scope scope)
     }
     clew_hot.span_id = scope.span_id;
 }
+
+/* Nobody has a reference any more. */
+void clew__context_release(struct clew_context *context);
 
 /* Bytes a CONTEXT payload takes; context NULL: the empty context. */
 size_t clew__context_payload_len(const struct clew_context *context);

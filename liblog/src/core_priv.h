@@ -28,7 +28,8 @@ struct clew__ring {
     char *data;
     uint64_t size;
     uint64_t record_max;
-    uint64_t tail_seen;
+    uint64_t tail_seen;      /* or what stands for it while bytes are withheld */
+    uint64_t granted;        /* up to this head nobody need look how full it is */
     uint64_t context_serial; /* of the context written last; 0: none */
     uint64_t stalled_at;     /* the tail for which a wait was in vain, plus 1 */
     /* Of all threads that ever had it: spans begun, recorded and not, and recorded ones ended. */
@@ -39,6 +40,10 @@ struct clew__ring {
     struct clew__ring *next;
     _Atomic uint64_t crowded_ns; /* CLOCK_MONOTONIC: when its thread last found it full */
     _Atomic uint32_t waiting;    /* a futex: its thread waits for room */
+    /* Bytes at the end of data that are not to be used yet: they have no storage
+     * (clew__file_back_ring()). Until then the ring never begins anew. */
+    _Atomic uint64_t withheld;
+    uint64_t offset; /* of data in the file */
     /* under emptying */
     _Alignas(64) _Atomic int emptying;
     uint64_t read;
@@ -52,6 +57,14 @@ struct clew__ring {
     struct clew__line_context *context;
 };
 
+/* The context that this thread's spans are in: see clew__hold_take(). */
+struct clew__hold {
+    struct clew_context *context; /* NULL: none is held */
+    uint64_t key;                 /* of this hold, unlike all others of the process */
+    uint32_t count;               /* open spans that go by it */
+    uint32_t passed_over;         /* spans begun in other contexts since */
+};
+
 /* Everything a thread has beside its struct clew_hot. Zero is a valid start. */
 struct clew__thread {
     struct clew__ring *ring;
@@ -63,7 +76,8 @@ struct clew__thread {
     void *exchange; /* tracing: the HTTP exchange entered */
     /* tracing: */
     struct clew_span *span; /* begun last in this thread and not ended */
-    void *slots;            /* free ones, and how many */
+    struct clew__hold hold;
+    void *slots; /* free ones, and how many */
     unsigned nslots;
     unsigned slots_epoch;
     /* contexts and scopes: */
@@ -78,6 +92,17 @@ extern __thread struct clew__thread clew__self CLEW__TLS_MODEL;
 /* Counts processes: 1, and one more in each fork's child. */
 extern _Atomic unsigned clew__epoch;
 extern struct clew__ring *_Atomic clew__rings;
+
+/* Where the producer's free room begins. Withheld bytes are as good as written,
+ * one round before the first. */
+static inline uint64_t clew__ring_tail(const struct clew__ring *ring)
+{
+    uint64_t withheld = atomic_load_explicit(&ring->withheld, memory_order_acquire);
+
+    return withheld
+               ? 0 - withheld
+               : atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
+}
 
 /* The slow path of a thread's first record: a free ring or a new one, and a
  * running collector. NULL when there is none to be had; counted. */
@@ -104,11 +129,17 @@ void clew__misuse(const char *what);
 
 /* ---- records (record.c) ------------------------------------------------ */
 
-/* Puts one record, its payload given in pieces, into this thread's ring; 0, or positive when
- * it was dropped (and counted). reserve: may use the part kept for warnings. */
-struct iovec;
-int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
-                     size_t n, bool reserve);
+struct clew__payload {
+    const char *data;
+    size_t len;
+    const char *more; /* goes behind it */
+    size_t more_len;
+};
+
+/* Puts one record into this thread's ring; 0, or positive when it was dropped (and
+ * counted). important: may use the part kept for warnings. */
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id,
+                     const struct clew__payload *payload, bool important);
 
 /* A context as the collector knows it: text made once, used for every line. */
 struct clew__line_context {

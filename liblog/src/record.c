@@ -23,7 +23,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #define PRINTF_BYTES 8192u
 
@@ -61,12 +60,6 @@ static void leave(void)
 
 /* ---- room -------------------------------------------------------------------------- */
 
-static void read_tail(struct clew__ring *ring)
-{
-    ring->tail_seen =
-        atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
-}
-
 /* need contiguous bytes, or NULL. One eighth is kept for warnings. */
 static char *reserve(const struct lane *lane, size_t need, bool important)
 {
@@ -75,9 +68,9 @@ static char *reserve(const struct lane *lane, size_t need, bool important)
     uint64_t usable = important ? ring->size : ring->size - ring->size / 8;
 
     if (hot->head + need - ring->tail_seen > usable) {
-        read_tail(ring);
+        ring->tail_seen = clew__ring_tail(ring);
         if (hot->head + need - ring->tail_seen > usable &&
-            !clew__make_room(ring, hot->head + need - usable)) {
+            !clew__make_room(ring, hot->head + need, usable)) {
             CLEW__COUNT_ONE(ring_full);
             return NULL;
         }
@@ -92,8 +85,18 @@ static uint64_t current_serial(void)
     return clew__self.context ? clew__self.context->serial : 0;
 }
 
-/* How far the short way may go without asking: until the ring is half full,
- * when the collector is to be woken, and from there in smaller steps. */
+/* The short way may go on to where the grant ends; but a line behind another
+ * record may be the first of its context: that takes the long way. */
+static void open_short_way(const struct lane *lane)
+{
+    struct clew_hot *hot = lane->hot;
+
+    if (clew__ticks_from_tsc && hot == &clew_hot && lane->ring->context_serial == current_serial())
+        hot->limit = hot->at + (lane->ring->granted - hot->head);
+}
+
+/* How far writing may go on without asking: until the ring is half full, when
+ * the collector is to be woken, and from there in smaller steps. */
 static void grant(const struct lane *lane)
 {
     struct clew__ring *ring = lane->ring;
@@ -101,28 +104,31 @@ static void grant(const struct lane *lane)
     uint64_t half = ring->size / 2, usable = ring->size - ring->size / 8, used, room;
 
     if (hot->head - ring->tail_seen > half / 2)
-        read_tail(ring);
+        ring->tail_seen = clew__ring_tail(ring);
     used = hot->head - ring->tail_seen;
-    if (used > half && !atomic_load_explicit(&ring->crowded_ns, memory_order_relaxed))
+    if (used > half && !atomic_load_explicit(&ring->crowded_ns, memory_order_relaxed) &&
+        !atomic_load_explicit(&ring->withheld, memory_order_relaxed))
         clew__collector_wake();
     if (hot->at >= ring->data + ring->size)
         hot->at -= ring->size;
     room = used < half ? half - used : used < usable ? usable - used : 0;
     if (used >= half && room > ring->size / 8)
         room = ring->size / 8;
-    /* A line behind another record may be the first of its context: the long way. */
-    hot->limit =
-        clew__ticks_from_tsc && hot == &clew_hot && ring->context_serial == current_serial()
-            ? hot->at + room
-            : NULL;
+    ring->granted = hot->head + room;
+    hot->limit = NULL;
 }
 
 static void publish(const struct lane *lane, size_t size)
 {
-    lane->hot->at += size;
-    lane->hot->head += size;
-    __atomic_store_n(lane->hot->published, lane->hot->head, __ATOMIC_RELEASE);
-    grant(lane);
+    struct clew_hot *hot = lane->hot;
+
+    hot->at += size;
+    hot->head += size;
+    __atomic_store_n(hot->published, hot->head, __ATOMIC_RELEASE);
+    if (hot->head >= lane->ring->granted)
+        grant(lane);
+    if (!hot->limit)
+        open_short_way(lane);
 }
 
 static void put_header(char *at, size_t size, uint16_t logger, uint32_t what, uint64_t ticks)
@@ -339,17 +345,14 @@ void clew_log_printf(struct clew_site *site, const char *format, ...)
 
 /* ---- other records ------------------------------------------------------------------- */
 
-int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const struct iovec *pieces,
-                     size_t n, bool important)
+int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id,
+                     const struct clew__payload *payload, bool important)
 {
     struct clew__record *record;
     struct lane lane;
-    size_t size = sizeof(*record);
+    size_t size = clew__align8(sizeof(*record) + payload->len + payload->more_len);
     char *at;
 
-    for (size_t i = 0; i < n; i++)
-        size += pieces[i].iov_len;
-    size = clew__align8(size);
     if (size > CLEW__RECORD_MAX || !enter(&lane))
         return 1;
     at = size <= lane.ring->record_max ? reserve(&lane, size, important) : NULL;
@@ -358,8 +361,9 @@ int clew__record_put(uint32_t what, uint64_t ticks, uint64_t span_id, const stru
         record = (struct clew__record *)(void *)at;
         record->span_id = span_id;
         at += sizeof(*record);
-        for (size_t i = 0; i < n; i++)
-            at = mempcpy(at, pieces[i].iov_base, pieces[i].iov_len);
+        memcpy(at, payload->data, payload->len);
+        if (payload->more_len)
+            memcpy(at + payload->len, payload->more, payload->more_len);
         publish(&lane, size);
     }
     leave();

@@ -209,32 +209,3 @@ char *clew__value_put(char *at, unsigned type, const struct clew_value *value)
 {
     return put_at(at, type, value, 0);
 }
-
-bool clew__value_next(const char *bytes, size_t len, size_t *at, unsigned type,
-                      struct clew_value *ret)
-{
-    const char *p = bytes + *at;
-    size_t left = len - *at;
-    uint32_t n;
-
-    *ret = clew_value_uint(0);
-    if (clew__type_is_fixed(type)) {
-        if (left < 8)
-            return false;
-        memcpy(&ret->as.u, p, 8);
-        *at += 8;
-        return true;
-    }
-    if (left < 4)
-        return false;
-    memcpy(&n, p, 4);
-    *at += 4;
-    if (n == CLEW__NULL_STRING)
-        return true;
-    if (n > left - 4)
-        return false;
-    ret->as.s = p + 4;
-    ret->len = n;
-    *at += n;
-    return true;
-}

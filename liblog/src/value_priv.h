@@ -14,6 +14,8 @@
 
 #include <clew/sink.h>
 
+#include <string.h>
+
 static inline bool clew__type_is_fixed(unsigned type)
 {
     return type < CLEW_TYPE_STRING;
@@ -39,7 +41,33 @@ size_t clew__value_size(unsigned type, const struct clew_value *value);
 char *clew__value_put(char *at, unsigned type, const struct clew_value *value);
 /* The next value of that type at *at, which moves on; false when it does not
  * fit into what is left. Of a type that is not fixed, s and len are the bytes. */
-bool clew__value_next(const char *bytes, size_t len, size_t *at, unsigned type,
-                      struct clew_value *ret);
+static inline bool clew__value_next(const char *bytes, size_t len, size_t *at, unsigned type,
+                                    struct clew_value *ret)
+{
+    const char *p = bytes + *at;
+    size_t left = len - *at;
+    uint32_t n;
+
+    *ret = clew_value_uint(0);
+    if (clew__type_is_fixed(type)) {
+        if (left < 8)
+            return false;
+        memcpy(&ret->as.u, p, 8);
+        *at += 8;
+        return true;
+    }
+    if (left < 4)
+        return false;
+    memcpy(&n, p, 4);
+    *at += 4;
+    if (n == CLEW__NULL_STRING)
+        return true;
+    if (n > left - 4)
+        return false;
+    ret->as.s = p + 4;
+    ret->len = n;
+    *at += n;
+    return true;
+}
 
 #endif

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 
 uint8_t clew_spans_state;
 
@@ -54,15 +53,12 @@ static void decide(struct clew_context *context, uint64_t parent_id, const char 
     clew__sampler_apply(context, &sampled);
 }
 
-/* What becomes of the spans of this context's request; decided by its first. */
-static enum clew__sampling_state sampling_of(struct clew_context *context,
-                                             const struct clew__span_head *head, const char *hint)
+/* What becomes of the spans of this context's request is settled by its first. */
+static __attribute__((noinline)) enum clew__sampling_state
+settle(struct clew_context *context, const struct clew__span_head *head, const char *hint)
 {
-    enum clew__sampling_state state =
-        atomic_load_explicit(&context->sampling, memory_order_relaxed);
+    enum clew__sampling_state state;
 
-    if (__builtin_expect(state != CLEW__SAMPLING_OPEN, 1))
-        return state;
     if (clew__sampler_is_open(context))
         decide(context, head->parent_span_id, hint, (enum clew_span_kind)head->kind);
     if (context->trace_flags & CLEW_TRACE_SAMPLED) {
@@ -77,8 +73,8 @@ static enum clew__sampling_state sampling_of(struct clew_context *context,
     return state;
 }
 
-static void fill(struct clew__slot *slot, const struct clew_context *context, bool held,
-                 const char *name)
+static __attribute__((noinline)) void
+record(struct clew__slot *slot, const struct clew_context *context, bool held, const char *name)
 {
     struct clew__span_head *head = &slot->head;
     size_t len = name ? strnlen(name, CLEW_SPAN_NAME_MAX + 1) : 0;
@@ -92,29 +88,34 @@ static void fill(struct clew__slot *slot, const struct clew_context *context, bo
     head->dropped_attributes = head->dropped_events = head->dropped_links = 0;
     if (len > CLEW_SPAN_NAME_MAX)
         len = clew__utf8_cut(name, len, CLEW_SPAN_NAME_MAX);
-    clew__item_text(slot, CLEW__ITEM_NAME, name ? name : "", len);
+    clew__item_name_first(slot, name ? name : "", len);
+    slot->tag |= CLEW__SPAN_RECORDS;
+    atomic_store_explicit(&slot->state, CLEW__SLOT_RECORDING, memory_order_release);
 }
 
-/* Takes over the reference to context. */
-static struct clew__slot *start_in(struct clew_context *context, uint64_t parent_id,
-                                   const char *name, enum clew_span_kind kind, const char *hint)
+/* Takes over the reference to context, which hold is the key of. */
+static inline __attribute__((always_inline)) struct clew__slot *
+start_in(struct clew_context *context, uint64_t hold, uint64_t parent_id, const char *name,
+         enum clew_span_kind kind, const char *hint)
 {
     struct clew__slot *slot = clew__slot_take();
     enum clew__sampling_state state;
     struct clew__ring *ring;
 
     if (!slot) {
-        (void)clew_context_unref(context);
+        clew__hold_give(context, hold);
         return NULL;
     }
     slot->context = context;
+    slot->hold = hold;
     slot->entered = false;
     slot->more = NULL;
-    atomic_store_explicit(&slot->len, 0, memory_order_relaxed);
     slot->head.span_id = clew__id_span();
     slot->head.parent_span_id = parent_id;
     slot->head.kind = (uint8_t)kind;
-    state = sampling_of(context, &slot->head, hint);
+    state = atomic_load_explicit(&context->sampling, memory_order_relaxed);
+    if (__builtin_expect(state == CLEW__SAMPLING_OPEN, 0))
+        state = settle(context, &slot->head, hint);
     ring = clew__self.ring;
     if (state == CLEW__SAMPLING_OFF) {
         __atomic_store_n(&ring->spans_dropped, ring->spans_dropped + 1, __ATOMIC_RELAXED);
@@ -122,8 +123,7 @@ static struct clew__slot *start_in(struct clew_context *context, uint64_t parent
         return slot;
     }
     __atomic_store_n(&ring->spans_sampled, ring->spans_sampled + 1, __ATOMIC_RELAXED);
-    fill(slot, context, state == CLEW__SAMPLING_HELD, name);
-    atomic_store_explicit(&slot->state, CLEW__SLOT_RECORDING, memory_order_release);
+    record(slot, context, state == CLEW__SAMPLING_HELD, name);
     return slot;
 }
 
@@ -149,16 +149,20 @@ static bool is_off(void)
     return state == CLEW__SPANS_OFF;
 }
 
-static struct clew__slot *start(struct clew_scope parent, const char *name,
-                                enum clew_span_kind kind, const char *hint)
+static inline __attribute__((always_inline)) struct clew__slot *
+start(struct clew_scope parent, const char *name, enum clew_span_kind kind, const char *hint)
 {
     struct clew_context *context;
+    uint64_t hold;
 
     if (is_off())
         return NULL;
-    context = parent.context ? clew__context_ref(parent.context) : new_root();
-    return context ? start_in(context, parent.context ? parent.span_id : 0, name, kind, hint)
+    if (parent.context)
+        return clew__hold_take(parent.context, &hold)
+                   ? start_in(parent.context, hold, parent.span_id, name, kind, hint)
                    : NULL;
+    context = new_root();
+    return context ? start_in(context, clew__hold_take_new(context), 0, name, kind, hint) : NULL;
 }
 
 static inline struct clew_span *started(struct clew__slot *slot)
@@ -256,7 +260,7 @@ void clew_span_set_site_(struct clew_span *span, struct clew_site *site, uint64_
 
     (void)unused;
     if (slot && is_known(site))
-        clew__item_set(slot, &(struct clew__attributes){.site = site, .values = values});
+        clew__item_set_site(slot, site, values);
 }
 
 void clew_span_set_fields(struct clew_span *span, size_t n, const char *const *keys,
@@ -390,18 +394,21 @@ static void see_to_held(struct clew__slot *slot)
 static void put_record(struct clew__slot *slot, uint64_t ticks)
 {
     const struct clew_context *context = slot->context;
-    struct iovec pieces[2] = {{&slot->head, sizeof(slot->head)}};
-    size_t len;
+    struct clew__payload payload = {.data = (const char *)&slot->head, .len = sizeof(slot->head)};
 
     if (context->trace_state)
         clew__item_text(slot, CLEW__ITEM_STATE, context->trace_state, strlen(context->trace_state));
-    pieces[1].iov_base = (void *)clew__slot_body(slot, &len);
-    pieces[1].iov_len = len;
-    (void)clew__record_put(CLEW__WHAT_SPAN, ticks, slot->head.span_id, pieces, 2,
+    if (slot->more) {
+        payload.more = slot->more;
+        payload.more_len = slot->more_len;
+    } else {
+        payload.len += atomic_load_explicit(&slot->len, memory_order_relaxed);
+    }
+    (void)clew__record_put(CLEW__WHAT_SPAN, ticks, slot->head.span_id, &payload,
                            slot->head.status == CLEW_SPAN_ERROR);
 }
 
-static void leave(struct clew__slot *slot, const struct clew_span *span)
+static __attribute__((noinline)) void leave(struct clew__slot *slot, const struct clew_span *span)
 {
     struct clew_scope now = clew__scope_current();
 
@@ -413,32 +420,39 @@ static void leave(struct clew__slot *slot, const struct clew_span *span)
         clew__self.span = slot->previous_span;
 }
 
-static void end(struct clew_span *span, uint64_t end_ns)
+/* One that is recorded. */
+static __attribute__((noinline)) void put(struct clew__slot *slot, struct clew_span *span,
+                                          uint64_t end_ns)
 {
-    struct clew__slot *slot = clew__slot_of(span);
     struct clew__ring *ring;
     uint64_t ticks;
 
+    if (__builtin_expect(atomic_load_explicit(&clew__nprocessors, memory_order_relaxed), 0))
+        clew__processors_end(span);
+    ticks = clew__ticks();
+    slot->head.end = end_ns ? end_ns : ticks;
+    if (end_ns)
+        slot->head.flags |= CLEW__SPAN_END_NS;
+    if (slot->head.flags & CLEW__SPAN_HELD)
+        see_to_held(slot);
+    put_record(slot, ticks);
+    free(slot->more);
+    ring = clew__self.ring ? clew__self.ring : clew__thread_attach();
+    if (ring)
+        __atomic_store_n(&ring->spans_ended, ring->spans_ended + 1, __ATOMIC_RELAXED);
+}
+
+static inline void end(struct clew_span *span, uint64_t end_ns)
+{
+    struct clew__slot *slot = clew__slot_of(span);
+
     if (!slot)
         return;
-    if (atomic_load_explicit(&slot->state, memory_order_relaxed) == CLEW__SLOT_RECORDING) {
-        if (__builtin_expect(atomic_load_explicit(&clew__nprocessors, memory_order_relaxed), 0))
-            clew__processors_end(span);
-        ticks = clew__ticks();
-        slot->head.end = end_ns ? end_ns : ticks;
-        if (end_ns)
-            slot->head.flags |= CLEW__SPAN_END_NS;
-        if (slot->head.flags & CLEW__SPAN_HELD)
-            see_to_held(slot);
-        put_record(slot, ticks);
-        free(slot->more);
-        ring = clew__self.ring ? clew__self.ring : clew__thread_attach();
-        if (ring)
-            __atomic_store_n(&ring->spans_ended, ring->spans_ended + 1, __ATOMIC_RELAXED);
-    }
+    if (atomic_load_explicit(&slot->state, memory_order_relaxed) == CLEW__SLOT_RECORDING)
+        put(slot, span, end_ns);
     if (slot->entered)
         leave(slot, span);
-    (void)clew_context_unref(slot->context);
+    clew__hold_give(slot->context, slot->hold);
     clew__slot_give(slot);
 }
 

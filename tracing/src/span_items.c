@@ -74,6 +74,23 @@ static void finish(struct clew__slot *slot, size_t bytes)
                               memory_order_release);
 }
 
+/* memcpy() of what is mostly short, without its call. */
+static inline void copy_short(char *to, const char *from, size_t len)
+{
+    if (len > 32) {
+        memcpy(to, from, len);
+    } else if (len >= 16) { /* two that overlap */
+        memcpy(to, from, 16);
+        memcpy(to + len - 16, from + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            to[i] = from[i];
+    }
+}
+
 void clew__item_text(struct clew__slot *slot, enum clew__item_kind kind, const char *text,
                      size_t len)
 {
@@ -271,6 +288,67 @@ static bool add(struct clew__slot *slot, enum clew__item_kind kind, const struct
 {
     return attributes->site ? add_sited(slot, kind, pieces, npieces, attributes)
                             : add_named(slot, kind, pieces, npieces, attributes);
+}
+
+static inline char *put_plain(char *at, unsigned type, const struct clew_value *value)
+{
+    uint32_t len;
+
+    if (type != CLEW_TYPE_STRING)
+        return clew__plain_put(at, type, value);
+    len = value->as.s ? (uint32_t)value->len : CLEW__NULL_STRING;
+    memcpy(at, &len, 4);
+    copy_short(at + 4, value->as.s, value->len);
+    return at + 4 + value->len;
+}
+
+/* As most spans have them: plain values that fit into the slot. False: nothing
+ * was done. */
+static bool set_plain(struct clew__slot *slot, const struct clew_site *site,
+                      const struct clew_value *values)
+{
+    uint32_t len = atomic_load_explicit(&slot->len, memory_order_relaxed);
+    char *begin = slot->inlined + len, *at = begin + sizeof(struct clew__item);
+    size_t size, room = CLEW__SLOT_BODY - len;
+    struct clew__item item = {CLEW__ITEM_SET, 0, site->id};
+
+    if (site->secrets || slot->more || room < sizeof(item))
+        return false;
+    room -= sizeof(item);
+    for (unsigned i = 0; i < site->nfields; i++) {
+        unsigned type = site->types[i];
+
+        if (!clew__is_plain(type))
+            return false;
+        size = clew__plain_size(type, &values[i]);
+        if (size > room || values[i].len > CLEW__SLOT_BODY)
+            return false;
+        room -= size;
+        at = put_plain(at, type, &values[i]);
+    }
+    size = clew__align8((size_t)(at - begin)); /* the body's room is a multiple of 8 */
+    item.units = (uint16_t)(size / 8);
+    memcpy(begin, &item, sizeof(item));
+    atomic_store_explicit(&slot->len, len + (uint32_t)size, memory_order_release);
+    return true;
+}
+
+void clew__item_set_site(struct clew__slot *slot, struct clew_site *site,
+                         const struct clew_value *values)
+{
+    if (!set_plain(slot, site, values))
+        clew__item_set(slot, &(struct clew__attributes){.site = site, .values = values});
+}
+
+void clew__item_name_first(struct clew__slot *slot, const char *name, size_t len)
+{
+    struct clew__item item = {CLEW__ITEM_NAME,
+                              (uint16_t)(clew__align8(sizeof(struct clew__item) + len + 1) / 8), 0};
+
+    memcpy(slot->inlined, &item, sizeof(item));
+    copy_short(slot->inlined + sizeof(item), name, len);
+    slot->inlined[sizeof(item) + len] = '\0';
+    atomic_store_explicit(&slot->len, item.units * 8u, memory_order_relaxed);
 }
 
 void clew__item_set(struct clew__slot *slot, const struct clew__attributes *attributes)

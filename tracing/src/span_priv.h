@@ -46,18 +46,22 @@ struct clew__span_head {
 struct clew__slot {
     _Atomic uint8_t state;
     bool entered;
-    uint8_t uses;         /* how often it was given out, modulo 256 */
-    uint16_t tag;         /* of the handle in force: the low bits of its pointer */
-    _Atomic uint32_t len; /* bytes of the body that lie in `inlined` */
-    struct clew__span_head head;
-    struct clew_context *context; /* a reference */
+    uint8_t uses;                 /* how often it was given out, modulo 256 */
+    uint16_t tag;                 /* of the handle in force: the low bits of its pointer */
+    _Atomic uint32_t len;         /* bytes of the body that lie in `inlined` */
+    struct clew_context *context; /* a reference, given back with: */
+    uint64_t hold;                /* clew__hold_take()'s key */
     struct clew_scope previous;
     struct clew_span *previous_span;
     struct clew__slot *next; /* free */
     char *more;              /* the whole body, on the heap, once it outgrew the slot */
     uint32_t more_len, more_cap;
+    struct clew__span_head head; /* with the body behind it, as the record has them */
     _Alignas(8) char inlined[];
 };
+_Static_assert(offsetof(struct clew__slot, inlined) ==
+                   offsetof(struct clew__slot, head) + sizeof(struct clew__span_head),
+               "head and body are copied as one");
 #define CLEW__SLOT_BODY (CLEW__SLOT_BYTES - sizeof(struct clew__slot))
 
 /* ---- slots (span_slots.c) ------------------------------------------------ */
@@ -73,6 +77,9 @@ void clew__slots_thread_ends(void);
 void clew__slots_after_fork(void);
 
 #define CLEW__TAG_MASK ((uintptr_t)CLEW__SLOT_BYTES - 1)
+#define CLEW__TAG_EPOCH                                                      \
+    7u /* of the process's number, above `uses` and below CLEW__SPAN_RECORDS \
+        */
 #define CLEW__TAG_FREE 0xFFFFu
 
 static inline void clew__slot_keep(struct clew__slot *slot)
@@ -99,7 +106,7 @@ static inline struct clew__slot *clew__slot_take(void)
         self->slots = slot->next;
         self->nslots--;
     }
-    slot->tag = (uint16_t)(slot->uses | (epoch & 15) << 8);
+    slot->tag = (uint16_t)(slot->uses | (epoch & CLEW__TAG_EPOCH) << 8);
     return slot;
 }
 
@@ -134,7 +141,7 @@ static inline struct clew__slot *clew__slot_of(const struct clew_span *span)
 
     if (!span)
         return NULL;
-    if (__builtin_expect((((uintptr_t)span >> 8) & 15) != (epoch & 15) ||
+    if (__builtin_expect((((uintptr_t)span >> 8 ^ epoch) & CLEW__TAG_EPOCH) != 0 ||
                              slot->tag != ((uintptr_t)span & CLEW__TAG_MASK),
                          0))
         return clew__slot_of_void(span);
@@ -193,9 +200,13 @@ struct clew__attributes {
     bool resolved; /* secrets are tokens already */
 };
 
+/* The name as the first item of a span; at most CLEW_SPAN_NAME_MAX bytes, which fit. */
+void clew__item_name_first(struct clew__slot *slot, const char *name, size_t len);
 void clew__item_text(struct clew__slot *slot, enum clew__item_kind kind, const char *text,
                      size_t len);
 void clew__item_set(struct clew__slot *slot, const struct clew__attributes *attributes);
+void clew__item_set_site(struct clew__slot *slot, struct clew_site *site,
+                         const struct clew_value *values);
 void clew__item_event(struct clew__slot *slot, uint64_t time_ns, const char *name,
                       const struct clew__attributes *attributes);
 void clew__item_link(struct clew__slot *slot, const struct clew_link *link,

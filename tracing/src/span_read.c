@@ -75,17 +75,21 @@ static void read_limits(void)
 #define TEXT_BYTES (5u * CLEW__RECORD_MAX)
 static struct clew__buf text = {.max = TEXT_BYTES};
 
-static bool is_ascii(const char *s, size_t len)
+static inline bool is_ascii(const char *s, size_t len)
 {
     uint64_t all = 0, word;
-    size_t i = 0;
 
-    for (; i + 8 <= len; i += 8) {
-        memcpy(&word, s + i, 8);
+    if (len < 8) {
+        for (size_t i = 0; i < len; i++)
+            all |= (unsigned char)s[i];
+    } else {
+        for (size_t i = 0; i < len - 8; i += 8) {
+            memcpy(&word, s + i, 8);
+            all |= word;
+        }
+        memcpy(&word, s + len - 8, 8);
         all |= word;
     }
-    for (; i < len; i++)
-        all |= (uint64_t)(unsigned char)s[i];
     return (all & UINT64_C(0x8080808080808080)) == 0;
 }
 
@@ -129,7 +133,7 @@ static size_t cut(const char *s, size_t len, size_t limit)
     return at;
 }
 
-static void clean_bytes(struct clew_field *field)
+static void clean_odd_bytes(struct clew_field *field)
 {
     struct clew_value *value = &field->value;
 
@@ -141,6 +145,12 @@ static void clean_bytes(struct clew_field *field)
                value->len > limits.value_len) {
         value->len = limits.value_len;
     }
+}
+
+static inline void clean_bytes(struct clew_field *field)
+{
+    if (field->value.len > limits.value_len || !is_ascii(field->value.as.s, field->value.len))
+        clean_odd_bytes(field);
 }
 
 /* ---- attributes ------------------------------------------------------------------------- */
@@ -226,12 +236,35 @@ static const struct site_keys *keys_of(const struct clew_site *site, bool recove
     return keys;
 }
 
+/* Most spans have the attributes of one call only, whose keys are in order. */
+static bool set_all_from_site(struct list *list, const struct clew_site *site,
+                              const struct site_keys *keys, const char *bytes, size_t len)
+{
+    struct clew_field *field = list->at;
+    size_t at = 0;
+
+    for (unsigned i = 0; i < site->nfields; i++, field++) {
+        field->key = site->keys[i];
+        field->key_len = keys->len[i];
+        field->type = (enum clew_type)keys->types[i];
+        if (!clew__value_next(bytes, len, &at, field->type, &field->value))
+            return false;
+        if (!clew__type_is_fixed(field->type) && field->value.as.s)
+            clean_bytes(field);
+        list->n++;
+    }
+    return true;
+}
+
 static bool set_from_site(struct list *list, const struct clew_site *site, bool recovers,
                           const char *bytes, size_t len)
 {
     const struct site_keys *keys = keys_of(site, recovers);
     size_t at = 0, before = list->n;
 
+    if (before == 0 && keys->plain && keys->distinct && site->nfields <= list->max &&
+        nfields + site->nfields <= FIELDS_MAX)
+        return set_all_from_site(list, site, keys, bytes, len);
     for (unsigned i = 0; i < site->nfields; i++) {
         struct clew_field *field = list_next(list);
 

@@ -4,13 +4,14 @@
  * of free ones; a thread that ends more spans than it starts gives half of a
  * long list to all, and so does one that ends. Slots are never unmapped, so a
  * stale handle can always be looked at: its low bits say which use of the slot
- * it is of (8 bits), and of which process (4 bits).
+ * it is of (8 bits), and of which process (3 bits).
  */
 #include "span_priv.h"
 
 #include <pthread.h>
 
 #define SLABS_MAX 1024u
+#define FIRST_SLOTS 4u /* most threads have no more open spans, and each slot is a page */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew__slot *spare; /* under lock, and so is: */
@@ -44,18 +45,20 @@ static bool take_spare(void)
 
 static bool add_slab(void)
 {
+    unsigned slots;
     char *slab = NULL;
     bool may;
 
     pthread_mutex_lock(&lock);
+    slots = nslabs == 0 ? FIRST_SLOTS : CLEW__SLAB_SLOTS;
     may = nslabs < SLABS_MAX;
     nslabs += may;
     pthread_mutex_unlock(&lock);
     if (may)
-        slab = clew__file_add_spans((size_t)CLEW__SLAB_SLOTS * CLEW__SLOT_BYTES);
+        slab = clew__file_add_spans((size_t)slots * CLEW__SLOT_BYTES);
     if (may && !slab) /* these will not outlive the process */
-        slab = clew__map_memory((size_t)CLEW__SLAB_SLOTS * CLEW__SLOT_BYTES);
-    for (unsigned i = CLEW__SLAB_SLOTS; slab && i-- > 0;)
+        slab = clew__map_memory((size_t)slots * CLEW__SLOT_BYTES);
+    for (unsigned i = slots; slab && i-- > 0;)
         clew__slot_keep((struct clew__slot *)(void *)(slab + (size_t)i * CLEW__SLOT_BYTES));
     return slab != NULL;
 }
@@ -96,13 +99,14 @@ struct clew__slot *clew__slot_of_void(const struct clew_span *span)
 {
     unsigned epoch = atomic_load_explicit(&clew__epoch, memory_order_relaxed);
 
-    if ((((uintptr_t)span >> 8) & 15) == (epoch & 15))
+    if ((((uintptr_t)span >> 8 ^ epoch) & CLEW__TAG_EPOCH) == 0)
         clew__misuse("a span was used that had ended");
     return NULL;
 }
 
 void clew__slots_thread_ends(void)
 {
+    clew__hold_end();
     clew__slots_forget_if_forked();
     clew__slots_share(0);
 }
@@ -113,4 +117,5 @@ void clew__slots_after_fork(void)
     spare = NULL;
     nslabs = 0;
     clew__self.span = NULL;
+    clew__hold_forget();
 }

@@ -122,7 +122,7 @@ int clew__rules_add(struct clew__rules *set, const struct clew__rule *rule);
 int clew__rules_finish(struct clew__rules *set, const char *file);
 
 /* rules_read.c: adds the file's rules. 0, or -errno with "file:line:column: reason". */
-int clew__rules_read(struct clew__rules *set, const char *file);
+int clew__rules_read_file(struct clew__rules *set, const char *file);
 int clew__rules_parse(struct clew__rules *set, const char *file, const char *text, size_t len);
 /* rules_lint.c */
 void clew__rules_lint(const struct clew__rules *set, const char *file,

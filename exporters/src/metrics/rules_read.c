@@ -487,7 +487,7 @@ static int read_and_close(struct clew__rules *set, struct clew__yaml *yaml)
     return err;
 }
 
-int clew__rules_read(struct clew__rules *set, const char *file)
+int clew__rules_read_file(struct clew__rules *set, const char *file)
 {
     struct clew__yaml yaml;
     int err = clew__yaml_load(&yaml, file);

@@ -187,7 +187,7 @@ int clew__rules_load(const char *file, struct clew__rules **ret_set)
     int err = set ? 0 : clew_set_error(-ENOMEM, "out of memory");
 
     if (err == 0 && file)
-        err = clew__rules_read(set, file);
+        err = clew__rules_read_file(set, file);
     if (err == 0 && set->builtin)
         err = clew__red_rules(set);
     if (err == 0)

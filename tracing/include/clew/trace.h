@@ -48,6 +48,13 @@ CLEW_PUBLIC struct clew_span *clew_span_start_(const char *name, enum clew_span_
 CLEW_PUBLIC struct clew_span *clew_span_begin_(const char *name, enum clew_span_kind kind);
 CLEW_PUBLIC void clew_span_end_(struct clew_span *span);
 
+/* Set in the handles of spans that are recorded; the library's own. */
+#define CLEW__SPAN_RECORDS 0x800u
+static inline bool clew_span_records_(const struct clew_span *span)
+{
+    return ((uintptr_t)span & CLEW__SPAN_RECORDS) != 0;
+}
+
 /* Starts a span as the child of this thread's current scope. Without a current
  * context it is the root of a new trace with a context of its own. The sampler
  * decides for a root and for the first span of a request; children follow.
@@ -96,7 +103,8 @@ CLEW_PUBLIC bool clew_span_is_recording(const struct clew_span *span);
 
 CLEW_PUBLIC void clew_span_set_name(struct clew_span *span, const char *name);
 
-/* Sets attributes; a key that is there is replaced. Statements; keys are literals.
+/* Sets attributes; a key that is there is replaced. Statements; keys are literals;
+ * values are evaluated only for a span that is recorded.
  *     clew_span_set(span, clew_kv("http.route", route), clew_kv("n", 3));
  * Secrets and key names on the deny-list become tokens, as in lines. Limits:
  * OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT. */
@@ -132,7 +140,7 @@ CLEW_PUBLIC struct clew_link clew_link_of(struct clew_scope scope);
 #define clew_span_link(span, ...)                                                   \
     do {                                                                            \
         struct clew_span *clew__span = (span);                                      \
-        if (clew__span) {                                                           \
+        if (clew_span_records_(clew__span)) {                                       \
             CLEW__SITE_NAMED(0, CLEW_SITE_SPAN, "", __VA_ARGS__);                   \
             clew_span_link_site_(clew__span, &clew__site, CLEW__FIRST(__VA_ARGS__), \
                                  CLEW__SPAN_VALUES(__VA_ARGS__));                   \
@@ -210,7 +218,7 @@ CLEW_PUBLIC void clew_span_event_site_(struct clew_span *span, struct clew_site 
 #define CLEW__SPAN_SITE(function, span, time_ns, ...)                                   \
     do {                                                                                \
         struct clew_span *clew__span = (span);                                          \
-        if (clew__span) {                                                               \
+        if (clew_span_records_(clew__span)) {                                           \
             CLEW__SITE(0, CLEW_SITE_SPAN, __VA_ARGS__);                                 \
             function(clew__span, &clew__site, time_ns, CLEW__SPAN_VALUES(__VA_ARGS__)); \
         }                                                                               \

@@ -11,6 +11,22 @@
 #define CLEW__SECRET_MAX 4096
 #define CLEW__WARNINGS_MAX 8
 
+/* Where one signal goes, and how; url empty: nowhere. */
+struct clew__otlp_settings {
+    char url[CLEW__URL_MAX];
+    enum clew__otlp_protocol {
+        CLEW__OTLP_HTTP_PROTOBUF,
+        CLEW__OTLP_HTTP_JSON,
+        CLEW__OTLP_GRPC
+    } protocol;
+    char headers[CLEW__SECRET_MAX]; /* "Name: value\n…" */
+    char certificate[CLEW__URL_MAX];
+    char client_certificate[CLEW__URL_MAX];
+    char client_key[CLEW__URL_MAX];
+    bool gzip;
+    long timeout_ms;
+};
+
 struct clew__settings {
     /* management */
     bool management;
@@ -20,19 +36,9 @@ struct clew__settings {
     char loki_labels[2048]; /* , k="v" … to follow service="…" */
     char loki_tenant[151];
     char loki_authorization[CLEW__SECRET_MAX]; /* header value, "" for none */
-    /* OTLP traces; url empty: off */
-    char otlp_url[CLEW__URL_MAX];
-    enum clew__otlp_protocol {
-        CLEW__OTLP_HTTP_PROTOBUF,
-        CLEW__OTLP_HTTP_JSON,
-        CLEW__OTLP_GRPC
-    } otlp_protocol;
-    char otlp_headers[CLEW__SECRET_MAX]; /* "Name: value\n…" */
-    char otlp_certificate[CLEW__URL_MAX];
-    char otlp_client_certificate[CLEW__URL_MAX];
-    char otlp_client_key[CLEW__URL_MAX];
-    bool otlp_gzip;
-    long otlp_timeout_ms;
+    /* OTLP */
+    struct clew__otlp_settings otlp, otlp_metrics; /* of traces, of metrics */
+    long metrics_interval_ms;
     long bsp_delay_ms;
     long bsp_timeout_ms;  /* of one batch with its repeats; 0: none was set */
     size_t bsp_batch;     /* records a request holds at most */

@@ -7,6 +7,7 @@
 #include "exporters_priv.h"
 
 #include "address.h"
+#include "otlp_priv.h"
 #include "metrics/config.h"
 #include "metrics/metrics_priv.h"
 #include "metrics/rules_priv.h"
@@ -49,12 +50,16 @@ static int start_parts(const char *service, const char *version)
         err = clew__management_start(&settings.management_address);
     if (err == 0 && settings.loki_url[0])
         err = clew__loki_add(&settings);
-    if (err == 0 && settings.otlp_url[0])
+    if (err == 0 && settings.otlp.url[0])
         err = clew__otlp_add(&settings);
+    if (err == 0 && settings.otlp_metrics.url[0])
+        err = clew__otlp_push_add(&settings);
     if (err == 0)
         err = clew__delivery_start();
     if (err == 0)
         err = clew_log_start(service, version);
+    if (err >= 0 && settings.otlp_metrics.url[0])
+        err = clew__otlp_push_start();
     return err < 0 ? err : 0;
 }
 
@@ -68,7 +73,8 @@ static void report(void)
                   clew_kv("port", clew__management_port()));
     clew_debug("started", clew_kv("management_port", clew__management_port()),
                clew_kv("loki", (bool)(settings.loki_url[0] != '\0')),
-               clew_kv("otlp_traces", (bool)(settings.otlp_url[0] != '\0')));
+               clew_kv("otlp_traces", (bool)(settings.otlp.url[0] != '\0')),
+               clew_kv("otlp_metrics", (bool)(settings.otlp_metrics.url[0] != '\0')));
 }
 
 /* Whoever held it is not here. */
@@ -87,6 +93,7 @@ int clew_start(const char *service, const char *version)
         return clew_set_error(-ESHUTDOWN, "Clewline was stopped and cannot start again");
     err = start_parts(service, version);
     if (err < 0) {
+        clew__otlp_push_stop();
         clew__delivery_stop(clew__now_ns());
         clew__management_stop();
         return err;
@@ -110,6 +117,7 @@ int clew_flush(unsigned timeout_ms)
     uint64_t deadline = deadline_in(timeout_ms), lost = clew__delivery_lost();
     int err = clew_log_flush(timeout_ms);
 
+    clew__otlp_push_now();
     if (err == 0 || err == -ESRCH)
         err = clew__delivery_flush(deadline);
     return err == 0 && clew__delivery_lost() != lost ? 1 : err;
@@ -127,6 +135,7 @@ static int stop_parts(unsigned timeout_ms)
         clew__management_drain();
     clew__rules_stop();
     log_err = clew_log_shutdown(timeout_ms);
+    clew__otlp_push_stop();
     err = clew__delivery_stop(deadline);
     if (serves)
         clew__management_stop();

@@ -65,7 +65,7 @@ CLEW_PUBLIC struct clew_metric *clew_histogram(const char *name, const char *hel
  * by two. Prometheus' native and OpenTelemetry's exponential histograms; the text
  * formats have no form for it but count and sum.
  *
- * args     schema -4 … 8: 3 has 8 buckets for each doubling; buckets_max 8 …
+ * args     schema -4 … 8: 3 has 8 buckets for each doubling; buckets_max 80 …
  *          CLEW_METRIC_NATIVE_MAX, 0 for that. Values within 2^-128 of zero count
  *          as zero
  * The rest as above. */

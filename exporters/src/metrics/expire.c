@@ -135,7 +135,7 @@ static struct clew__series *bring_back(struct clew__series *series)
     for (size_t i = 0; i < metric->nlabels; i++)
         values[i] = clew__series_value(series, i);
     clew__metrics_lock();
-    twin = clew__series_known(metric, values, series->node.hash);
+    twin = clew__series_known(metric, values);
     if (!twin) {
         atomic_store(&series->next, NULL);
         (void)clew__locked_values_add(metric, values);

@@ -13,6 +13,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#define SECRET_1 UINT64_C(0xA0761D6478BD642F) /* odd bits, about half of them set */
+#define SECRET_2 UINT64_C(0xE7037ED1A0B428DB)
 #define SLOTS 1024u /* a power of two; pairs of them share what falls there */
 
 struct clew__cache {
@@ -71,75 +73,102 @@ static inline uint64_t load4(const char *p)
     return v;
 }
 
-/* Of 0 to 16 bytes: as two numbers that overlap in the middle. */
-static inline void load_ends(const char *p, size_t len, uint64_t *a, uint64_t *b)
+static uint64_t hash_long(const char *p, size_t len, uint64_t seed)
 {
-    if (len >= 8) {
-        *a = load8(p);
-        *b = load8(p + len - 8);
-    } else if (len >= 4) {
-        *a = load4(p);
-        *b = load4(p + len - 4);
-    } else if (len) {
-        *a = (uint64_t)(unsigned char)p[0] << 8 | (unsigned char)p[len - 1];
-        *b = (unsigned char)p[len / 2];
-    } else {
-        *a = *b = 0;
-    }
-}
-
-static inline uint64_t hash_bytes(const char *p, size_t len, uint64_t seed)
-{
-    uint64_t a, b, hash = seed ^ len;
+    uint64_t hash = seed ^ len;
 
     for (; len > 16; p += 16, len -= 16)
-        hash = mix(load8(p) ^ hash, load8(p + 8) ^ UINT64_C(0xA0761D6478BD642F));
-    load_ends(p, len, &a, &b);
-    return mix(a ^ hash, b ^ UINT64_C(0xE7037ED1A0B428DB));
+        hash = mix(load8(p) ^ hash, load8(p + 8) ^ SECRET_1);
+    return mix(load8(p + len - 16) ^ hash, load8(p + len - 8) ^ SECRET_2);
+}
+
+static inline struct clew__key key_of(const char *p, size_t len, uint64_t seed)
+{
+    if (len > 16)
+        return (struct clew__key){hash_long(p, len, seed), 0, len};
+    if (len >= 8)
+        return (struct clew__key){load8(p), load8(p + len - 8), len};
+    if (len >= 4)
+        return (struct clew__key){load4(p), load4(p + len - 4), len};
+    if (len == 0)
+        return (struct clew__key){0, 0, 0};
+    return (struct clew__key){(uint64_t)(unsigned char)p[0] << 8 | (unsigned char)p[len - 1],
+                              (unsigned char)p[len / 2], len};
+}
+
+static inline uint64_t hash_key(const struct clew__key *key, uint64_t seed)
+{
+    return mix(key->a ^ seed, key->b ^ SECRET_1 ^ key->len << 56);
 }
 
 uint64_t clew__bytes_hash(const char *bytes, size_t len, uint64_t seed)
 {
-    return hash_bytes(bytes, len, seed);
+    struct clew__key key = key_of(bytes, len, seed);
+
+    return mix(hash_key(&key, seed), seed ^ SECRET_2);
 }
 
-uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_label *values)
+/* The values are hashed side by side, each with a seed of its own. */
+static inline uint64_t hash_values(const struct clew_metric *metric,
+                                   const struct clew_label *values, struct clew__key *keys)
 {
-    uint64_t hash = metric->seed;
+    uint64_t hash = metric->seed, seed = metric->seed;
 
-    for (size_t i = 0; i < metric->nlabels; i++)
-        hash = hash_bytes(values[i].value, values[i].len, hash);
-    return hash;
+    for (size_t i = 0; i < metric->nlabels; i++, seed += SECRET_2) {
+        keys[i] = key_of(values[i].value, values[i].len, seed);
+        hash += hash_key(&keys[i], seed);
+    }
+    return mix(hash, metric->seed ^ SECRET_2);
 }
 
-static inline bool bytes_equal(const char *a, const char *b, size_t len)
+uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_label *values,
+                           struct clew__key *ret_keys)
 {
-    uint64_t a1, a2, b1, b2;
-
-    if (len > 16)
-        return memcmp(a, b, len) == 0;
-    load_ends(a, len, &a1, &a2);
-    load_ends(b, len, &b1, &b2);
-    return a1 == b1 && a2 == b2;
+    return hash_values(metric, values, ret_keys);
 }
 
-static inline bool values_equal(const struct clew__series *series, const struct clew_label *values)
+/* Long values that have the same key are compared byte by byte. */
+static bool long_values_equal(const struct clew__series *series, const struct clew_label *values)
 {
     for (size_t i = 0; i < series->metric->nlabels; i++)
-        if (series->value[i].len != values[i].len ||
-            !bytes_equal(series->values + series->value[i].at, values[i].value, values[i].len))
+        if (memcmp(clew__series_value(series, i).value, values[i].value, values[i].len) != 0)
             return false;
     return true;
 }
 
-struct clew__series *clew__series_known(const struct clew_metric *metric,
-                                        const struct clew_label *values, uint64_t hash)
+static inline bool is_it(const struct clew__series *series, const struct clew_metric *metric,
+                         const struct clew_label *values, const struct clew__key *keys)
+{
+    uint64_t differs = 0, longest = 0;
+
+    if (series->metric != metric)
+        return false;
+    for (size_t i = 0; i < metric->nlabels; i++) {
+        const struct clew__key *key = &series->keys[i];
+
+        differs |= (key->a ^ keys[i].a) | (key->b ^ keys[i].b) | (key->len ^ keys[i].len);
+        longest |= keys[i].len;
+    }
+    return !differs && (longest <= 16 || long_values_equal(series, values));
+}
+
+static struct clew__series *known(const struct clew_metric *metric, const struct clew_label *values,
+                                  const struct clew__key *keys, uint64_t hash)
 {
     struct clew__node *node = clew__table_first(&metric->table, hash);
 
-    while (node && !values_equal(clew__series_of_node(node), values))
+    while (node && !is_it(clew__series_of_node(node), metric, values, keys))
         node = clew__table_next(atomic_load_explicit(&node->next, memory_order_acquire), hash);
     return node ? clew__series_of_node(node) : NULL;
+}
+
+struct clew__series *clew__series_known(const struct clew_metric *metric,
+                                        const struct clew_label *values)
+{
+    struct clew__key keys[CLEW_METRIC_LABELS_MAX];
+    uint64_t hash = hash_values(metric, values, keys);
+
+    return known(metric, values, keys, hash);
 }
 
 /* ---- the thread's cache ------------------------------------------------------------------ */
@@ -182,14 +211,14 @@ static inline struct clew__cache *current_cache(struct clew__shard *shard)
 
 static struct clew__series *find_slowly(struct clew__shard *shard, struct clew__cache *cache,
                                         struct clew_metric *metric, const struct clew_label *values,
-                                        uint64_t hash)
+                                        const struct clew__key *keys, uint64_t hash)
 {
-    struct clew__series *series = clew__series_known(metric, values, hash);
+    struct clew__series *series = known(metric, values, keys, hash);
     size_t i = hash & (SLOTS - 2);
 
     if (!series)
-        series = clew__series_get(shard, metric, values, false);
-    else if (cache) {
+        return clew__series_get(shard, metric, values, false);
+    if (cache) {
         cache->slot[i + 1] = cache->slot[i];
         cache->slot[i].hash = hash;
         cache->slot[i].series = series;
@@ -197,21 +226,26 @@ static struct clew__series *find_slowly(struct clew__shard *shard, struct clew__
     return series;
 }
 
+static inline struct clew__series *find(struct clew__shard *shard, struct clew_metric *metric,
+                                        const struct clew_label *values)
+{
+    struct clew__key keys[CLEW_METRIC_LABELS_MAX];
+    struct clew__cache *cache = current_cache(shard);
+    uint64_t hash = hash_values(metric, values, keys);
+    size_t i = hash & (SLOTS - 2);
+
+    for (size_t end = i + 2; cache && i < end; i++)
+        if (cache->slot[i].hash == hash && cache->slot[i].series &&
+            is_it(cache->slot[i].series, metric, values, keys))
+            return cache->slot[i].series;
+    return metric->nlabels ? find_slowly(shard, cache, metric, values, keys, hash)
+                           : metric->overflow;
+}
+
 struct clew__series *clew__series_find(struct clew__shard *shard, struct clew_metric *metric,
                                        const struct clew_label *values)
 {
-    struct clew__cache *cache = current_cache(shard);
-    uint64_t hash = clew__values_hash(metric, values);
-    size_t i = hash & (SLOTS - 2);
-
-    for (size_t end = i + 2; cache && i < end; i++) {
-        struct clew__series *series = cache->slot[i].series;
-
-        if (cache->slot[i].hash == hash && series && series->metric == metric &&
-            values_equal(series, values))
-            return series;
-    }
-    return metric->nlabels ? find_slowly(shard, cache, metric, values, hash) : metric->overflow;
+    return find(shard, metric, values);
 }
 
 /* ---- the calls --------------------------------------------------------------------------- */
@@ -230,7 +264,7 @@ struct clew_series *clew_metric_series(struct clew_metric *metric, const char *c
         values[i] = (struct clew_label){label_values[i], strlen(label_values[i])};
     }
     shard = clew__enter();
-    series = clew__series_find(shard, metric, values);
+    series = find(shard, metric, values);
     if (!atomic_load_explicit(&series->pinned, memory_order_acquire))
         series = clew__series_get(shard, metric, values, true);
     clew__leave(shard);
@@ -244,7 +278,7 @@ void clew_metric_add(struct clew_metric *metric, const struct clew_label *values
     if (!metric)
         return;
     shard = clew__enter();
-    clew__update_add(shard, clew__series_find(shard, metric, values), amount);
+    clew__update_add(shard, find(shard, metric, values), amount);
     clew__leave(shard);
 }
 
@@ -255,7 +289,7 @@ void clew_metric_set(struct clew_metric *metric, const struct clew_label *values
     if (!metric)
         return;
     shard = clew__enter();
-    clew__update_set(clew__series_find(shard, metric, values), value);
+    clew__update_set(find(shard, metric, values), value);
     clew__leave(shard);
 }
 
@@ -267,6 +301,6 @@ void clew_metric_observe(struct clew_metric *metric, const struct clew_label *va
     if (!metric)
         return;
     shard = clew__enter();
-    clew__update_observe(shard, clew__series_find(shard, metric, values), value, trace_id, span_id);
+    clew__update_observe(shard, find(shard, metric, values), value, trace_id, span_id);
     clew__leave(shard);
 }

@@ -10,17 +10,24 @@
 #include "registry_priv.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <sched.h>
 
 #define SCHEMA_MAX 8
 #define STEPS (1u << SCHEMA_MAX)
 
 static double fractions[STEPS]; /* 2^(i/256) / 2: the bounds in [0.5, 1) of schema 8 */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-void clew__native_prepare(void)
+static void make_fractions(void)
 {
     for (unsigned i = 0; i < STEPS; i++)
         fractions[i] = exp2((double)i / STEPS - 1);
+}
+
+void clew__native_prepare(void)
+{
+    pthread_once(&once, make_fractions);
 }
 
 /* ---- keys ----------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@
 #define NAME_MAX_BYTES 200u
 #define HELP_MAX_BYTES 1024u
 #define NAME_SLOTS 1024u
+#define NATIVE_MIN 80u /* buckets: every double has one at Prometheus' lowest schema */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew_metric *_Atomic first;
@@ -290,7 +291,7 @@ static bool fill(struct clew_metric *metric, const struct wanted *wanted)
         atomic_store(&metric->limit[i].max, (size_t)config->values_max);
         values[i] = overflow;
     }
-    metric->overflow = clew__locked_series_new(metric, values, 0);
+    metric->overflow = clew__locked_series_new(metric, values);
     if (!metric->overflow)
         return false;
     metric->overflow->pinned = true;
@@ -479,10 +480,10 @@ struct clew_metric *clew_native_histogram(const char *name, const char *help,
 {
     unsigned max = buckets_max ? buckets_max : CLEW_METRIC_NATIVE_MAX;
 
-    if (schema < -4 || schema > 8 || max < 8 || max > CLEW_METRIC_NATIVE_MAX) {
+    if (schema < -4 || schema > 8 || max < NATIVE_MIN || max > CLEW_METRIC_NATIVE_MAX) {
         (void)clew_set_error(-EINVAL,
-                             "metric \"%.64s\": schema must be -4 to 8, buckets_max 8 to %u",
-                             name ? name : "", CLEW_METRIC_NATIVE_MAX);
+                             "metric \"%.64s\": schema must be -4 to 8, buckets_max %u to %u",
+                             name ? name : "", NATIVE_MIN, CLEW_METRIC_NATIVE_MAX);
         return NULL;
     }
     clew__native_prepare();

@@ -50,6 +50,12 @@ struct clew__histogram_cell {
 
 /* ---- series -------------------------------------------------------------------------- */
 
+/* What a label value is hashed and compared by: up to 16 bytes as two numbers
+ * that overlap in the middle, of a longer one a hash. */
+struct clew__key {
+    uint64_t a, b, len;
+};
+
 /* One value that a label takes, where the label has a limit. */
 struct clew__value {
     struct clew__node node;
@@ -63,6 +69,10 @@ struct clew__series {
     struct clew_series handle; /* first: a handle is a series */
     struct clew__place place;
     struct clew_metric *metric;
+    /* Of a classic histogram: the short way to its cells, 0 for all others, and
+     * the metric's bounds. */
+    uint32_t observed_chunk, nbounds;
+    const double *bounds;
     struct clew__node node; /* in the metric's table */
     _Atomic bool pinned;    /* somebody has a handle. Set under the registry's lock */
     double (*_Atomic callback)(void *arg);
@@ -86,10 +96,8 @@ struct clew__series {
     uint64_t seen_at_ns;
     struct clew__series *gone; /* the next of those that expired */
 
-    struct {
-        uint16_t at, len;
-    } value[CLEW_METRIC_LABELS_MAX];
-    char values[]; /* each with a NUL behind */
+    char *values;            /* one after the other, each with a NUL behind */
+    struct clew__key keys[]; /* nlabels, then the values */
 };
 
 struct clew_metric {
@@ -132,7 +140,11 @@ static inline struct clew__series *clew__series_of_node(struct clew__node *node)
 
 static inline struct clew_label clew__series_value(const struct clew__series *series, size_t i)
 {
-    return (struct clew_label){series->values + series->value[i].at, series->value[i].len};
+    const char *at = series->values;
+
+    for (size_t before = 0; before < i; before++)
+        at += series->keys[before].len + 1;
+    return (struct clew_label){at, series->keys[i].len};
 }
 
 #define CLEW__OVERFLOW ((struct clew_label){"overflow", 8})
@@ -178,7 +190,7 @@ static inline void clew__add_shared(_Atomic uint64_t *bits, double amount)
 
 static inline bool clew__is_finite(double v)
 {
-    return v - v == 0;
+    return __builtin_fabs(v) <= 1.7976931348623157e308;
 }
 
 #if defined(__SANITIZE_THREAD__)
@@ -235,8 +247,9 @@ struct clew__series *clew__series_find(struct clew__shard *shard, struct clew_me
                                        const struct clew_label *values);
 /* In the table, without the thread's cache: NULL when it is not there. */
 struct clew__series *clew__series_known(const struct clew_metric *metric,
-                                        const struct clew_label *values, uint64_t hash);
-uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_label *values);
+                                        const struct clew_label *values);
+uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_label *values,
+                           struct clew__key *ret_keys);
 uint64_t clew__bytes_hash(const char *bytes, size_t len, uint64_t seed);
 /* Nobody outside can know it. */
 uint64_t clew__values_seed(void);
@@ -254,7 +267,7 @@ struct clew__series *clew__series_get(struct clew__shard *shard, struct clew_met
                                       const struct clew_label *values, bool pinned);
 /* A series that is not in the table; NULL without memory. Locked. */
 struct clew__series *clew__locked_series_new(struct clew_metric *metric,
-                                             const struct clew_label *values, uint64_t hash);
+                                             const struct clew_label *values);
 /* On the page from now on. */
 void clew__locked_series_show(struct clew_metric *metric, struct clew__series *series);
 void clew__series_free(struct clew__series *series);

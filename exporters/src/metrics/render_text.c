@@ -179,11 +179,15 @@ static void add_name(struct clew__page *page, const struct clew__series *series,
                   series->text_len - series->metric->name_len);
 }
 
+/* In OpenMetrics a histogram of values below zero has neither, because its sum
+ * is no counter ("Histogram"). */
 static void add_sum_and_count(struct clew__page *page, const struct clew__series *series,
-                              double sum, uint64_t count)
+                              double sum, uint64_t count, bool has_negative)
 {
     char number[CLEW__PUT_NUMBER_MAX];
 
+    if (page->format->exposition == CLEW_EXPOSITION_OPENMETRICS && (has_negative || sum < 0))
+        return;
     add_name(page, series, "_sum");
     clew__buf_add(&page->out, number, (size_t)(put_number(number, sum) - number));
     clew__buf_addc(&page->out, '\n');
@@ -206,7 +210,7 @@ static void add_classic(struct clew__page *page, struct clew__series *series, bo
             add_exemplar(page, series, (unsigned)b + 1);
         clew__buf_addc(&page->out, '\n');
     }
-    add_sum_and_count(page, series, sum, count);
+    add_sum_and_count(page, series, sum, count, metric->nbounds && metric->bounds[0] < 0);
 }
 
 /* Its buckets have no form in text: one for all. */
@@ -217,7 +221,8 @@ static void add_native(struct clew__page *page, struct clew__series *series)
 
     add_bucket(page, series, "le=\"+Inf\"} ", count);
     clew__buf_addc(&page->out, '\n');
-    add_sum_and_count(page, series, clew__to_double(clew__load(&copy.cell.sum_bits)), count);
+    add_sum_and_count(page, series, clew__to_double(clew__load(&copy.cell.sum_bits)), count,
+                      clew__load(&copy.cell.used[1]));
 }
 
 /* ---- families -------------------------------------------------------------------------------- */

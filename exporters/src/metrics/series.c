@@ -60,34 +60,28 @@ static uint64_t unix_time_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void copy_values(struct clew__series *series, const struct clew_label *values)
-{
-    size_t at = 0;
-
-    for (size_t i = 0; i < series->metric->nlabels; i++) {
-        series->value[i].at = (uint16_t)at;
-        series->value[i].len = (uint16_t)values[i].len;
-        memcpy(series->values + at, values[i].value, values[i].len);
-        at += values[i].len;
-        series->values[at++] = '\0';
-    }
-}
-
 struct clew__series *clew__locked_series_new(struct clew_metric *metric,
-                                             const struct clew_label *values, uint64_t hash)
+                                             const struct clew_label *values)
 {
     struct clew__series *series;
     size_t bytes = 0;
+    char *at;
 
     for (size_t i = 0; i < metric->nlabels; i++)
-        bytes += values[i].len + 1;
+        bytes += sizeof(struct clew__key) + values[i].len + 1;
     series = calloc(1, sizeof(*series) + bytes);
     if (!series)
         return NULL;
     series->metric = metric;
-    series->node.hash = hash;
+    series->bounds = metric->bounds;
+    series->nbounds = (uint32_t)metric->nbounds;
     series->created_ns = unix_time_ns();
-    copy_values(series, values);
+    series->values = at = (char *)(series->keys + metric->nlabels);
+    for (size_t i = 0; i < metric->nlabels; i++, at++) {
+        memcpy(at, values[i].value, values[i].len);
+        at += values[i].len; /* the NUL is there */
+    }
+    series->node.hash = clew__values_hash(metric, values, series->keys);
     series->place = clew__locked_place_new(metric->cell_bytes);
     if (!series->place.chunk) {
         free(series);
@@ -95,6 +89,8 @@ struct clew__series *clew__locked_series_new(struct clew_metric *metric,
     }
     if (metric->kind == CLEW__COUNTER)
         series->handle.chunk = series->place.chunk;
+    if (metric->kind == CLEW__HISTOGRAM)
+        series->observed_chunk = series->place.chunk;
     series->handle.offset = series->place.offset;
     return series;
 }
@@ -115,13 +111,12 @@ void clew__locked_series_show(struct clew_metric *metric, struct clew__series *s
     metric->last = series;
 }
 
-static struct clew__series *locked_add(struct clew_metric *metric, const struct clew_label *values,
-                                       uint64_t hash)
+static struct clew__series *locked_add(struct clew_metric *metric, const struct clew_label *values)
 {
     struct clew__series *series = NULL;
 
     if (atomic_load(&metric->nseries) < atomic_load(&metric->series_max))
-        series = clew__locked_series_new(metric, values, hash);
+        series = clew__locked_series_new(metric, values);
     if (!series)
         return NULL;
     /* Values that were counted stay counted if there is no memory for the rest. */
@@ -140,11 +135,10 @@ static struct clew__series *locked_add(struct clew_metric *metric, const struct 
 static struct clew__series *locked_get(struct clew_metric *metric, const struct clew_label *values,
                                        bool pinned)
 {
-    uint64_t hash = clew__values_hash(metric, values);
-    struct clew__series *series = clew__series_known(metric, values, hash);
+    struct clew__series *series = clew__series_known(metric, values);
 
     if (!series)
-        series = locked_add(metric, values, hash);
+        series = locked_add(metric, values);
     if (series && pinned)
         atomic_store_explicit(&series->pinned, true, memory_order_release);
     if (!series && !metric->overflow_is_shown) {
@@ -203,8 +197,7 @@ static struct clew__series *get_clean(struct clew__shard *shard, struct clew_met
                                       struct clew_label *values, bool pinned)
 {
     unsigned version = atomic_load_explicit(&metric->table.version, memory_order_acquire);
-    struct clew__series *series =
-        clew__series_known(metric, values, clew__values_hash(metric, values));
+    struct clew__series *series = clew__series_known(metric, values);
 
     if (series && (!pinned || series->pinned))
         return series;

@@ -44,13 +44,28 @@ static inline void add_whole(const struct clew__shard *shard, _Atomic uint64_t *
         bump(word, amount);
 }
 
+/* The same for a double. As an atomic it would pass through integer registers,
+ * which is most of what adding costs; aligned words are read and written whole
+ * in any case. */
+static inline void bump_double(_Atomic uint64_t *bits, double amount)
+{
+#if defined(__SANITIZE_THREAD__)
+    clew__store(bits, clew__to_bits(clew__to_double(clew__load(bits)) + amount));
+#else
+    typedef double __attribute__((may_alias)) aliasing;
+    volatile aliasing *v = (volatile aliasing *)(void *)bits;
+
+    *v = *v + amount;
+#endif
+}
+
 static inline void add_double(const struct clew__shard *shard, _Atomic uint64_t *bits,
                               double amount)
 {
     if (shard == &clew__shared)
         clew__add_shared(bits, amount);
     else
-        clew__store(bits, clew__to_bits(clew__to_double(clew__load(bits)) + amount));
+        bump_double(bits, amount);
 }
 
 static inline bool is_whole(double v)
@@ -131,12 +146,12 @@ void clew__update_set(struct clew__series *series, double value)
 /* The first bucket whose bound is not below the value: all bounds are compared,
  * a few at a time, without a branch that depends on them. Where there are many,
  * halves that it cannot be in are left out first. */
-static inline size_t find_bucket(const struct clew_metric *metric, double value)
+static inline size_t find_bucket(const struct clew__series *series, double value)
 {
     typedef double pair __attribute__((vector_size(16)));
     typedef int64_t pair_of_int __attribute__((vector_size(16)));
-    const double *bounds = __builtin_assume_aligned(metric->bounds, 16);
-    size_t n = metric->nbounds, below = 0;
+    const double *bounds = __builtin_assume_aligned(series->bounds, 16);
+    size_t n = series->nbounds, below = 0;
     pair v = {value, value};
     pair_of_int sum = {0, 0}, sum2 = {0, 0};
 
@@ -162,7 +177,7 @@ static bool observe_classic(struct clew__shard *shard, struct clew__series *seri
                             const uint8_t *trace_id, uint64_t span_id)
 {
     struct clew__histogram_cell *cell = (void *)clew__cells(shard, series->place);
-    size_t bucket = find_bucket(series->metric, value);
+    size_t bucket = find_bucket(series, value);
 
     if (!cell)
         return false;
@@ -284,14 +299,38 @@ void clew_series_set(struct clew_series *handle, double value)
         clew__update_set(clew__series(handle), value);
 }
 
+static __attribute__((noinline)) void observe_any(struct clew__series *series, double value,
+                                                  const uint8_t *trace_id, uint64_t span_id)
+{
+    struct clew__shard *shard = clew__enter();
+
+    clew__update_observe(shard, series, value, trace_id, span_id);
+    clew__leave(shard);
+}
+
+/* The same for the common case, without a call: a classic histogram in which
+ * the thread has observed before. */
 void clew_series_observe(struct clew_series *handle, double value, const uint8_t *trace_id,
                          uint64_t span_id)
 {
-    struct clew__shard *shard;
+    struct clew__series *series = clew__series(handle);
+    struct clew__shard *shard = clew__own_shard;
+    struct clew__histogram_cell *cell;
+    char *chunk;
 
-    if (!handle)
+    if (!series)
         return;
-    shard = clew__enter();
-    clew__update_observe(shard, clew__series(handle), value, trace_id, span_id);
-    clew__leave(shard);
+    chunk = clew_cells.chunk[series->observed_chunk];
+    if (__builtin_expect(!chunk || !clew__is_finite(value) || trace_id ||
+                             atomic_load_explicit(&shard->busy, memory_order_relaxed),
+                         0)) {
+        observe_any(series, value, trace_id, span_id);
+        return;
+    }
+    cell = (void *)(chunk + series->place.offset);
+    atomic_store_explicit(&shard->busy, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    bump_double(&cell->sum_bits, value);
+    bump(&cell->buckets[find_bucket(series, value)], 1);
+    atomic_store_explicit(&shard->busy, 0, memory_order_release);
 }

@@ -62,7 +62,7 @@ static void test_settings_nothing_set_means_no_network(void **state)
     assert_int_equal(clew__settings_read(&settings), 0);
     assert_false(settings.management);
     assert_string_equal(settings.loki_url, "");
-    assert_string_equal(settings.otlp_url, "");
+    assert_string_equal(settings.otlp.url, "");
 }
 
 static void test_settings_wrong_values_name_the_variable(void **state)
@@ -107,15 +107,15 @@ static void test_settings_urls_and_labels(void **state)
     assert_string_equal(settings.loki_labels, ", env=\"prod\", region=\"eu \\\"west\\\"\"");
     /* the example of RFC 7617, section 2 */
     assert_string_equal(settings.loki_authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-    assert_string_equal(settings.otlp_url, "https://otel:4318/base/v1/traces");
+    assert_string_equal(settings.otlp.url, "https://otel:4318/base/v1/traces");
     setenv("CLEW_LOKI_URL", "http://gateway/loki/api/v1/push", 1);
     setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other:9/as/is", 1);
     assert_int_equal(clew__settings_read(&settings), 0);
     assert_string_equal(settings.loki_url, "http://gateway/loki/api/v1/push");
-    assert_string_equal(settings.otlp_url, "http://other:9/as/is");
+    assert_string_equal(settings.otlp.url, "http://other:9/as/is");
     setenv("OTEL_TRACES_EXPORTER", "none", 1);
     assert_int_equal(clew__settings_read(&settings), 0);
-    assert_string_equal(settings.otlp_url, "");
+    assert_string_equal(settings.otlp.url, "");
 }
 
 static void test_settings_wrong_otel_values_are_told_and_passed_over(void **state)
@@ -126,7 +126,7 @@ static void test_settings_wrong_otel_values_are_told_and_passed_over(void **stat
     setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b,broken,x-y=z", 1);
     assert_int_equal(clew__settings_read(&settings), 0);
     assert_int_equal(settings.bsp_delay_ms, 5000);
-    assert_string_equal(settings.otlp_headers, "api-key: a b\nx-y: z\n");
+    assert_string_equal(settings.otlp.headers, "api-key: a b\nx-y: z\n");
     assert_int_equal(settings.nwarnings, 2);
     assert_non_null(strstr(settings.warnings[0], "OTEL_BSP_SCHEDULE_DELAY"));
 }
@@ -137,7 +137,7 @@ static void test_settings_header_injection_is_refused(void **state)
     setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4318", 1);
     setenv("OTEL_EXPORTER_OTLP_HEADERS", "a=b%0d%0aEvil: 1", 1);
     assert_int_equal(clew__settings_read(&settings), 0);
-    assert_string_equal(settings.otlp_headers, "");
+    assert_string_equal(settings.otlp.headers, "");
 }
 
 static void test_settings_secret_from_a_file(void **state)
@@ -193,25 +193,25 @@ static void test_settings_otlp_protocols(void **state)
     (void)state;
     setenv("OTEL_TRACES_EXPORTER", "otlp", 1); /* asked for: the default endpoint */
     assert_int_equal(clew__settings_read(&settings), 0);
-    assert_string_equal(settings.otlp_url, "http://localhost:4318/v1/traces");
-    assert_int_equal(settings.otlp_protocol, CLEW__OTLP_HTTP_PROTOBUF);
+    assert_string_equal(settings.otlp.url, "http://localhost:4318/v1/traces");
+    assert_int_equal(settings.otlp.protocol, CLEW__OTLP_HTTP_PROTOBUF);
     setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", 1);
     assert_int_equal(clew__settings_read(&settings), 0);
-    assert_int_equal(settings.otlp_protocol, CLEW__OTLP_GRPC);
+    assert_int_equal(settings.otlp.protocol, CLEW__OTLP_GRPC);
     snprintf(url, sizeof(url), "http://localhost:4317%s", export);
-    assert_string_equal(settings.otlp_url, url);
+    assert_string_equal(settings.otlp.url, url);
     for (size_t i = 0; i < sizeof(grpc) / sizeof(grpc[0]); i++) {
         setenv("OTEL_EXPORTER_OTLP_ENDPOINT", grpc[i].endpoint, 1);
         setenv("OTEL_EXPORTER_OTLP_INSECURE", grpc[i].insecure, 1);
         assert_int_equal(clew__settings_read(&settings), 0);
         snprintf(url, sizeof(url), "%s%s", grpc[i].url, export);
-        assert_string_equal(settings.otlp_url, url);
+        assert_string_equal(settings.otlp.url, url);
     }
     setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", 1); /* the signal's own */
     setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4318", 1);
     assert_int_equal(clew__settings_read(&settings), 0);
-    assert_int_equal(settings.otlp_protocol, CLEW__OTLP_HTTP_JSON);
-    assert_string_equal(settings.otlp_url, "http://c:4318/");
+    assert_int_equal(settings.otlp.protocol, CLEW__OTLP_HTTP_JSON);
+    assert_string_equal(settings.otlp.url, "http://c:4318/");
     setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "carrier-pigeon", 1);
     assert_int_equal(clew__settings_read(&settings), 0);
     assert_int_equal(settings.nwarnings, 1);

@@ -131,11 +131,11 @@ int clew__otlp_metrics_start(const struct clew__settings *settings, struct clew_
         [CLEW__OTLP_GRPC] = "otlp_grpc_span_exporter",
     };
 
-    self.type = types[settings->otlp_protocol];
-    self.grpc = settings->otlp_protocol == CLEW__OTLP_GRPC;
+    self.type = types[settings->otlp.protocol];
+    self.grpc = settings->otlp.protocol == CLEW__OTLP_GRPC;
     self.queue_max = settings->bsp_queue;
     (void)snprintf(self.name, sizeof(self.name), "%s/0", self.type);
-    set_server(settings->otlp_url);
+    set_server(settings->otlp.url);
     return start_processor(batcher) && start_exporter(batcher) ? 0 : -ENOMEM;
 }
 

@@ -119,6 +119,8 @@ int main(int argc, char **argv)
 
     if (argc < 2)
         return 64;
-    clew = argv[1];
+    clew = realpath(argv[1], NULL);
+    if (!clew)
+        return 2;
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

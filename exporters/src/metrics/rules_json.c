@@ -432,11 +432,13 @@ bool clew__json_read(struct clew__json_reader *reader, const char *line, size_t 
 
     if (len <= CLEW__JSON_QUICK_MAX)
         quotes = reader->find_quotes(reader->quotes, line, len, readable);
-    if (quotes.found == CLEW__QUOTES_NOT_JSON || quotes.n % 2 != 0)
+    if (quotes.found == CLEW__QUOTES_NOT_JSON)
         return false;
     /* What stands at its end must stop the walk there. */
     if (quotes.found == CLEW__QUOTES_TOO_HARD || (line[len] != '\n' && line[len] != '\r'))
         return clew__json_read_slowly(reader, line, len);
+    if (quotes.n % 2 != 0)
+        return false;
     reader->quotes[quotes.n] = NO_QUOTE;
     clear(reader);
     return walk_line(reader, line, len, quotes.slashes);

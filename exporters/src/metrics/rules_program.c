@@ -30,9 +30,8 @@
 struct memo {
     uint64_t program; /* its serial; 0: empty */
     uint8_t nupdates;
-    uint8_t kinds[MEMO_KEYS];
     uint8_t rules[MEMO_UPDATES];
-    uint16_t lens[MEMO_KEYS];
+    uint32_t tags[MEMO_KEYS]; /* of the keys: length and kind */
     struct clew__series *series[MEMO_UPDATES];
     char bytes[MEMO_BYTES]; /* of the keys: texts, and eight for each number */
 };
@@ -235,59 +234,60 @@ run_slowly(struct clew__shard *shard, const struct clew__program *program,
 
 /* ---- the short way --------------------------------------------------------------------- */
 
-/* What of a key counts: its text, its eight bytes, or that it is there. */
-static inline size_t key_len(const struct clew__program *program, size_t i,
-                             const struct clew__rule_value *key)
+/* What of the keys counts: texts, the eight bytes of numbers, or nothing but that
+ * one is there. */
+struct probe {
+    uint64_t hash; /* 0: too many keys or bytes to be remembered */
+    uint32_t tags[MEMO_KEYS];
+    const char *bytes[MEMO_KEYS];
+};
+
+static inline uint32_t len_of(uint32_t tag)
 {
-    if (program->keys[i].presence || key->kind == CLEW__RULE_ABSENT ||
-        key->kind == CLEW__RULE_OTHER)
-        return 0;
-    return clew__rule_has_text(key) ? key->len : sizeof(key->as);
+    return tag >> 4;
 }
 
-static inline const char *key_bytes(const struct clew__rule_value *key)
-{
-    return clew__rule_has_text(key) ? key->as.text : (const char *)&key->as;
-}
-
-static inline uint8_t key_kind(const struct clew__program *program, size_t i,
-                               const struct clew__rule_value *key)
-{
-    return program->keys[i].presence ? key->kind != CLEW__RULE_ABSENT : (uint8_t)key->kind;
-}
-
-/* 0: too many keys or bytes to be remembered. */
-static inline uint64_t hash_keys(const struct clew__program *program,
-                                 const struct clew__rule_value *keys)
+static inline void probe(struct probe *ret, const struct clew__program *program,
+                         const struct clew__rule_value *keys)
 {
     uint64_t hash = program->serial;
     size_t bytes = 0;
 
+    ret->hash = 0;
     if (program->nkeys > MEMO_KEYS)
-        return 0;
+        return;
     for (size_t i = 0; i < program->nkeys; i++) {
-        size_t len = key_len(program, i, &keys[i]);
+        const struct clew__rule_value *key = &keys[i];
+        uint32_t kind = key->kind, len = key->len;
 
+        ret->bytes[i] = key->as.text;
+        if (__builtin_expect(program->keys[i].presence, 0)) {
+            kind = kind != CLEW__RULE_ABSENT;
+            len = 0;
+        } else if (!clew__rule_has_text(key)) {
+            ret->bytes[i] = (const char *)&key->as;
+            len = kind >= CLEW__RULE_INT && kind <= CLEW__RULE_SECONDS ? sizeof(key->as) : 0;
+        }
         bytes += len;
         if (bytes > MEMO_BYTES)
-            return 0;
-        hash = clew__hash_text(hash + key_kind(program, i, &keys[i]), key_bytes(&keys[i]), len);
+            return;
+        ret->tags[i] = len << 4 | kind;
+        hash = clew__hash_text(hash + kind, ret->bytes[i], len);
     }
-    return hash ? hash : 1;
+    ret->hash = hash ? hash : 1;
 }
 
 static inline bool is_for(const struct memo *memo, const struct clew__program *program,
-                          const struct clew__rule_value *keys)
+                          const struct probe *probe)
 {
     const char *bytes = memo->bytes;
 
     if (memo->program != program->serial)
         return false;
     for (size_t i = 0; i < program->nkeys; i++) {
-        size_t len = key_len(program, i, &keys[i]);
+        uint32_t len = len_of(probe->tags[i]);
 
-        if (memo->lens[i] != len || memo->kinds[i] != key_kind(program, i, &keys[i]) ||
-            !clew__same_text(bytes, key_bytes(&keys[i]), len))
+        if (memo->tags[i] != probe->tags[i] || !clew__same_text(bytes, probe->bytes[i], len))
             return false;
         bytes += len;
     }
@@ -295,16 +295,16 @@ static inline bool is_for(const struct memo *memo, const struct clew__program *p
 }
 
 static void note_keys(struct memo *memo, const struct clew__program *program,
-                      const struct clew__rule_value *keys)
+                      const struct probe *probe)
 {
     char *bytes = memo->bytes;
 
     for (size_t i = 0; i < program->nkeys; i++) {
-        size_t len = key_len(program, i, &keys[i]);
+        uint32_t len = len_of(probe->tags[i]);
 
-        memo->lens[i] = (uint16_t)len;
-        memo->kinds[i] = key_kind(program, i, &keys[i]);
-        memcpy(bytes, key_bytes(&keys[i]), len);
+        memo->tags[i] = probe->tags[i];
+        if (len)
+            memcpy(bytes, probe->bytes[i], len);
         bytes += len;
     }
     memo->program = memo->nupdates <= MEMO_UPDATES ? program->serial : 0;
@@ -344,26 +344,30 @@ static inline bool run(struct clew__shard *shard, const struct clew__program *pr
                        const struct clew__rule_trace *trace)
 {
     struct clew__memory *memory = memory_of(shard);
-    uint64_t hash = memory ? hash_keys(program, keys) : 0;
-    size_t set = hash >> 32 & (SETS - 1);
     bool matched = false;
+    struct probe key;
     struct memo *memo;
+    size_t set;
 
-    if (hash == 0)
+    key.hash = 0;
+    if (memory)
+        probe(&key, program, keys);
+    set = key.hash >> 32 & (SETS - 1);
+    if (key.hash == 0)
         return run_slowly(shard, program, keys, values, trace, NULL);
     for (size_t way = 0; way < WAYS; way++) {
         memo = &memory->memos[set][way];
-        if (memory->hashes[set][way] != hash || !is_for(memo, program, keys))
+        if (memory->hashes[set][way] != key.hash || !is_for(memo, program, &key))
             continue;
         for (size_t i = 0; i < memo->nupdates; i++)
             matched |= update(shard, program, memo->rules[i], memo->series[i], values, trace);
         return matched;
     }
     memo = &memory->memos[set][memory->next % WAYS];
-    memory->hashes[set][memory->next++ % WAYS] = hash;
+    memory->hashes[set][memory->next++ % WAYS] = key.hash;
     memo->program = 0;
     matched = run_slowly(shard, program, keys, values, trace, memo);
-    note_keys(memo, program, keys);
+    note_keys(memo, program, &key);
     return matched;
 }
 

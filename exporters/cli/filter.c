@@ -10,10 +10,10 @@
  * that the raw line must contain, if no escape stands for them.
  */
 #include "filter.h"
-
-#include <level.h>
 #include "line.h"
 #include "when.h"
+
+#include <level.h>
 
 #include <stdlib.h>
 #include <string.h>

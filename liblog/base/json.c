@@ -302,10 +302,28 @@ char *clew__put_fraction(char *p, uint32_t ns)
     return p + 9;
 }
 
-/* Amounts, ratios and durations are mostly short decimals: find the smallest k
- * for which n / 10^k is the same double. n and 10^k are exact, so the division
- * rounds correctly, and equality means that the text reads back equal. NULL when
- * there is none. */
+/* Most numbers have nine decimals at most: amounts, ratios, durations. Below 10^6
+ * that is 15 digits, which no two doubles share. NULL when it has more. */
+static char *put_nine_decimals(char *p, double a)
+{
+    uint64_t n;
+
+    if (a >= 1e6)
+        return NULL;
+    n = (uint64_t)(a * 1e9 + 0.5);
+    if ((double)n / 1e9 != a)
+        return NULL;
+    p = clew__put_uint(p, n / 1000000000u);
+    *p++ = '.';
+    p = clew__put_fraction(p, (uint32_t)(n % 1000000000u));
+    while (p[-1] == '0' && p[-2] != '.')
+        p--;
+    return p;
+}
+
+/* The smallest k for which n / 10^k is the same double. n and 10^k are exact, so
+ * the division rounds correctly, and equality means that the text reads back
+ * equal. NULL when there is none. */
 static char *put_short_decimal(char *p, double a)
 {
     static const double powers[] = {1,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -408,10 +426,12 @@ char *clew__put_double(char *p, double v)
         memcpy(p, text, strlen(text));
         return p + strlen(text);
     }
-    if (fabs(v) < 9007199254740992.0 && (fabs(v) >= 1e-5 || v == 0)) {
+    if (fabs(v) < 9007199254740992.0 && (fabs(v) >= 1e-7 || v == 0)) {
         if (signbit(v))
             *p++ = '-';
-        end = put_short_decimal(p, fabs(v));
+        end = put_nine_decimals(p, fabs(v));
+        if (!end)
+            end = put_short_decimal(p, fabs(v));
         if (end)
             return end;
         if (signbit(v))

@@ -161,6 +161,17 @@ static bool pass(bool all)
     return true;
 }
 
+/* Who logs will log more: storage for all of its ring before it needs it. */
+static void back_rings(void)
+{
+    struct clew__ring *ring = atomic_load_explicit(&clew__rings, memory_order_acquire);
+
+    for (; ring; ring = ring->next)
+        if (atomic_load_explicit(&ring->withheld, memory_order_relaxed) &&
+            __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED) > 0)
+            (void)clew__file_back_ring(ring);
+}
+
 /* ---- the thread ---------------------------------------------------------------- */
 
 /* Says in the log itself what the log lost, at most once a second, and not
@@ -246,10 +257,12 @@ static void *collect(void *arg)
     while (!atomic_load(&stopping)) {
         uint64_t ticket = atomic_load(&flush_wanted);
 
-        if (pass(ticket != flushed))
+        if (pass(ticket != flushed)) {
             pause = SLEEP_MIN_NS;
-        else if (pause < SLEEP_MAX_NS)
+            back_rings();
+        } else if (pause < SLEEP_MAX_NS) {
             pause *= 2;
+        }
         free_orphans();
         report_drops(false);
         clew__limits_report();

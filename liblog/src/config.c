@@ -18,7 +18,7 @@
 #define BLOCK_MS 100u
 #define ROTATED_KEEP 5u
 
-struct clew__config clew__config = {.ring_bytes = 262144};
+struct clew__config clew__config;
 
 static const char *get(const char *name)
 {

@@ -28,7 +28,7 @@ struct clew__ring {
     char *data;
     uint64_t size;
     uint64_t record_max;
-    uint64_t tail_seen;
+    uint64_t tail_seen;      /* or what stands for it while bytes are withheld */
     uint64_t granted;        /* up to this head nobody need look how full it is */
     uint64_t context_serial; /* of the context written last; 0: none */
     uint64_t stalled_at;     /* the tail for which a wait was in vain, plus 1 */
@@ -40,6 +40,10 @@ struct clew__ring {
     struct clew__ring *next;
     _Atomic uint64_t crowded_ns; /* CLOCK_MONOTONIC: when its thread last found it full */
     _Atomic uint32_t waiting;    /* a futex: its thread waits for room */
+    /* Bytes at the end of data that are not to be used yet: they have no storage
+     * (clew__file_back_ring()). Until then the ring never begins anew. */
+    _Atomic uint64_t withheld;
+    uint64_t offset; /* of data in the file */
     /* under emptying */
     _Alignas(64) _Atomic int emptying;
     uint64_t read;
@@ -88,6 +92,17 @@ extern __thread struct clew__thread clew__self CLEW__TLS_MODEL;
 /* Counts processes: 1, and one more in each fork's child. */
 extern _Atomic unsigned clew__epoch;
 extern struct clew__ring *_Atomic clew__rings;
+
+/* Where the producer's free room begins. Withheld bytes are as good as written,
+ * one round before the first. */
+static inline uint64_t clew__ring_tail(const struct clew__ring *ring)
+{
+    uint64_t withheld = atomic_load_explicit(&ring->withheld, memory_order_acquire);
+
+    return withheld
+               ? 0 - withheld
+               : atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
+}
 
 /* The slow path of a thread's first record: a free ring or a new one, and a
  * running collector. NULL when there is none to be had; counted. */

@@ -85,6 +85,8 @@ static inline size_t clew__put_value_bound(unsigned type, const struct clew_valu
 /* Copies JSON text without its white space, bad UTF-8 replaced; NULL when it is
  * none or an object in it has a key twice. At most 6 * len + 16 bytes. */
 char *clew__put_json(char *p, const char *s, size_t len);
+/* 4 or 16 bytes; at most 45. */
+char *clew__put_ip(char *p, const char *bytes, size_t len);
 /* RFC 3339, UTC, nine digits. */
 char *clew__put_time(char *p, int64_t ns);
 

@@ -21,7 +21,6 @@
 enum kind { LOGGER, FILE_NAME, FUNCTION, MESSAGE };
 
 struct rules {
-    int threshold;
     size_t n;
     struct rule {
         enum kind kind;
@@ -30,7 +29,8 @@ struct rules {
     } at[RULES_MAX];
 };
 
-static struct rules rules = {.threshold = CLEW_LEVEL_INFO};
+static int threshold = CLEW_LEVEL_INFO;
+static struct rules rules;
 
 /* ---- matching ------------------------------------------------------------------- */
 
@@ -44,7 +44,7 @@ static bool is_below(const char *name, const char *ancestor)
 int clew__logger_threshold(const char *name)
 {
     size_t longest = 0;
-    int level = rules.threshold;
+    int level = threshold;
 
     for (size_t i = 0; i < rules.n; i++) {
         const struct rule *rule = &rules.at[i];
@@ -60,7 +60,7 @@ int clew__logger_threshold(const char *name)
 
 static int lowest_threshold(void)
 {
-    int level = rules.threshold;
+    int level = threshold;
 
     for (size_t i = 0; i < rules.n; i++)
         if (rules.at[i].kind == LOGGER && rules.at[i].level < level)
@@ -140,7 +140,7 @@ static int read_rule(struct rules *ret, const char *part, size_t len, const char
 }
 
 /* LEVEL or NAME=LEVEL; a message pattern may have '=' in it, the last counts. */
-static int read_part(struct rules *ret, const char *part, size_t len)
+static int read_part(struct rules *ret, int *ret_threshold, const char *part, size_t len)
 {
     const char *equals = memrchr(part, '=', len), *name = equals ? equals + 1 : part;
     size_t n = len - (size_t)(name - part);
@@ -154,7 +154,7 @@ static int read_part(struct rules *ret, const char *part, size_t len)
     if (n >= sizeof(text) || clew_level_parse(text, &level) < 0)
         return bad(part, len, "use trace, debug, info, warn, error, fatal or off");
     if (!equals) {
-        ret->threshold = (int)level;
+        *ret_threshold = (int)level;
         return 0;
     }
     if (read_rule(ret, part, len, equals) < 0)
@@ -163,13 +163,14 @@ static int read_part(struct rules *ret, const char *part, size_t len)
     return 0;
 }
 
-static int read_rules(struct rules *ret, const char *spec)
+static int read_rules(struct rules *ret, int *ret_threshold, const char *spec)
 {
-    *ret = (struct rules){.threshold = CLEW_LEVEL_INFO};
+    ret->n = 0;
+    *ret_threshold = CLEW_LEVEL_INFO;
     while (spec && *spec) {
         size_t len = strcspn(spec, ",");
 
-        if (len && read_part(ret, spec, len) < 0)
+        if (len && read_part(ret, ret_threshold, spec, len) < 0)
             return -EINVAL;
         spec += len;
         spec += *spec == ',';
@@ -188,11 +189,14 @@ static void apply(void)
 int clew_log_set_levels(const char *spec)
 {
     struct rules fresh;
+    int fresh_threshold;
 
-    if (read_rules(&fresh, spec) < 0)
+    if (read_rules(&fresh, &fresh_threshold, spec) < 0)
         return -EINVAL;
     clew__registry_lock();
-    rules = fresh;
+    rules.n = fresh.n;
+    memcpy(rules.at, fresh.at, fresh.n * sizeof(fresh.at[0]));
+    threshold = fresh_threshold;
     apply();
     clew__registry_unlock();
     return 0;
@@ -203,7 +207,7 @@ int clew_log_set_level(enum clew_level level)
     if (level < CLEW_LEVEL_TRACE || level > CLEW_LEVEL_OFF)
         return clew_set_error(-EINVAL, "level %d: not a level", (int)level);
     clew__registry_lock();
-    rules.threshold = (int)level;
+    threshold = (int)level;
     apply();
     clew__registry_unlock();
     return 0;
@@ -214,7 +218,7 @@ enum clew_level clew_log_level(void)
     enum clew_level level;
 
     clew__registry_lock();
-    level = (enum clew_level)rules.threshold;
+    level = (enum clew_level)threshold;
     clew__registry_unlock();
     return level;
 }

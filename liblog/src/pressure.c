@@ -74,11 +74,33 @@ static bool make_room(struct clew__ring *ring, uint64_t until)
     return false;
 }
 
-bool clew__make_room(struct clew__ring *ring, uint64_t until)
+/* The bytes that were withheld. A failure is not tried again by this thread: the
+ * collector does, now and then. */
+static bool back(struct clew__ring *ring)
+{
+    int saved = errno;
+    bool backed = ring->stalled_at != ring->tail_seen + 1 && !clew__self.locks &&
+                  clew__file_back_ring(ring) == 0;
+
+    errno = saved;
+    if (backed)
+        ring->tail_seen = clew__ring_tail(ring);
+    else
+        ring->stalled_at = ring->tail_seen + 1;
+    return backed;
+}
+
+bool clew__make_room(struct clew__ring *ring, uint64_t end, uint64_t usable)
 {
     int saved = errno, cancel;
     bool made;
 
+    if (atomic_load_explicit(&ring->withheld, memory_order_relaxed)) {
+        if (!back(ring))
+            return false;
+        if (end - ring->tail_seen <= usable)
+            return true;
+    }
     if (!clew__may_help())
         clew__collector_wake();
     if (clew__config.block_ms == 0 || clew__in_collector() || !ring->nested ||
@@ -86,7 +108,7 @@ bool clew__make_room(struct clew__ring *ring, uint64_t until)
         return false;
     /* Whoever cancels the thread must not find it with a lock in its hands. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-    made = make_room(ring, until);
+    made = make_room(ring, end - usable);
     (void)pthread_setcancelstate(cancel, NULL);
     errno = saved;
     return made;

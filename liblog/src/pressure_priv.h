@@ -5,10 +5,10 @@
 
 #include "core_priv.h"
 
-/* Waits until the ring of this thread was emptied up to `until` at least,
- * helping where it can, as the configuration says; false when that was not to
- * be. Keeps errno. */
-bool clew__make_room(struct clew__ring *ring, uint64_t until);
+/* Gets the ring of this thread its storage, or waits until it was emptied, helping
+ * where it can, as the configuration says, so that no more than usable bytes lie
+ * before end; false when that was not to be. Keeps errno. */
+bool clew__make_room(struct clew__ring *ring, uint64_t end, uint64_t usable);
 /* Whether the ring's own thread empties it now: nobody else should. */
 bool clew__ring_is_crowded(struct clew__ring *ring, uint64_t now_ns);
 /* The tail was moved: wakes the thread that waits for it. */

@@ -6,7 +6,6 @@
 #include <base64.h>
 #include <json.h>
 
-#include <arpa/inet.h>
 #include <time.h>
 
 static char *put_text(char *p, const char *text)
@@ -111,13 +110,10 @@ static char *put_string(char *p, const struct clew_value *value, size_t readable
 
 static char *put_ip(char *p, const struct clew_value *value)
 {
-    int family = value->len == 4 ? AF_INET : AF_INET6;
-
     if (value->len != 4 && value->len != 16)
         return put_text(p, "null");
     *p++ = '"';
-    (void)inet_ntop(family, value->as.s, p, INET6_ADDRSTRLEN);
-    p += strlen(p);
+    p = clew__put_ip(p, value->as.s, value->len);
     *p++ = '"';
     return p;
 }
@@ -227,6 +223,7 @@ void clew__json_value(struct clew__buf *out, unsigned type, const struct clew_va
 
 size_t clew_field_text(const struct clew_field *field, char *buf, size_t size)
 {
+    char small[512]; /* addresses, times, numbers */
     struct clew__buf text;
     const char *from;
     size_t len;
@@ -236,9 +233,15 @@ size_t clew_field_text(const struct clew_field *field, char *buf, size_t size)
         return field->value.len;
     }
     clew__buf_init(&text, 16u * 65536u);
-    clew__json_value(&text, field->type, &field->value);
-    from = text.failed ? "" : text.data;
-    len = text.failed ? 0 : text.len;
+    if (clew__put_value_bound(field->type, &field->value) <= sizeof(small)) {
+        from = small;
+        len =
+            (size_t)(clew__put_value(small, field->type, &field->value, field->value.len) - small);
+    } else {
+        clew__json_value(&text, field->type, &field->value);
+        from = text.failed ? "" : text.data;
+        len = text.failed ? 0 : text.len;
+    }
     if (len >= 2 && from[0] == '"') { /* times, addresses, bytes: nothing in them is escaped */
         from++;
         len -= 2;

@@ -60,12 +60,6 @@ static void leave(void)
 
 /* ---- room -------------------------------------------------------------------------- */
 
-static void read_tail(struct clew__ring *ring)
-{
-    ring->tail_seen =
-        atomic_load_explicit(&ring->control->tail, memory_order_acquire) & ~UINT64_C(7);
-}
-
 /* need contiguous bytes, or NULL. One eighth is kept for warnings. */
 static char *reserve(const struct lane *lane, size_t need, bool important)
 {
@@ -74,9 +68,9 @@ static char *reserve(const struct lane *lane, size_t need, bool important)
     uint64_t usable = important ? ring->size : ring->size - ring->size / 8;
 
     if (hot->head + need - ring->tail_seen > usable) {
-        read_tail(ring);
+        ring->tail_seen = clew__ring_tail(ring);
         if (hot->head + need - ring->tail_seen > usable &&
-            !clew__make_room(ring, hot->head + need - usable)) {
+            !clew__make_room(ring, hot->head + need, usable)) {
             CLEW__COUNT_ONE(ring_full);
             return NULL;
         }
@@ -110,9 +104,10 @@ static void grant(const struct lane *lane)
     uint64_t half = ring->size / 2, usable = ring->size - ring->size / 8, used, room;
 
     if (hot->head - ring->tail_seen > half / 2)
-        read_tail(ring);
+        ring->tail_seen = clew__ring_tail(ring);
     used = hot->head - ring->tail_seen;
-    if (used > half && !atomic_load_explicit(&ring->crowded_ns, memory_order_relaxed))
+    if (used > half && !atomic_load_explicit(&ring->crowded_ns, memory_order_relaxed) &&
+        !atomic_load_explicit(&ring->withheld, memory_order_relaxed))
         clew__collector_wake();
     if (hot->at >= ring->data + ring->size)
         hot->at -= ring->size;

@@ -107,7 +107,7 @@ static bool read_ring(struct clew__dead *dead, uint64_t offset, uint64_t size)
     const struct clew__ring_control *control = (const void *)(dead->bytes + offset);
     const char *data = dead->bytes + offset + CLEW__RING_CONTROL_BYTES;
     struct clew__dead_ring *ring = &dead->rings[dead->nrings];
-    uint64_t tail = control->tail;
+    uint64_t tail = control->tail, written;
 
     *ring = (struct clew__dead_ring){.size = size - CLEW__RING_CONTROL_BYTES,
                                      .read = tail & ~UINT64_C(7),
@@ -118,16 +118,17 @@ static bool read_ring(struct clew__dead *dead, uint64_t offset, uint64_t size)
     if (ring->size < 4096 || ring->size > RING_BYTES_MAX || ring->size % 4096 || ring->head % 8 ||
         ring->head - ring->read > ring->size || ring->head == ring->read)
         return false;
-    ring->data = malloc(2 * ring->size + CLEW__PIECE_SLACK);
+    /* What was never written may have no storage; it reads as zeros. */
+    written = ring->head < ring->size ? ring->head : ring->size;
+    ring->data = calloc(1, 2 * ring->size + CLEW__PIECE_SLACK);
     ring->found = calloc(1, ring->size / sizeof(struct clew__record) + 1);
     if (!ring->data || !ring->found) {
         free(ring->data);
         free(ring->found);
         return false;
     }
-    memcpy(ring->data, data, ring->size);
-    memcpy(ring->data + ring->size, data, ring->size);
-    memset(ring->data + 2 * ring->size, 0, CLEW__PIECE_SLACK);
+    memcpy(ring->data, data, written);
+    memcpy(ring->data + ring->size, data, written);
     dead->nrings++;
     return true;
 }

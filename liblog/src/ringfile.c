@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +24,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define HEADER_STEP_BYTES 8192u
+
 static pthread_mutex_t file_lock = PTHREAD_MUTEX_INITIALIZER;
 static int fd = -1;
 static char path[1024];
-static uint64_t end; /* bytes of the file that are given out */
+static uint64_t end;           /* bytes of the file that are given out */
+static uint64_t header_backed; /* bytes of the header that have storage */
 static struct clew__file_header *header;
 static struct clew__dictionary *dictionary;
+static size_t dictionary_bytes;
 
 static void lock(void)
 {
@@ -48,9 +53,9 @@ static int check_directory(const char *directory)
 {
     struct stat st;
 
-    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-        return clew_set_error(-errno, "ring directory %s: %s", directory, strerror(errno));
-    if (lstat(directory, &st) < 0)
+    /* It is there, as a rule. */
+    if (lstat(directory, &st) < 0 &&
+        ((mkdir(directory, 0700) < 0 && errno != EEXIST) || lstat(directory, &st) < 0))
         return clew_set_error(-errno, "ring directory %s: %s", directory, strerror(errno));
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
         return clew_set_error(-EPERM,
@@ -128,13 +133,22 @@ static void *map(uint64_t offset, size_t bytes)
     return p;
 }
 
-/* Room at the end of the file, backed by storage. */
-static int allocate(size_t bytes, uint64_t *ret_offset)
+static int back(uint64_t offset, size_t bytes)
 {
-    int err = posix_fallocate(fd, (off_t)end, (off_t)bytes);
+    int err = posix_fallocate(fd, (off_t)offset, (off_t)bytes);
 
-    if (err)
-        return clew_set_error(-err, "ring file: %s", strerror(err));
+    return err ? clew_set_error(-err, "ring file: %s", strerror(err)) : 0;
+}
+
+/* Room at the end of the file; so many bytes of it are backed by storage. */
+static int allocate(size_t bytes, size_t backed, uint64_t *ret_offset)
+{
+    int err = back(end, backed);
+
+    if (err == 0 && backed < bytes && ftruncate(fd, (off_t)(end + bytes)) < 0)
+        err = clew_set_error(-errno, "ring file: %s", strerror(errno));
+    if (err < 0)
+        return err;
     *ret_offset = end;
     end += bytes;
     return 0;
@@ -147,6 +161,14 @@ static int publish_chunk(enum clew__chunk_kind kind, uint64_t offset, uint64_t s
 
     if (n >= CLEW__CHUNKS_MAX)
         return clew_set_error(-ENOSPC, "ring file: more than %u threads at once", CLEW__CHUNKS_MAX);
+    if (offsetof(struct clew__file_header, chunk) + (n + 1) * sizeof(header->chunk[0]) >
+        header_backed) {
+        int err = back(header_backed, HEADER_STEP_BYTES);
+
+        if (err < 0)
+            return err;
+        header_backed += HEADER_STEP_BYTES;
+    }
     header->chunk[n].kind = kind;
     header->chunk[n].offset = offset;
     header->chunk[n].size = size;
@@ -156,24 +178,26 @@ static int publish_chunk(enum clew__chunk_kind kind, uint64_t offset, uint64_t s
 
 static int add_dictionary(void)
 {
+    size_t bytes = dictionary ? CLEW__DICTIONARY_BYTES : CLEW__DICTIONARY_FIRST_BYTES;
     uint64_t offset;
     struct clew__dictionary *next;
-    int err = allocate(CLEW__DICTIONARY_BYTES, &offset);
+    int err = allocate(bytes, bytes, &offset);
 
     if (err < 0)
         return err;
-    next = map(offset, CLEW__DICTIONARY_BYTES);
+    next = map(offset, bytes);
     if (!next)
         return clew_set_error(-ENOMEM, "ring file: mmap: %s", strerror(errno));
     atomic_store(&next->used, 8);
-    err = publish_chunk(CLEW__CHUNK_DICTIONARY, offset, CLEW__DICTIONARY_BYTES);
+    err = publish_chunk(CLEW__CHUNK_DICTIONARY, offset, bytes);
     if (err < 0) {
-        munmap(next, CLEW__DICTIONARY_BYTES);
+        munmap(next, bytes);
         return err;
     }
     if (dictionary)
-        munmap(dictionary, CLEW__DICTIONARY_BYTES);
+        munmap(dictionary, dictionary_bytes);
     dictionary = next;
+    dictionary_bytes = bytes;
     return 0;
 }
 
@@ -183,7 +207,7 @@ static void close_locked(bool remove_name)
         unlink(path);
     path[0] = '\0';
     if (dictionary)
-        munmap(dictionary, CLEW__DICTIONARY_BYTES);
+        munmap(dictionary, dictionary_bytes);
     if (header)
         munmap(header, CLEW__FILE_HEADER_BYTES);
     if (fd >= 0)
@@ -199,7 +223,8 @@ static int set_up(const char *service, const char *version)
     int err;
 
     end = 0;
-    err = allocate(CLEW__FILE_HEADER_BYTES, &offset);
+    header_backed = HEADER_STEP_BYTES;
+    err = allocate(CLEW__FILE_HEADER_BYTES, header_backed, &offset);
     if (err < 0)
         return err;
     header = map(0, CLEW__FILE_HEADER_BYTES);
@@ -267,53 +292,90 @@ void clew__file_set_target(unsigned i, const struct clew__file_target *target)
     unlock();
 }
 
-/* data and, behind it, the same pages once more. */
-static char *map_twice(uint64_t offset, size_t bytes)
+/* Pages of the file at that address. Populated: no log call is to pay for a page
+ * fault. */
+static bool map_at(char *at, uint64_t offset, size_t bytes)
 {
-    char *p = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (p == MAP_FAILED)
-        return NULL;
-    for (int i = 0; i < 2; i++) {
-        /* Populated: no log call is to pay for a page fault. */
-        if (mmap(p + (size_t)i * bytes, bytes, PROT_READ | PROT_WRITE,
-                 MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, (off_t)offset) == MAP_FAILED) {
-            munmap(p, 2 * bytes);
-            return NULL;
-        }
-    }
-    (void)madvise(p, 2 * bytes, MADV_DONTFORK);
-    return p;
+    return mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd,
+                (off_t)offset) != MAP_FAILED;
 }
 
-int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_control, char **ret_data)
+/* The nested ring and a thread's own lie in a row, in the file as in memory; but
+ * in memory the same pages follow once more behind each data. */
+static int map_rings(uint64_t offset, struct clew__ring *own, size_t backed,
+                     struct clew__ring *nested)
 {
-    struct clew__ring_control *control = NULL;
-    char *data = NULL;
+    size_t nested_bytes = CLEW__RING_CONTROL_BYTES + nested->size;
+    size_t bytes = nested_bytes + nested->size + CLEW__RING_CONTROL_BYTES + 2 * own->size;
+    char *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *p_own = p + nested_bytes + nested->size;
+
+    if (p == MAP_FAILED)
+        return clew_set_error(-errno, "ring: mmap: %s", strerror(errno));
+    if (!map_at(p, offset, nested_bytes) ||
+        !map_at(p + nested_bytes, offset + CLEW__RING_CONTROL_BYTES, nested->size) ||
+        !map_at(p_own, offset + nested_bytes, CLEW__RING_CONTROL_BYTES + backed) ||
+        (backed == own->size && /* else it never begins anew before it has all storage */
+         !map_at(p_own + CLEW__RING_CONTROL_BYTES + own->size,
+                 offset + nested_bytes + CLEW__RING_CONTROL_BYTES, own->size))) {
+        int err = clew_set_error(-errno, "ring: mmap: %s", strerror(errno));
+
+        munmap(p, bytes);
+        return err;
+    }
+    (void)madvise(p, bytes, MADV_DONTFORK);
+    nested->control = (struct clew__ring_control *)(void *)p;
+    nested->data = p + CLEW__RING_CONTROL_BYTES;
+    own->control = (struct clew__ring_control *)(void *)p_own;
+    own->data = p_own + CLEW__RING_CONTROL_BYTES;
+    own->offset = offset + nested_bytes + CLEW__RING_CONTROL_BYTES;
+    return 0;
+}
+
+int clew__file_add_rings(struct clew__ring *own, struct clew__ring *nested)
+{
+    size_t nested_bytes = CLEW__RING_CONTROL_BYTES + nested->size;
+    size_t own_bytes = CLEW__RING_CONTROL_BYTES + own->size;
+    size_t backed = own->size < CLEW__RING_FIRST_BYTES ? own->size : CLEW__RING_FIRST_BYTES;
     uint64_t offset;
     int err = -ESRCH;
 
     lock();
-    if (!header)
-        goto out;
-    err = allocate(CLEW__RING_CONTROL_BYTES + data_bytes, &offset);
-    if (err < 0)
-        goto out;
-    control = map(offset, CLEW__RING_CONTROL_BYTES);
-    data = map_twice(offset + CLEW__RING_CONTROL_BYTES, data_bytes);
-    err = control && data
-              ? publish_chunk(CLEW__CHUNK_RING, offset, CLEW__RING_CONTROL_BYTES + data_bytes)
-              : clew_set_error(-ENOMEM, "ring: mmap: %s", strerror(errno));
-    if (err < 0) {
-        if (control)
-            munmap(control, CLEW__RING_CONTROL_BYTES);
-        if (data)
-            munmap(data, 2 * data_bytes);
-        goto out;
+    if (header)
+        err = allocate(nested_bytes + own_bytes, nested_bytes + CLEW__RING_CONTROL_BYTES + backed,
+                       &offset);
+    if (err == 0)
+        err = map_rings(offset, own, backed, nested);
+    /* Should it fail from here on, what was mapped stays with the file: without
+     * room for a ring in it there is none for the next either. */
+    if (err == 0)
+        err = publish_chunk(CLEW__CHUNK_RING, offset, nested_bytes);
+    if (err == 0)
+        err = publish_chunk(CLEW__CHUNK_RING, offset + nested_bytes, own_bytes);
+    unlock();
+    /* A page more: who reads a record may look behind its end. */
+    if (err == 0 && backed < own->size)
+        atomic_store(&own->withheld, own->size - backed + CLEW__RING_CONTROL_BYTES);
+    return err;
+}
+
+int clew__file_back_ring(struct clew__ring *ring)
+{
+    size_t rest = ring->size - CLEW__RING_FIRST_BYTES;
+    int err = 0;
+
+    lock();
+    if (atomic_load(&ring->withheld)) {
+        err = header ? back(ring->offset + CLEW__RING_FIRST_BYTES, rest) : -ESRCH;
+        if (err == 0 && (!map_at(ring->data + CLEW__RING_FIRST_BYTES,
+                                 ring->offset + CLEW__RING_FIRST_BYTES, rest) ||
+                         !map_at(ring->data + ring->size, ring->offset, ring->size)))
+            err = clew_set_error(-errno, "ring: mmap: %s", strerror(errno));
+        if (err == 0) {
+            (void)madvise(ring->data, 2 * ring->size, MADV_DONTFORK);
+            atomic_store_explicit(&ring->withheld, 0, memory_order_release);
+        }
     }
-    *ret_control = control;
-    *ret_data = data;
-out:
     unlock();
     return err;
 }
@@ -324,7 +386,7 @@ void *clew__file_add_spans(size_t bytes)
     uint64_t offset;
 
     lock();
-    if (header && allocate(bytes, &offset) == 0 && (chunk = map(offset, bytes)) &&
+    if (header && allocate(bytes, bytes, &offset) == 0 && (chunk = map(offset, bytes)) &&
         publish_chunk(CLEW__CHUNK_SPANS, offset, bytes) < 0) {
         munmap(chunk, bytes);
         chunk = NULL;
@@ -355,7 +417,7 @@ static struct clew__dictionary_entry *locked_new_entry(size_t size)
 {
     if (!header || size > CLEW__DICTIONARY_BYTES - 8)
         return NULL;
-    if (atomic_load(&dictionary->used) + size > CLEW__DICTIONARY_BYTES && add_dictionary() < 0)
+    if (atomic_load(&dictionary->used) + size > dictionary_bytes && add_dictionary() < 0)
         return NULL;
     return (struct clew__dictionary_entry *)((char *)dictionary + atomic_load(&dictionary->used));
 }

@@ -9,6 +9,12 @@
  * was written. Records are 8-byte aligned. A ring's data is mapped twice in a
  * row, so that no record wraps. Each thread has two: its own, and a small one
  * for signal handlers that interrupt a log call.
+ *
+ * The file has storage for what may be written, no more: a program that lives
+ * for a millisecond is not to pay for pages it never uses. The header has it as
+ * far as there are chunks, a ring for its first bytes until its thread or the
+ * collector finds that they will not do. What has none is a hole, and is not
+ * read: head says so.
  */
 #ifndef CLEW_RINGFILE_PRIV_H
 #define CLEW_RINGFILE_PRIV_H
@@ -20,9 +26,11 @@
 #define CLEW__FILE_MAGIC "CLEWRNG3"
 #define CLEW__FILE_HEADER_BYTES 65536u
 #define CLEW__CHUNKS_MAX 2400u
+#define CLEW__DICTIONARY_FIRST_BYTES 16384u /* of most programs the only one */
 #define CLEW__DICTIONARY_BYTES 65536u
 #define CLEW__RING_CONTROL_BYTES 4096u
 #define CLEW__NESTED_DATA_BYTES 8192u
+#define CLEW__RING_FIRST_BYTES 49152u /* of a ring's data have storage at once */
 #define CLEW__RECORD_MAX 32768u       /* of a thread's ring */
 #define CLEW__NESTED_RECORD_MAX 4096u /* of the one for signal handlers */
 #define CLEW__CONTEXT_MAX 1536u
@@ -158,10 +166,12 @@ void clew__file_forget(void);
 const char *clew__file_name(void); /* "" when it has none */
 /* Service names are any text; file names are not. */
 void clew__file_safe_name(char *ret, size_t size, const char *service);
-/* Adds a ring chunk: maps control and data (the latter twice).
- * returns 0, -ENOSPC, -ENOMEM, … */
-int clew__file_add_ring(size_t data_bytes, struct clew__ring_control **ret_control,
-                        char **ret_data);
+/* Adds a thread's two rings, whose sizes are set: maps control and data (the
+ * latter twice). returns 0, -ENOSPC, -ENOMEM, … */
+int clew__file_add_rings(struct clew__ring *own, struct clew__ring *nested);
+/* Storage for all of a ring, from now on; at once when it has it. Not with a
+ * lock of the library held. returns 0, -ENOSPC, -ENOMEM, … */
+int clew__file_back_ring(struct clew__ring *ring);
 /* Adds a chunk of open spans; pages of zeros, NULL when there is no room. */
 void *clew__file_add_spans(size_t bytes);
 /* Write into the dictionary. The registry's lock is held. */

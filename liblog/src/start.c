@@ -64,10 +64,11 @@ static void in_child(void)
 /* Opens the file and starts the thread; lifecycle_lock held. */
 static int run(void)
 {
-    int fallback =
-        clew__file_open(clew__config.ring_directory, clew__config.service, clew__config.version);
-    int err;
+    int fallback, err;
 
+    clew__ticks_begin();
+    fallback =
+        clew__file_open(clew__config.ring_directory, clew__config.service, clew__config.version);
     if (fallback < 0)
         return fallback;
     clew__sites_save();

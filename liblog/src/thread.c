@@ -65,18 +65,19 @@ static struct clew__ring *take_free_ring(void)
     return NULL;
 }
 
-static bool map_ring(struct clew__ring *ring, uint64_t size, uint64_t record_max, int state)
+static void size_ring(struct clew__ring *ring, uint64_t size, uint64_t record_max, int state)
 {
     ring->size = size;
     ring->record_max = record_max;
     atomic_store(&ring->state, state);
-    if (clew__file_add_ring(size, &ring->control, &ring->data) < 0)
-        return false;
+}
+
+static void begin_ring(struct clew__ring *ring)
+{
     ring->read_at = ring->data;
     /* Recovery needs them even if nobody came to read a record. */
     ring->control->checkpoint[0].clock = clew__clock_now();
     clew__targets_positions(ring->control->checkpoint[0].position);
-    return true;
 }
 
 static void publish_ring(struct clew__ring *ring)
@@ -94,13 +95,14 @@ static struct clew__ring *make_ring(void)
 
     if (!rings)
         return NULL;
-    if (!map_ring(&rings[1], CLEW__NESTED_DATA_BYTES, CLEW__NESTED_RECORD_MAX, CLEW__RING_NESTED) ||
-        !map_ring(&rings[0], size, CLEW__RECORD_MAX, CLEW__RING_OWNED)) {
-        /* What was mapped stays with the file: without room for a ring in it
-         * there is none for the next either. */
+    size_ring(&rings[1], CLEW__NESTED_DATA_BYTES, CLEW__NESTED_RECORD_MAX, CLEW__RING_NESTED);
+    size_ring(&rings[0], size, CLEW__RECORD_MAX, CLEW__RING_OWNED);
+    if (clew__file_add_rings(&rings[0], &rings[1]) < 0) {
         (void)munmap(rings, 2 * sizeof(*rings));
         return NULL;
     }
+    begin_ring(&rings[1]);
+    begin_ring(&rings[0]);
     rings[0].nested = &rings[1];
     publish_ring(&rings[1]);
     publish_ring(&rings[0]);
@@ -130,7 +132,7 @@ static void take_over(struct clew__ring *ring, struct clew_hot *hot)
     hot->at = ring->data + hot->head % ring->size;
     hot->limit = NULL;
     hot->published = &ring->control->head;
-    ring->tail_seen = atomic_load(&ring->control->tail) & ~UINT64_C(7);
+    ring->tail_seen = clew__ring_tail(ring);
     ring->granted = 0;
     ring->context_serial = UINT64_MAX; /* whatever the last owner left: say anew */
     ring->stalled_at = 0;

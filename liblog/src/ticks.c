@@ -3,13 +3,11 @@
  * Ticks to wall-clock time. The counter's rate is measured against
  * CLOCK_REALTIME over an ever longer base; records are converted shortly after
  * they were written, so even the first rough rate is good to microseconds.
- * Collector thread only, but for clew__ticks_init().
+ * Collector thread only, but for the beginning.
  */
 #include "ticks_priv.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
+#include <cpu.h>
 
 bool clew__ticks_from_tsc;
 
@@ -24,11 +22,7 @@ static uint64_t rate_from_ns; /* until then the stretch is too short: the old ra
 /* Before main(), so that every thread that ever reads the ticks agrees. */
 __attribute__((constructor)) static void choose_source(void)
 {
-#if defined(__x86_64__)
-    unsigned a, b, c, d;
-
-    clew__ticks_from_tsc = __get_cpuid(0x80000007, &a, &b, &c, &d) && (d & (1u << 8));
-#endif
+    clew__ticks_from_tsc = clew__cpu_has_steady_tsc();
 }
 
 /* The narrowest of a few readings: wall clock between two counter reads. */
@@ -55,6 +49,11 @@ static uint64_t rate(const struct pair *from, const struct pair *to)
     return (uint64_t)(((unsigned __int128)(to->ns - from->ns) << 32) / (to->ticks - from->ticks));
 }
 
+void clew__ticks_begin(void)
+{
+    base = read_pair();
+}
+
 void clew__ticks_init(struct clew__clock *ret_clock)
 {
     struct pair now;
@@ -63,7 +62,6 @@ void clew__ticks_init(struct clew__clock *ret_clock)
         *ret_clock = (struct clew__clock){0, 0, UINT64_C(1) << 32};
         return;
     }
-    base = read_pair();
     do
         now = read_pair();
     while (now.ns - base.ns < 50000 || now.ticks == base.ticks);

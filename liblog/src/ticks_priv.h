@@ -30,7 +30,9 @@ static inline uint64_t clew__ticks(void)
     return clew__realtime_ns();
 }
 
-/* Makes a first, rough clock. Once per process. */
+/* Makes a first, rough clock, from what it is now and was some 50 us ago: the
+ * sooner the beginning, the less there is to wait for. Once per process each. */
+void clew__ticks_begin(void);
 void clew__ticks_init(struct clew__clock *ret_clock);
 /* Makes the clock better from a longer base; follows steps of the wall clock. */
 void clew__ticks_calibrate(struct clew__clock *clock);

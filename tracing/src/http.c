@@ -29,7 +29,7 @@ struct clew_http_exchange {
     unsigned status;
     char method[32];
     char route[128];
-    char path[PATH_MAX_BYTES + 1];
+    char path[]; /* no longer than it is: malloc() keeps small ones at hand for each thread */
 };
 
 static void copy(char *to, size_t size, const char *from)
@@ -74,68 +74,99 @@ static const char *name_of(const char *method)
     return is_method(method) ? method : "HTTP";
 }
 
+/* A whole decimal number, 1 to 65535; else 0. */
+static unsigned read_port(const char *text)
+{
+    unsigned port = 0;
+
+    for (; *text >= '0' && *text <= '9' && port <= 65535; text++)
+        port = port * 10 + (unsigned)(*text - '0');
+    return *text || port > 65535 ? 0 : port;
+}
+
 /* name, name:port, [address]:port */
 static void set_host(struct clew_span *span, const char *host)
 {
     size_t bracket = *host == '[' ? strcspn(host, "]") : 0;
-    size_t len = bracket + strcspn(host + bracket, ":");
-    const char *colon = host[len] == ':' ? host + len : NULL;
-    char *end;
-    long port = colon ? strtol(colon + 1, &end, 10) : 0;
+    const char *behind = host + bracket, *colon = strchr(behind, ':');
+    size_t len = colon ? (size_t)(colon - host) : bracket + strlen(behind);
+    unsigned port = colon ? read_port(colon + 1) : 0;
 
-    if (bracket && host[bracket] == ']')
-        clew_span_set(span, clew_kvn("server.address", host + 1, bracket - 1));
-    else if (!bracket && len > 0)
+    if (bracket) {
+        bool closed = host[bracket] == ']';
+
+        len = closed ? bracket - 1 : 0;
+        host++;
+    }
+    if (len > 0 && port > 0)
+        clew_span_set(span, clew_kvn("server.address", host, len), clew_kv("server.port", port));
+    else if (len > 0)
         clew_span_set(span, clew_kvn("server.address", host, len));
-    if (colon && end > colon + 1 && *end == '\0' && port > 0 && port < 65536)
+    else if (port > 0)
         clew_span_set(span, clew_kv("server.port", port));
 }
 
-static void set_peer(struct clew_span *span, const struct sockaddr *peer)
+/* 0: not an address of a kind that has one. */
+static unsigned port_of(const struct sockaddr *peer)
 {
-    unsigned port;
-
-    if (peer->sa_family == AF_INET)
-        port = ntohs(((const struct sockaddr_in *)(const void *)peer)->sin_port);
-    else if (peer->sa_family == AF_INET6)
-        port = ntohs(((const struct sockaddr_in6 *)(const void *)peer)->sin6_port);
-    else
-        return;
-    clew_span_set(span, clew_ip("client.address", peer), clew_ip("network.peer.address", peer),
-                  clew_kv("network.peer.port", port));
+    if (peer && peer->sa_family == AF_INET)
+        return ntohs(((const struct sockaddr_in *)(const void *)peer)->sin_port);
+    if (peer && peer->sa_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)(const void *)peer)->sin6_port);
+    return 0;
 }
 
+#define REQUEST_ATTRIBUTES                                                 \
+    clew_kv("url.path", (const char *)exchange->path),                     \
+        clew_kv("url.scheme", request->scheme ? request->scheme : "http"), \
+        clew_array("http.request.header.x-request-id", ids, 1)
+#define AGENT_ATTRIBUTE                                  \
+    clew_kvn("user_agent.original", request->user_agent, \
+             strnlen(request->user_agent, AGENT_MAX_BYTES))
+#define VERSION_ATTRIBUTE clew_kv("network.protocol.version", request->protocol_version)
+#define PEER_ATTRIBUTES                                                                       \
+    clew_ip("client.address", request->peer), clew_ip("network.peer.address", request->peer), \
+        clew_kv("network.peer.port", port)
+
+/* What nearly every request has is one item of the span; else they are several. */
 static void describe(struct clew_span *span, const struct clew_http_request *request,
                      const struct clew_http_exchange *exchange)
 {
     const char *ids[1] = {clew_context_request_id(exchange->scope.context)};
+    unsigned port = port_of(request->peer);
     char query[PATH_MAX_BYTES];
 
     if (!clew_span_is_recording(span))
         return;
-    set_method(span, exchange->method);
-    clew_span_set(span, clew_kv("url.path", (const char *)exchange->path),
-                  clew_kv("url.scheme", request->scheme ? request->scheme : "http"),
-                  clew_array("http.request.header.x-request-id", ids, 1));
+    if (port && request->user_agent && request->protocol_version && is_method(exchange->method)) {
+        clew_span_set(span, clew_kv("http.request.method", exchange->method), REQUEST_ATTRIBUTES,
+                      AGENT_ATTRIBUTE, VERSION_ATTRIBUTE, PEER_ATTRIBUTES);
+    } else {
+        set_method(span, exchange->method);
+        clew_span_set(span, REQUEST_ATTRIBUTES);
+        if (request->user_agent)
+            clew_span_set(span, AGENT_ATTRIBUTE);
+        if (request->protocol_version)
+            clew_span_set(span, VERSION_ATTRIBUTE);
+        if (port)
+            clew_span_set(span, PEER_ATTRIBUTES);
+    }
+    if (request->host)
+        set_host(span, request->host);
     if (request->query && *request->query) {
         clew__query_clean(query, sizeof(query), request->query);
         clew_span_set(span, clew_kv("url.query", (const char *)query));
     }
-    if (request->host)
-        set_host(span, request->host);
-    if (request->user_agent)
-        clew_span_set(span, clew_kvn("user_agent.original", request->user_agent,
-                                     strnlen(request->user_agent, AGENT_MAX_BYTES)));
-    if (request->protocol_version)
-        clew_span_set(span, clew_kv("network.protocol.version", request->protocol_version));
-    if (request->peer)
-        set_peer(span, request->peer);
 }
+#undef REQUEST_ATTRIBUTES
+#undef AGENT_ATTRIBUTE
+#undef VERSION_ATTRIBUTE
+#undef PEER_ATTRIBUTES
 
 static struct clew_span *start_span(const struct clew_http_request *request,
                                     const struct clew_http_exchange *exchange, bool remote)
 {
-    char hint[sizeof(exchange->method) + sizeof(exchange->path)];
+    char hint[sizeof(exchange->method) + PATH_MAX_BYTES + 1];
     struct clew_span_options options = {.parent = exchange->scope,
                                         .remote = remote,
                                         .kind = CLEW_SPAN_SERVER,
@@ -146,10 +177,21 @@ static struct clew_span *start_span(const struct clew_http_request *request,
     return clew_span_start_with(name_of(exchange->method), &options);
 }
 
+/* Of the path what is kept: without the query. */
+static size_t path_length(const char *path)
+{
+    size_t len = 0;
+
+    while (len <= PATH_MAX_BYTES && path[len] && path[len] != '?' && path[len] != '#')
+        len++;
+    return clew__utf8_cut(path, len, PATH_MAX_BYTES);
+}
+
 struct clew_http_exchange *clew_http_exchange_begin_with(const struct clew_http_request *request,
                                                          const struct clew_extract *headers)
 {
-    struct clew_http_exchange *exchange = malloc(sizeof(*exchange));
+    size_t path_len = path_length(request->path);
+    struct clew_http_exchange *exchange = malloc(sizeof(*exchange) + path_len + 1);
     struct clew_scope previous;
     bool remote;
 
@@ -164,8 +206,8 @@ struct clew_http_exchange *clew_http_exchange_begin_with(const struct clew_http_
     exchange->start_ns = clew__monotonic_ns();
     copy(exchange->method, sizeof(exchange->method), request->method);
     copy(exchange->route, sizeof(exchange->route), UNMATCHED);
-    copy(exchange->path, sizeof(exchange->path), request->path);
-    exchange->path[strcspn(exchange->path, "?#")] = '\0';
+    memcpy(exchange->path, request->path, path_len);
+    exchange->path[path_len] = '\0';
     exchange->span = start_span(request, exchange, remote);
     if (exchange->span)
         exchange->scope.span_id = clew_span_scope(exchange->span).span_id;
@@ -260,9 +302,11 @@ void clew_http_exchange_end(struct clew_http_exchange *exchange, const char *err
     if (strcmp(exchange->route, UNMATCHED) != 0) {
         join(text, name_of(exchange->method), exchange->route);
         clew_span_set_name(exchange->span, text);
-        clew_span_set(exchange->span, clew_kv("http.route", exchange->route));
+        clew_span_set(exchange->span, clew_kv("http.route", exchange->route),
+                      clew_kv("http.response.status_code", exchange->status));
+    } else {
+        clew_span_set(exchange->span, clew_kv("http.response.status_code", exchange->status));
     }
-    clew_span_set(exchange->span, clew_kv("http.response.status_code", exchange->status));
     if (exchange->status >= 500 || error) {
         (void)snprintf(text, sizeof(text), "%u", exchange->status);
         clew_span_set(exchange->span, clew_kv("error.type", error ? error : text));

@@ -10,6 +10,8 @@
 
 #include <string.h>
 #if defined(__x86_64__)
+#include <cpu.h>
+
 #include <immintrin.h>
 #endif
 
@@ -179,9 +181,16 @@ static USUAL bool copy_any(char *to, const char *text, size_t len, bool is_state
     return is_state ? copy_usual(to, text, len, true) : copy_usual(to, text, len, false);
 }
 
+static bool have_avx2;
+
+__attribute__((constructor)) static void look_at_cpu(void)
+{
+    have_avx2 = clew__cpu_has_avx2();
+}
+
 bool clew__list_copy_usual(char *to, const char *text, size_t len, bool is_state)
 {
-    return len > 0 && __builtin_cpu_supports("avx2") && copy_any(to, text, len, is_state);
+    return len > 0 && have_avx2 && copy_any(to, text, len, is_state);
 }
 
 #else

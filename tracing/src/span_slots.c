@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #define SLABS_MAX 1024u
+#define FIRST_SLOTS 4u /* most threads have no more open spans, and each slot is a page */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew__slot *spare; /* under lock, and so is: */
@@ -44,18 +45,20 @@ static bool take_spare(void)
 
 static bool add_slab(void)
 {
+    unsigned slots;
     char *slab = NULL;
     bool may;
 
     pthread_mutex_lock(&lock);
+    slots = nslabs == 0 ? FIRST_SLOTS : CLEW__SLAB_SLOTS;
     may = nslabs < SLABS_MAX;
     nslabs += may;
     pthread_mutex_unlock(&lock);
     if (may)
-        slab = clew__file_add_spans((size_t)CLEW__SLAB_SLOTS * CLEW__SLOT_BYTES);
+        slab = clew__file_add_spans((size_t)slots * CLEW__SLOT_BYTES);
     if (may && !slab) /* these will not outlive the process */
-        slab = clew__map_memory((size_t)CLEW__SLAB_SLOTS * CLEW__SLOT_BYTES);
-    for (unsigned i = CLEW__SLAB_SLOTS; slab && i-- > 0;)
+        slab = clew__map_memory((size_t)slots * CLEW__SLOT_BYTES);
+    for (unsigned i = slots; slab && i-- > 0;)
         clew__slot_keep((struct clew__slot *)(void *)(slab + (size_t)i * CLEW__SLOT_BYTES));
     return slab != NULL;
 }

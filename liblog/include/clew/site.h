@@ -158,6 +158,11 @@ CLEW__INLINE void clew__end(struct clew_hot *hot, size_t size)
 
 /* ---- the call -------------------------------------------------------- */
 
+/* 0 where no line is in a hurry: plain fields go by the library, too. */
+#ifndef CLEW__SHORT_WAY
+#define CLEW__SHORT_WAY 1
+#endif
+
 #define CLEW__SITE(lvl, kind, ...)                                             \
     CLEW__SITE_NAMED(lvl, kind, "" CLEW__FIRST(__VA_ARGS__) "", __VA_ARGS__)
 /* The first of the rest does not count. */
@@ -246,7 +251,7 @@ inline void call_limited(struct clew_site *site, struct clew_limit *limit, const
     } clew__now = {{CLEW__EACH(CLEW__VAL, __VA_ARGS__) clew_value_uint(0)}};   \
     struct clew_hot *clew__hot = &clew_hot;                                    \
     size_t clew__i = 0, clew__size = CLEW__RECORD_HEAD + 7;                    \
-    bool clew__plain = (lvl) < CLEW_LEVEL_ERROR;                               \
+    bool clew__plain = CLEW__SHORT_WAY && (lvl) < CLEW_LEVEL_ERROR;           \
     char *clew__at;                                                            \
     CLEW__EACH(CLEW__ADD_PLAIN, __VA_ARGS__)                                   \
     CLEW__EACH(CLEW__ADD_SIZE, __VA_ARGS__)                                    \

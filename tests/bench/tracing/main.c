@@ -46,19 +46,6 @@ static double cpu_ns(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e3;
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-double bench_median(double *values, unsigned n)
-{
-    qsort(values, n, sizeof(*values), compare);
-    return values[n / 2];
-}
-
 /* ---- what is measured, in a process of its own ----------------------------------------- */
 
 enum what { DISABLED, NOT_SAMPLED, CALLER, CALLER_2, END_TO_END };

@@ -92,6 +92,9 @@ static void test_json_double_known_values(void **state)
     assert_double_becomes(-1.5, "-1.5");
     assert_double_becomes(0.1, "0.1");
     assert_double_becomes(1234.05, "1234.05");
+    assert_double_becomes(0.000009123, "0.000009123");
+    assert_double_becomes(-1e-7, "-0.0000001");
+    assert_double_becomes(1e-8, "1e-08");
     assert_double_becomes(1e300, "1e+300");
     assert_double_becomes(NAN, "\"NaN\"");
     assert_double_becomes(INFINITY, "\"Infinity\"");
@@ -112,6 +115,8 @@ static void test_json_double_reads_back_equal(void **state)
         memcpy(&v, &bits, 8);
         if (i % 3 == 0)
             v = (double)(rand() % 1000000) / 1000;
+        else if (i % 3 == 1)
+            v = (double)(rand() % 100000) / 1e9; /* short durations */
         if (!isfinite(v))
             continue;
         clew__buf_reset(&out);

@@ -10,6 +10,7 @@
 #include <child.h>
 #include <clew/context.h>
 #include <clew/logger.h>
+#include <format_priv.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -271,6 +272,52 @@ static void test_values_doubles_read_back_equal(void **state)
     assert_int_equal(n, 20000);
 }
 
+static void assert_address(const char *text)
+{
+    char bytes[16], ours[64] = "";
+    int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+
+    assert_int_equal(inet_pton(family, text, bytes), 1);
+    *clew__put_ip(ours, bytes, family == AF_INET ? 4 : 16) = '\0';
+    assert_string_equal(ours, text);
+}
+
+/* Random ones too, most of their groups zero, as the C library writes them. */
+static void test_values_addresses_as_text(void **state)
+{
+    static const char *const some[] = {"0.0.0.0",
+                                       "255.255.255.255",
+                                       "10.0.200.7",
+                                       "::",
+                                       "::1",
+                                       "fe80::",
+                                       "2001:db8::1",
+                                       "::ffff:10.0.0.1",
+                                       "::1.2.3.4",
+                                       "1:0:2:0:3:0:4:0",
+                                       "1::2:0:0:3:4",
+                                       "1:2:3:4:5:6:7:8",
+                                       "abcd:ef01:2345:6789:abcd:ef01:2345:6789"};
+    char theirs[INET6_ADDRSTRLEN];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+        assert_address(some[i]);
+    srand(3);
+    for (int i = 0; i < 20000; i++) {
+        unsigned char bytes[16] = {0};
+
+        for (int k = 0; k < 16; k += 2)
+            if (rand() % 3 == 0)
+                bytes[k] = (unsigned char)(rand() % 3 ? 0 : rand()),
+                bytes[k + 1] = (unsigned char)rand();
+            else if (rand() % 8 == 0)
+                bytes[k] = bytes[k + 1] = 0xFF;
+        assert_non_null(inet_ntop(AF_INET6, bytes, theirs, sizeof(theirs)));
+        assert_address(theirs);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, child_setup, child_teardown)
 
 int main(void)
@@ -278,7 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_values_of_every_type),           TEST(test_values_largest_number),
         TEST(test_values_too_long_are_cut),        TEST(test_values_nest_eight_deep),
-        TEST(test_values_doubles_read_back_equal),
+        TEST(test_values_doubles_read_back_equal), cmocka_unit_test(test_values_addresses_as_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <child.h>
 #include <clew/http.h>
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,10 +123,88 @@ static void test_http_events_and_spans(void **state)
     assert_int_equal(json_integer_value(json_object_get(span, "status")), CLEW_SPAN_UNSET);
 }
 
+static const struct {
+    const char *host, *address;
+    int port; /* 0: none */
+} hosts[] = {
+    {"shop", "shop", 0},     {"shop:8080", "shop", 8080},   {"[::1]", "::1", 0},
+    {"[::1]:81", "::1", 81}, {"[::1", "(none)", 0},         {":81", "(none)", 81},
+    {"shop:0", "shop", 0},   {"shop:65535", "shop", 65535}, {"shop:65536", "shop", 0},
+    {"shop:8x", "shop", 0},  {"shop:", "shop", 0},          {"shop:99999999999", "shop", 0},
+};
+
+/* All that is known of a request, and, for each host, hardly anything. */
+static int requests(void *arg)
+{
+    static const struct clew_sink_ops sink = {"test", NULL, take, NULL, NULL, CLEW_LEVEL_TRACE};
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(4711)};
+    char path[1100];
+    struct clew_extract headers;
+    struct clew_http_request all = {.method = "GET",
+                                    .path = path,
+                                    .user_agent = "tester/1",
+                                    .protocol_version = "1.1",
+                                    .peer = (struct sockaddr *)&peer};
+
+    (void)arg;
+    clew_sink_add(&sink, NULL);
+    clew_extract_init(&headers);
+    memset(path, 'x', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    memcpy(path + 1023, "\xC3\xA9", 2); /* a character across the limit */
+    clew_http_exchange_end(clew_http_exchange_begin_with(&all, &headers), NULL);
+    all.method = "BREW";
+    all.path = "/pot#lid?x";
+    clew_http_exchange_end(clew_http_exchange_begin_with(&all, &headers), NULL);
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        struct clew_http_request some = {.method = "GET", .path = "/", .host = hosts[i].host};
+
+        clew_http_exchange_end(clew_http_exchange_begin_with(&some, &headers), NULL);
+    }
+    return 0;
+}
+
+static long long number(json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static void test_http_what_is_known_of_a_request(void **state)
+{
+    json_t *span;
+
+    (void)state;
+    child_run(requests, NULL);
+    assert_int_equal(child.status, 0);
+    for (size_t i = 0; i < 2; i++) { /* the same, whichever way they were set */
+        span = nth("span", i);
+        assert_string_equal(text(span, "user_agent.original"), "tester/1");
+        assert_string_equal(text(span, "network.protocol.version"), "1.1");
+        assert_int_equal(number(span, "network.peer.port"), 4711);
+        assert_string_equal(text(span, "url.scheme"), "http");
+    }
+    span = nth("span", 0);
+    assert_string_equal(text(span, "http.request.method"), "GET");
+    assert_int_equal(strlen(text(span, "url.path")), 1023);
+    span = nth("span", 1);
+    assert_string_equal(text(span, "http.request.method"), "_OTHER");
+    assert_string_equal(text(span, "http.request.method_original"), "BREW");
+    assert_string_equal(text(span, "url.path"), "/pot");
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        span = nth("span", i + 2);
+        assert_string_equal(text(span, "server.address"), hosts[i].address);
+        assert_int_equal(number(span, "server.port"), hosts[i].port);
+        assert_null(json_object_get(span, "user_agent.original"));
+        assert_null(json_object_get(span, "network.peer.port"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_http_events_and_spans, child_setup, child_teardown),
+        cmocka_unit_test_setup_teardown(test_http_what_is_known_of_a_request, child_setup,
+                                        child_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,10 +174,11 @@ static inline enum MHD_Result clew_mhd_handle(void *cls, struct MHD_Connection *
     struct clew_mhd_request_ *request = (struct clew_mhd_request_ *)*con_cls;
 
     if (!request) {
-        request = (struct clew_mhd_request_ *)calloc(1, sizeof(*request));
+        request = (struct clew_mhd_request_ *)malloc(sizeof(*request));
         if (!request)
             return MHD_NO;
         request->mw = mw;
+        request->con_cls = NULL;
         request->exchange = clew_mhd_begin_(connection, url, method, version);
         *con_cls = request;
     }
@@ -299,10 +300,11 @@ static inline void clew_mhd_completed(void *cls, struct MHD_Connection *connecti
         error = "connection closed";
         break;
     }
-    struct clew_scope previous = clew_http_exchange_enter(request->exchange);
-    if (request->mw->completed)
+    if (request->mw->completed) {
+        struct clew_scope previous = clew_http_exchange_enter(request->exchange);
         request->mw->completed(request->mw->completed_cls, connection, &request->con_cls, why);
-    clew_http_exchange_leave(request->exchange, previous);
+        clew_http_exchange_leave(request->exchange, previous);
+    }
     clew_http_exchange_end(request->exchange, error);
     free(request);
     *con_cls = NULL;

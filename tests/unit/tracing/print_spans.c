@@ -129,6 +129,54 @@ json_t *span_event(json_t *span, const char *name)
     return NULL;
 }
 
+static bool is_duration(const char *key, json_t *value)
+{
+    return strcmp(key, "duration_seconds") == 0 && json_is_number(value) &&
+           json_number_value(value) >= 0 && json_number_value(value) < 60;
+}
+
+static void put_event(json_t *line, char *text, size_t size)
+{
+    size_t len = (size_t)snprintf(text, size, "%s", member(line, "level"));
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(json_object_get(line, "context"), key, value)
+    {
+        char *json = json_dumps(value, JSON_ENCODE_ANY);
+        const char *shown = is_duration(key, value) ? "*"
+                            : json_is_string(value) ? json_string_value(value)
+                                                    : json;
+
+        if (len < size)
+            len += (size_t)snprintf(text + len, size - len, " %s=%s", key, shown);
+        free(json);
+    }
+}
+
+size_t events_like(const char *message, const char *text)
+{
+    size_t n = 0;
+
+    for (int pass = 0; pass < 2 && n == 0; pass++) {
+        size_t i;
+        json_t *line;
+
+        json_array_foreach(child.lines, i, line)
+        {
+            char has[1024];
+
+            if (strcmp(member(line, "message"), message) != 0)
+                continue;
+            put_event(line, has, sizeof(has));
+            n += strcmp(has, text) == 0;
+            if (pass == 1)
+                fprintf(stderr, "%s: %s, not %s\n", message, has, text);
+        }
+    }
+    return n;
+}
+
 /* OpenTelemetry's semantic conventions for HTTP, databases, RPC, messaging and
  * exceptions, as far as spans have them; request_id is ours. */
 static const char *const conventions[] = {"http.request.method",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A sink for scenarios of child.h: prints each span as a line whose message is
- * "span", and what tests ask of such lines afterwards. */
+ * "span", and what tests ask of such lines and of logged events afterwards. */
 #ifndef CLEW_TEST_PRINT_SPANS_H
 #define CLEW_TEST_PRINT_SPANS_H
 
@@ -23,6 +23,10 @@ const char *span_attribute(json_t *span, const char *key);
 const char *member(json_t *object, const char *key);
 /* The first event of this name; NULL. */
 json_t *span_event(json_t *span, const char *name);
+/* The lines of this message whose level and fields are these, in their order:
+ * "INFO topic=orders status=ok duration_seconds=*". The star stands for what a
+ * duration can be. Says what such lines have when there is none. */
+size_t events_like(const char *message, const char *text);
 /* Whether every attribute of every span is one of the conventions' or ours; says
  * which are not. */
 bool spans_follow_conventions(void);

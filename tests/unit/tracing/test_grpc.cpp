@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -208,8 +209,39 @@ static void check_status(const char *name, size_t n, int kind, const char *code,
                      error ? CLEW_SPAN_ERROR : CLEW_SPAN_UNSET);
 }
 
+/* Calls of this status, as the server and the client count them. */
+static void check_events(const char *method, const char *status, size_t n, bool error)
+{
+    std::string call = std::string(" service=clew.test.Echo method=") + method,
+                end = call + " status=" + status + " duration_seconds=*";
+
+    assert_int_equal(events_like("grpc call completed", ((error ? "ERROR" : "INFO") + end).c_str()),
+                     n);
+    assert_int_equal(events_like("grpc client call completed", ("DEBUG" + end).c_str()), n);
+    assert_true(events_like("grpc call started", ("TRACE" + call).c_str()) >= n);
+}
+
+static void check_all_events()
+{
+    const char *span_id = member(nth("clew.test.Echo/Say", CLEW_SPAN_SERVER, 0), "span_id");
+
+    check_events("Say", "OK", 1, false);
+    check_events("Say", "NOT_FOUND", 1, false);
+    check_events("Say", "INTERNAL", 1, true);
+    check_events("Split", "OK", 1, false);
+    check_events("Join", "OK", 1, false);
+    check_events("Talk", "OK", 1, false);
+    check_events("Talk", "CANCELLED", 1, false);
+    check_events("Later", "OK", 1, false);
+    for (const char *message :
+         {"grpc call started", "grpc call completed", "grpc client call completed"})
+        assert_int_equal(child_count(message), 8);
+    assert_string_equal(member(child_line("grpc call completed"), "span_id"), span_id);
+}
+
 static void test_grpc_calls(void **)
 {
+    setenv("CLEW_LOG_LEVEL", "trace", 1);
     child_run(calls, nullptr);
     assert_int_equal(child.status, 0);
     assert_true(child.whole);
@@ -226,6 +258,7 @@ static void test_grpc_calls(void **)
     check_status("clew.test.Echo/Say", 2, CLEW_SPAN_SERVER, "INTERNAL", true);
     check_status("clew.test.Echo/Talk", 1, CLEW_SPAN_CLIENT, "CANCELLED", true);
     check_status("clew.test.Echo/Talk", 1, CLEW_SPAN_SERVER, "CANCELLED", false);
+    check_all_events();
     assert_true(spans_follow_conventions());
 }
 

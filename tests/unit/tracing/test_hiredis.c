@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *socket_path;
@@ -42,8 +43,11 @@ static int commands(void *arg)
     CHECK(type_of(clew_redis_command(context, "SET %s %b", "key-secret", "a-secret", (size_t)8)) ==
           REDIS_REPLY_STATUS);
     CHECK(type_of(clew_redis_command(context, "get key-secret")) == REDIS_REPLY_STRING);
+    CHECK(type_of(clew_redis_command(context, "GET none-secret")) == REDIS_REPLY_NIL);
+    CHECK(type_of(clew_redis_command(context, "GET list-secret")) == REDIS_REPLY_NIL);
     CHECK(type_of(clew_redis_command(context, "LPOP key-secret")) == REDIS_REPLY_ERROR);
     CHECK(type_of(clew_redis_command_argv(context, 20, argv, NULL)) == REDIS_REPLY_INTEGER);
+    CHECK(type_of(clew_redis_command(context, "GET list-secret")) == REDIS_REPLY_ERROR);
     CHECK(clew_redis_command(context, "SET %y") == NULL); /* no format */
     /* a pipeline */
     span = clew_redis_begin(context, "INCR", 1, 3);
@@ -61,16 +65,27 @@ static int commands(void *arg)
     return 0;
 }
 
+static size_t count(const char *operation, const char *status)
+{
+    char text[128];
+
+    (void)snprintf(text, sizeof(text),
+                   "TRACE system=redis operation=%s status=%s duration_seconds=*", operation,
+                   status);
+    return events_like("database query completed", text);
+}
+
 static void test_hiredis_commands(void **state)
 {
     json_t *span;
 
     (void)state;
+    setenv("CLEW_LOG_LEVEL", "trace", 1);
     child_run(commands, NULL);
     assert_int_equal(child.status, 0);
     assert_true(child.whole);
     assert_null(strstr(child.output, "secret"));
-    assert_int_equal(child_count("span"), 7);
+    assert_int_equal(child_count("span"), 10);
     span = span_named("SET", 0);
     assert_non_null(span);
     assert_string_equal(member(span, "scope"), "clew.hiredis");
@@ -86,6 +101,17 @@ static void test_hiredis_commands(void **state)
                         "RPUSH ? ? ? ? ? ? ? ? ? ? ? ? ? ? ? ? ...");
     assert_string_equal(span_attribute(span_named("INCR", 0), "db.operation.batch.size"), "3");
     assert_string_not_equal(span_attribute(span_named("PING", 0), "error.type"), "(none)");
+    assert_int_equal(child_count("database query completed"), 9);
+    assert_int_equal(count("SET", "ok"), 1);
+    assert_int_equal(count("GET", "ok"), 3);
+    assert_int_equal(count("GET", "error"), 1);
+    assert_int_equal(count("LPOP", "error"), 1);
+    assert_int_equal(count("RPUSH", "ok"), 1);
+    assert_int_equal(count("QUIT", "ok"), 1);
+    assert_int_equal(count("PING", "connection"), 1);
+    assert_int_equal(child_count("cache lookup"), 3);
+    assert_int_equal(events_like("cache lookup", "TRACE cache_type=redis hit=true"), 1);
+    assert_int_equal(events_like("cache lookup", "TRACE cache_type=redis hit=false"), 2);
     assert_true(spans_follow_conventions());
 }
 

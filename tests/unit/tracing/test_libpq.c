@@ -11,6 +11,7 @@
 #include <clew/libpq.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *directory;
@@ -79,11 +80,22 @@ static json_t *with_text(const char *text)
     return NULL;
 }
 
+static size_t count(const char *operation, const char *status)
+{
+    char text[128];
+
+    (void)snprintf(text, sizeof(text),
+                   "TRACE system=postgresql operation=%s status=%s duration_seconds=*", operation,
+                   status);
+    return events_like("database query completed", text);
+}
+
 static void test_libpq_queries(void **state)
 {
     json_t *span;
 
     (void)state;
+    setenv("CLEW_LOG_LEVEL", "trace", 1);
     child_run(queries, NULL);
     assert_int_equal(child.status, 0);
     assert_true(child.whole);
@@ -109,6 +121,16 @@ static void test_libpq_queries(void **state)
     assert_non_null(with_text("SELECT ? AS old"));
     assert_string_equal(span_attribute(span_named("DELETE t", 0), "error.type"), "(none)");
     assert_string_equal(span_attribute(with_text("SELECT ? AS gone"), "error.type"), "connection");
+    assert_int_equal(child_count("database query completed"), 10);
+    assert_int_equal(count("CREATE", "ok"), 1);
+    assert_int_equal(count("INSERT", "ok"), 1);
+    assert_int_equal(count("SELECT", "ok"), 2);
+    assert_int_equal(count("SELECT", "22P02"), 1);
+    assert_int_equal(count("PREPARE", "ok"), 1);
+    assert_int_equal(count("EXECUTE", "ok"), 1);
+    assert_int_equal(count("SET", "ok"), 1);
+    /* the one that ended its server, and the next */
+    assert_int_equal(count("SELECT", "connection"), 2);
     assert_true(spans_follow_conventions());
 }
 

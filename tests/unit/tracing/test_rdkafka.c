@@ -12,6 +12,7 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int delivered, failed;
@@ -103,6 +104,7 @@ static int consume(rd_kafka_t *consumer)
 {
     rd_kafka_message_t *message = next_message(consumer), *batch[2];
     rd_kafka_headers_t *headers;
+    struct clew_kafka_work work;
     struct clew_span *span;
     const void *value;
     size_t len;
@@ -115,6 +117,11 @@ static int consume(rd_kafka_t *consumer)
     span = clew_kafka_process_begin(consumer, message);
     clew_info("processing");
     clew_span_end(span);
+    CHECK(clew_scope_current().context == NULL);
+    clew_kafka_work_begin(&work, consumer, message);
+    clew_kafka_work_end(&work, NULL);
+    clew_kafka_work_begin(&work, consumer, message);
+    clew_kafka_work_end(&work, "timeout");
     CHECK(clew_scope_current().context == NULL);
     rd_kafka_message_destroy(message);
     batch[0] = next_message(consumer);
@@ -155,11 +162,44 @@ static const char *link_id(json_t *span, size_t n, const char *key)
     return member(json_array_get(json_object_get(span, "links"), n), key);
 }
 
+static json_t *with_error(const char *name)
+{
+    json_t *span = span_named(name, 0);
+
+    for (size_t n = 0; span && strcmp(span_attribute(span, "error.type"), "(none)") == 0;)
+        span = span_named(name, ++n);
+    return span;
+}
+
+static void check_events(void)
+{
+    json_t *failed_work = with_error("process orders");
+    size_t refused =
+        events_like("kafka message sent", "TRACE topic=orders status=_UNKNOWN_PARTITION");
+
+    assert_int_equal(events_like("kafka message sent", "TRACE topic=orders status=ok"), 3);
+    assert_int_equal(child_count("kafka message sent"), 3 + refused);
+    assert_int_equal(child_count("kafka message processed"), 2);
+    /* three are in the partition, this is the first */
+    assert_int_equal(
+        events_like("kafka message processed",
+                    "INFO topic=orders partition=0 status=ok duration_seconds=* lag=2"),
+        1);
+    assert_int_equal(
+        events_like("kafka message processed",
+                    "ERROR topic=orders partition=0 status=timeout duration_seconds=*"),
+        1);
+    assert_string_equal(span_attribute(failed_work, "error.type"), "timeout");
+    assert_string_equal(member(child_line("kafka message processed"), "trace_id"),
+                        member(failed_work, "trace_id"));
+}
+
 static void test_rdkafka_messages(void **state)
 {
     json_t *sent, *span;
 
     (void)state;
+    setenv("CLEW_LOG_LEVEL", "trace", 1);
     child_run(messages, NULL);
     assert_int_equal(child.status, 0);
     assert_true(child.whole);
@@ -190,10 +230,8 @@ static void test_rdkafka_messages(void **state)
     assert_string_equal(span_attribute(span, "messaging.batch.message_count"), "2");
     assert_string_equal(link_id(span, 1, "trace_id"), member(sent, "trace_id"));
     /* a partition that is not there */
-    span = span_named("send orders", 0);
-    for (size_t n = 0; span && strcmp(span_attribute(span, "error.type"), "(none)") == 0;)
-        span = span_named("send orders", ++n);
-    assert_non_null(span);
+    assert_non_null(with_error("send orders"));
+    check_events();
     assert_true(spans_follow_conventions());
 }
 

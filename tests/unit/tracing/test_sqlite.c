@@ -11,6 +11,7 @@
 #include <clew/sqlite.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int statements(void *arg)
@@ -49,11 +50,22 @@ static int statements(void *arg)
     return 0;
 }
 
+static size_t count(const char *operation, const char *status)
+{
+    char text[128];
+
+    (void)snprintf(text, sizeof(text),
+                   "TRACE system=sqlite operation=%s status=%s duration_seconds=*", operation,
+                   status);
+    return events_like("database query completed", text);
+}
+
 static void test_sqlite_statements(void **state)
 {
     json_t *span;
 
     (void)state;
+    setenv("CLEW_LOG_LEVEL", "trace", 1);
     child_run(statements, NULL);
     assert_int_equal(child.status, 0);
     assert_true(child.whole);
@@ -77,6 +89,11 @@ static void test_sqlite_statements(void **state)
     assert_int_equal(json_integer_value(json_object_get(span, "status")), CLEW_SPAN_ERROR);
     assert_non_null(span_named("SELECT t", 0));
     assert_string_equal(span_attribute(span_named("SELECT log t", 0), "error.type"), "(none)");
+    assert_int_equal(child_count("database query completed"), 7);
+    assert_int_equal(count("CREATE", "ok"), 3);
+    assert_int_equal(count("INSERT", "ok"), 1);
+    assert_int_equal(count("INSERT", "1555"), 1);
+    assert_int_equal(count("SELECT", "ok"), 2); /* one was given up: no failure */
     assert_true(spans_follow_conventions());
 }
 

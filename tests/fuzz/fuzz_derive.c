@@ -2,7 +2,8 @@
  *
  * Lines of JSON as rules see them: the walk from quote to quote finds what the
  * scanner finds, and takes the lines that it takes, with either way of finding
- * quotes; and the deriver takes each line once, wherever the text is cut.
+ * quotes; a layout that is remembered finds the same and is JSON; and the deriver takes each line
+ * once, wherever the text is cut.
  */
 #include <metrics/rules_json.h>
 
@@ -53,18 +54,33 @@ static void same(const struct clew__json_reader *a, const struct clew__json_read
     }
 }
 
+/* The reader knows layouts of all lines that it read, and of this one or not. */
+static void compare_known(const char *line, size_t len, const char *end, bool is_json)
+{
+    const char *stop = clew__json_read_known(&newer, line, end);
+
+    if (!stop)
+        return;
+    must(is_json && stop == line + len, "a layout of a line that is no JSON, or of more");
+    same(&newer, &slow);
+}
+
 /* The line is followed by a newline. */
 static void compare(const char *line, size_t len, size_t readable)
 {
-    bool a = clew__json_read(&quick, line, len, readable);
-    bool b = clew__json_read(&newer, line, len, readable);
-    bool c = clew__json_read_slowly(&slow, line, len);
+    bool carried = len > 0 && line[len - 1] == '\r';
+    bool c = clew__json_read_slowly(&slow, line, len - carried);
+    bool a, b;
 
+    compare_known(line, len, line + readable, c);
+    a = clew__json_read(&quick, line, len - carried, readable);
+    b = clew__json_read(&newer, line, len - carried, readable);
     must(a == c && b == c, "one says JSON, the other does not");
     if (!a)
         return;
     same(&quick, &slow);
     same(&newer, &slow);
+    compare_known(line, len, line + readable, c);
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)

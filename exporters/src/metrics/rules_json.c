@@ -4,7 +4,8 @@
  * (rules_quotes.c); then the line is walked from one to the next, so that the
  * inside of strings is never looked at again. Keys are looked up in tables, one
  * for each object that has something in it; other objects are walked as well,
- * because a line counts only when all of it is JSON.
+ * because a line counts only when all of it is JSON. What was read so is remembered:
+ * the next line that differs in its values only is read by rules_layout.c.
  *
  * A line with control characters or of more than 32 KiB is left to the scanner,
  * which answers the same; tests/fuzz/run derive holds one against the other.
@@ -172,7 +173,8 @@ int clew__json_init(struct clew__json_reader *reader, const struct clew__rules *
     reader->ncolumns = set->ncolumns;
     reader->find_quotes = clew__quotes_finder();
     reader->nodes = calloc(NODES_MAX, sizeof(*reader->nodes));
-    if (reader->nodes && know_all(reader, set))
+    reader->layouts = clew__layouts_new(set->ncolumns);
+    if (reader->nodes && reader->layouts && know_all(reader, set))
         return 0;
     clew__json_done(reader);
     return clew_set_error(-ENOMEM, "no memory, or fields with too many dots");
@@ -183,6 +185,8 @@ void clew__json_done(struct clew__json_reader *reader)
     for (size_t i = 0; i < reader->nnodes; i++)
         free(reader->nodes[i].entries);
     free(reader->nodes);
+    clew__layouts_free(reader->layouts);
+    reader->layouts = NULL;
     reader->nodes = NULL;
     reader->nnodes = 0;
 }
@@ -217,6 +221,24 @@ INLINE void store(struct clew__json_reader *reader, const struct entry *entry,
             reader->ranks[column] = entry->ranks[i];
         }
     }
+}
+
+/* For its layout: a value that goes from start to stop, before it is stored. */
+INLINE void note_value(struct clew__json_reader *reader, const struct entry *entry,
+                       const char *start, const char *stop)
+{
+    struct clew__layout_value *value;
+    unsigned n = 0;
+
+    if (reader->nvalues >= CLEW__LAYOUT_VALUES_MAX) {
+        reader->nvalues = CLEW__LAYOUT_VALUES_MAX + 1;
+        return;
+    }
+    value = &reader->values[reader->nvalues++];
+    *value = (struct clew__layout_value){start, (uint32_t)(stop - start), {NONE, NONE}};
+    for (unsigned i = 0; entry && i < 2; i++)
+        if (entry->columns[i] != NONE && entry->ranks[i] < reader->ranks[entry->columns[i]])
+            value->columns[n++] = entry->columns[i];
 }
 
 /* The string at w->p. */
@@ -381,8 +403,10 @@ static bool walk_line(struct clew__json_reader *reader, const char *line, size_t
             depth++;
             level->object = *w->p++ == '{';
             level->node = depth == 1 ? reader->nodes : entry && level->object ? entry->child : NULL;
-            if (entry)
+            if (entry && entry->columns[0] != NONE) {
                 store(reader, entry, other);
+                reader->nvalues = CLEW__LAYOUT_VALUES_MAX + 1;
+            }
             skip_spaces(w);
             entry = NULL;
             if (*w->p != (level->object ? '}' : ']')) {
@@ -393,8 +417,12 @@ static bool walk_line(struct clew__json_reader *reader, const char *line, size_t
             w->p++;
             depth--;
         } else {
+            bool quoted = *w->p == '"';
+            const char *start = w->p + quoted;
+
             if (!take_scalar(w, &value))
                 return false;
+            note_value(reader, entry, start, w->p - quoted);
             if (entry)
                 store(reader, entry, value);
         }
@@ -423,6 +451,7 @@ static inline void clear(struct clew__json_reader *reader)
 {
     memset(reader->event, 0, reader->ncolumns * sizeof(reader->event[0]));
     memset(reader->ranks, NONE, reader->ncolumns);
+    reader->nvalues = 0;
 }
 
 bool clew__json_read(struct clew__json_reader *reader, const char *line, size_t len,
@@ -441,7 +470,17 @@ bool clew__json_read(struct clew__json_reader *reader, const char *line, size_t 
         return false;
     reader->quotes[quotes.n] = NO_QUOTE;
     clear(reader);
-    return walk_line(reader, line, len, quotes.slashes);
+    if (!walk_line(reader, line, len, quotes.slashes))
+        return false;
+    if (reader->nvalues <= CLEW__LAYOUT_VALUES_MAX)
+        clew__layouts_learn(reader->layouts, line, len, reader->values, reader->nvalues);
+    return true;
+}
+
+const char *clew__json_read_known(struct clew__json_reader *reader, const char *line,
+                                  const char *end)
+{
+    return clew__layouts_read(reader->layouts, line, end, reader->event);
 }
 
 /* ---- by the scanner ----------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #ifndef CLEW_RULES_JSON_H
 #define CLEW_RULES_JSON_H
 
+#include "rules_layout.h"
 #include "rules_priv.h"
 #include "rules_quotes.h"
 
@@ -18,6 +19,9 @@ struct clew__json_reader {
     clew__quotes_fn *find_quotes;
     struct clew__rule_value event[CLEW__COLUMNS_MAX];
     uint8_t ranks[CLEW__COLUMNS_MAX]; /* of what is in event */
+    struct clew__layouts *layouts;
+    size_t nvalues; /* of the line; more than there is room for: not to be remembered */
+    struct clew__layout_value values[CLEW__LAYOUT_VALUES_MAX];
     uint16_t quotes[CLEW__JSON_QUICK_MAX + 64];
 };
 
@@ -31,6 +35,12 @@ void clew__json_done(struct clew__json_reader *reader);
  * returns  false when it is no JSON object; event is of no use then */
 bool clew__json_read(struct clew__json_reader *reader, const char *line, size_t len,
                      size_t readable);
+/* The same of a line whose layout an earlier one had; its newline is found, too.
+ *
+ * args     end: of what may be read
+ * returns  the newline; NULL: it has to be read in the other way */
+const char *clew__json_read_known(struct clew__json_reader *reader, const char *line,
+                                  const char *end);
 /* The same by the scanner: slower, for any length. */
 bool clew__json_read_slowly(struct clew__json_reader *reader, const char *line, size_t len);
 

@@ -215,9 +215,17 @@ size_t clew_derive(struct clew_deriver *deriver, const char *text, size_t len, b
 {
     const char *line = text, *end = text + len, *stop;
 
-    while (line < end && (stop = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+    for (; line < end; line = stop + 1) {
+        stop = clew__json_read_known(&deriver->reader, line, end);
+        if (__builtin_expect(stop != NULL, 1)) {
+            deriver->stats.lines++;
+            deriver->stats.matched += apply(deriver);
+            continue;
+        }
+        stop = memchr(line, '\n', (size_t)(end - line));
+        if (!stop)
+            break;
         take_line(deriver, line, (size_t)(stop - line), (size_t)(end - line));
-        line = stop + 1;
     }
     if (!last || line == end)
         return (size_t)(line - text);

@@ -9,7 +9,8 @@
  *     rules_program.c  the rules that a kind of event can match, and the memory
  *                      of what came out for the same values
  *     rules_site.c     events at call sites
- *     rules_lines.c    events in lines of JSON, read by rules_json.c, rules_quotes.c
+ *     rules_lines.c    events in lines of JSON, read by rules_layout.c where one like it
+ *                      came before, else by rules_json.c, rules_quotes.c
  *     rules.c          the process' set, and its reload
  */
 #ifndef CLEW_RULES_PRIV_H

@@ -12,6 +12,10 @@
  * have the same input. Never fails. */
 void clew__digest(const char *const *strings, size_t n, char ret_hex[CLEW__DIGEST_TEXT]);
 
+/* HMAC-SHA256 of "first:second", as a signature is made over a time and a body. */
+void clew__sign(const char *secret, const char *first, const void *second, size_t len,
+                char ret_hex[CLEW__DIGEST_TEXT]);
+
 /* Whether two secrets are the same, in a time that tells nothing about either. */
 bool clew__secret_equal(const char *a, const char *b);
 

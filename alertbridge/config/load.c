@@ -102,8 +102,8 @@ static int read_integration(struct loader *loader, struct clew__yaml_node node,
         r = integration->ops->configure(integration, node);
     if (r == 0 && integration->off && loader->warn) {
         (void)snprintf(text, sizeof(text),
-                       "%s:%zu: receiver \"%s\": %s[%u] has no secret and is off", node.yaml->file,
-                       node.node->start_mark.line + 1, integration->receiver,
+                       "%s:%zu: receiver \"%s\": %s[%u] has no address or secret and is off",
+                       node.yaml->file, node.node->start_mark.line + 1, integration->receiver,
                        integration->ops->kind, integration->index);
         loader->warn(text);
     }

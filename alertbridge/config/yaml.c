@@ -196,6 +196,44 @@ struct clew__yaml_node clew__yaml_entry(struct clew__yaml_node sequence, int i)
                                     at(sequence, sequence.node->data.sequence.items.start[i])};
 }
 
+int clew__yaml_pairs(struct clew__yaml_node mapping, int max)
+{
+    ptrdiff_t n;
+
+    if (!mapping.node)
+        return 0;
+    if (mapping.node->type != YAML_MAPPING_NODE)
+        return clew__yaml_error(mapping, "expected a mapping");
+    n = mapping.node->data.mapping.pairs.top - mapping.node->data.mapping.pairs.start;
+    if (n > max)
+        return clew__yaml_error(mapping, "more than %d entries", max);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const char *name = scalar(at(mapping, mapping.node->data.mapping.pairs.start[i].key));
+
+        if (!name)
+            return clew__yaml_error(mapping, "a key has to be a word");
+        for (ptrdiff_t j = 0; j < i; j++)
+            if (strcmp(name, scalar(at(mapping, mapping.node->data.mapping.pairs.start[j].key))) ==
+                0)
+                return clew__yaml_error(mapping, "key \"%.64s\" stands here twice", name);
+    }
+    return (int)n;
+}
+
+const char *clew__yaml_pair(struct clew__yaml_node mapping, int i,
+                            struct clew__yaml_node *ret_value)
+{
+    const yaml_node_pair_t *pair = &mapping.node->data.mapping.pairs.start[i];
+
+    *ret_value = (struct clew__yaml_node){mapping.yaml, at(mapping, pair->value)};
+    return scalar(at(mapping, pair->key));
+}
+
+bool clew__yaml_is_plain(struct clew__yaml_node node)
+{
+    return scalar(node.node) && node.node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
 /* The length of NAME in "${NAME}" at text, 0 when there is none. */
 static size_t variable_len(const char *text)
 {

@@ -47,6 +47,15 @@ struct clew__yaml_node clew__yaml_get(struct clew__yaml_node mapping, const char
 int clew__yaml_count(struct clew__yaml_node sequence, int max);
 struct clew__yaml_node clew__yaml_entry(struct clew__yaml_node sequence, int i);
 
+/* The number of pairs of a mapping, 0 for an absent one; -EINVAL when it is
+ * something else, has more than max, or a key that is no text. */
+int clew__yaml_pairs(struct clew__yaml_node mapping, int max);
+/* The key's text, borrowed from the document. */
+const char *clew__yaml_pair(struct clew__yaml_node mapping, int i,
+                            struct clew__yaml_node *ret_value);
+/* Whether a scalar stands without quotes, as numbers, true, false and null do. */
+bool clew__yaml_is_plain(struct clew__yaml_node node);
+
 /* A text with ${NAME} replaced from the environment (an unset variable is the
  * empty text, $${NAME} is ${NAME} itself).
  *

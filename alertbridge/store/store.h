@@ -77,7 +77,7 @@ struct clew__load {
     int64_t received_at;
     struct clew__page_alert alerts[CLEW__PAGE_ALERTS_MAX];
     char dedup_key[256], receiver[257];
-    char *external_url;
+    char *external_url, *group_key;
     char *owned[2 * CLEW__PAGE_ALERTS_MAX];
 };
 clew__store_work clew__store_load; /* 0; fill delivery_id, the rest zero */

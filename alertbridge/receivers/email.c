@@ -102,10 +102,11 @@ static int read_addresses(struct clew__yaml_node mapping, const char *key,
 
 static bool is_host(const char *text, size_t len)
 {
-    static const char known[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]";
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
 
-    return len > 0 && len < 256 && strspn(text, known) >= len;
+    if (len > 2 && text[0] == '[' && text[len - 1] == ']')
+        return strspn(text + 1, "0123456789abcdefABCDEF:.") >= len - 2;
+    return len > 0 && len < 256 && strspn(text, name) >= len;
 }
 
 static bool is_this_machine(const char *smarthost)
@@ -145,7 +146,8 @@ static int read_server(struct clew__integration *self, struct clew__yaml_node no
         r = make_url(self, node, smarthost, hello);
     else if (r == 0)
         self->url = strdup("");
-    if (r == 0 && *email->username && !email->route.require_tls && !is_this_machine(smarthost))
+    if (r == 0 && *smarthost && *email->username && !email->route.require_tls &&
+        !is_this_machine(smarthost))
         r = clew__yaml_error(node, "a password would go over the network in the clear: "
                                    "require_tls is needed with auth_username");
     free(smarthost);

@@ -5,9 +5,9 @@
  *
  * A payload is a YAML tree whose texts are templates. It is turned into pieces of
  * JSON once; what a template renders only ever becomes the inside of a string, so
- * no label can change the shape. A signature covers the time too, so that a body
- * that was overheard cannot be sent again later. The URL, the login and the
- * signing key are secrets. No state; MT-Safe. */
+ * no label can change the shape; what is too long is cut, never refused. A signature covers the
+ * time too, so that a body that was overheard cannot be sent again later. The URL, the login and
+ * the signing key are secrets. No state; MT-Safe. */
 #include "text.h"
 
 #include <common/digest.h>
@@ -24,12 +24,13 @@
 #include <string.h>
 
 #define VALUE_CHARS 4096u
-#define MAP_BYTES (64u << 10)
+#define MAP_BYTES (32u << 10)
 #define PAYLOAD_DEPTH 8u
 #define PAYLOAD_PIECES 256u
 #define PAYLOAD_BYTES (64u << 10)
-#define BODY_MAX (200u << 10)
-#define TEXT_CHARS 10000u /* of one rendered text */
+#define TEXT_CHARS 10000u     /* of one rendered text */
+#define LONG_BYTES (1u << 20) /* of a body: from here on texts are short, lists empty */
+#define SHORT_TEXT_CHARS 100u
 
 /* JSON to be written: literal, then the template's text in quotes, or the alerts. */
 struct piece {
@@ -230,7 +231,7 @@ static struct piece *add_piece(struct compiler *compiler)
 static bool add_plain(struct clew__buf *json, struct clew__yaml_node node, const char *text)
 {
     json_t *value = clew__yaml_is_plain(node) ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-    bool plain = value != NULL;
+    bool plain = json_is_number(value) || json_is_boolean(value) || json_is_null(value);
 
     if (clew__yaml_is_plain(node) && (!*text || strcmp(text, "~") == 0)) {
         plain = true;
@@ -350,12 +351,12 @@ static void add_map(struct clew__buf *json, const char *key, json_t *map)
     clew__text_map(json, key, map, VALUE_CHARS, MAP_BYTES);
 }
 
-static void add_alerts(struct clew__buf *json, const struct clew__page *page)
+static void add_alerts(struct clew__buf *json, const struct clew__page *page, size_t n)
 {
     char time[CLEW__INSTANT_TEXT];
 
     clew__buf_addc(json, '[');
-    for (size_t i = 0; i < page->nalerts; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct clew__page_alert *alert = &page->alerts[i];
         bool over = !alert->firing && alert->ends_at;
 
@@ -383,7 +384,7 @@ static void add_default(struct clew__buf *json, const struct clew__page *page)
     clew__text_member(json, "receiver", page->receiver, 256);
     clew__text_member(json, "status", over ? "resolved" : "firing", 16);
     clew__buf_adds(json, ",\"alerts\":");
-    add_alerts(json, page);
+    add_alerts(json, page, page->nalerts);
     add_map(json, "groupLabels", page->group_labels);
     add_map(json, "commonLabels", page->common_labels);
     add_map(json, "commonAnnotations", page->common_annotations);
@@ -396,13 +397,13 @@ static void add_default(struct clew__buf *json, const struct clew__page *page)
 }
 
 static void add_text(struct clew__buf *json, const struct clew__template *template,
-                     const struct clew__page *page)
+                     const struct clew__page *page, size_t max)
 {
     struct clew__buf text;
 
     clew__buf_init(&text, CLEW__TEMPLATE_RESULT_MAX);
     clew__template_render(template, page, NULL, &text);
-    clew__text_cut(&text, TEXT_CHARS);
+    clew__text_cut(&text, max);
     clew__json_string(json, text.data ? text.data : "", text.len);
     if (text.failed)
         json->failed = true;
@@ -418,13 +419,14 @@ static int render(const struct clew__integration *self, const struct clew__confi
     if (webhook->npieces == 0)
         add_default(body, page);
     for (size_t i = 0; i < webhook->npieces; i++) {
-        if (body->len > BODY_MAX) /* however long, it stays the same when tried again */
-            return clew_set_error(-E2BIG, "the payload is too long");
+        bool is_long = body->len > LONG_BYTES;
+
         clew__buf_adds(body, webhook->pieces[i].literal);
         if (webhook->pieces[i].alerts)
-            add_alerts(body, page);
+            add_alerts(body, page, is_long ? 0 : page->nalerts);
         else if (webhook->pieces[i].template)
-            add_text(body, webhook->pieces[i].template, page);
+            add_text(body, webhook->pieces[i].template, page,
+                     is_long ? SHORT_TEXT_CHARS : TEXT_CHARS);
     }
     return body->failed ? clew_set_error(-ENOMEM, "out of memory") : 0;
 }

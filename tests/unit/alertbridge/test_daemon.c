@@ -2,7 +2,9 @@
  * The program itself: what it answers, how it ends, and that a kill -9 at any
  * moment loses no acknowledged alert. argv[1] is the program. */
 #include "bridge.h"
+#include "mailbox.h"
 
+#include <common/digest.h>
 #include <common/instant.h>
 
 #include <curl/curl.h>
@@ -290,6 +292,104 @@ static void test_daemon_delivers_the_samples(void **state)
     free(text);
 }
 
+/* The first mail is refused for now, so it comes a second time. */
+static const char *refuse_once(struct mailbox *mailbox)
+{
+    return mailbox->n == 0 ? "451 4.7.1 later" : "250 2.0.0 queued";
+}
+
+static void line_of(const char *mail, const char *name, char *ret_line, size_t size)
+{
+    const char *at = strstr(mail, name);
+
+    assert_non_null(at);
+    (void)snprintf(ret_line, size, "%.*s", (int)strcspn(at, "\r"), at);
+}
+
+static void check_signature(const struct far_request *request)
+{
+    const char *time = json_string_value(json_object_get(request->headers, "X-Time"));
+    const char *signature = json_string_value(json_object_get(request->headers, "X-Signature"));
+    const char *login = json_string_value(json_object_get(request->headers, "Authorization"));
+    char wanted[CLEW__DIGEST_TEXT];
+
+    assert_non_null(time);
+    assert_non_null(signature);
+    assert_in_range(strtoll(time, NULL, 10), request->at / CLEW__SECOND_NS - 5,
+                    request->at / CLEW__SECOND_NS);
+    clew__sign("SECRETkey", time, request->text, strlen(request->text), wanted);
+    assert_string_equal(signature, wanted);
+    assert_string_equal(login, "Bearer SECRETtoken");
+}
+
+static void test_daemon_delivers_mail_and_webhooks(void **state)
+{
+    const struct made_alert firing[] = {{"A", "critical", "firing", "2026-01-01T00:00:00Z", 1},
+                                        {"A", "critical", "firing", "2026-01-01T00:00:00Z", 2}};
+    const struct made_alert over[] = {{"A", "critical", "resolved", "2026-01-01T00:00:00Z", 1},
+                                      {"A", "critical", "resolved", "2026-01-01T00:00:00Z", 2}};
+    struct mailbox mailbox = {.decide = refuse_once};
+    char one[256], two[256], *log;
+
+    (void)state;
+    mailbox_start(&mailbox);
+    (void)bench_write(&bench, "config.yml",
+                      "listen: 127.0.0.1:0\n"
+                      "storage: %s/store.db\n"
+                      "route: {receiver: a}\n"
+                      "receivers:\n"
+                      "  - name: a\n"
+                      "    email_configs:\n"
+                      "      - {to: 'ops@example.org', from: 'bridge@example.org',\n"
+                      "         smarthost: '127.0.0.1:%u', require_tls: false,\n"
+                      "         auth_username: user, auth_password: SECRETpw,\n"
+                      "         send_resolved: true}\n"
+                      "    webhook_configs:\n"
+                      "      - url: 'http://127.0.0.1:%u/hook/SECRETpath'\n"
+                      "        http_config: {authorization: {credentials: SECRETtoken}}\n"
+                      "        hmac_config: {secret: SECRETkey, header: X-Signature,\n"
+                      "                      timestamp_header: X-Time}\n"
+                      "    msteamsv2_configs:\n"
+                      "      - webhook_url: 'http://127.0.0.1:%u/v2/teams/SECRETflow'\n",
+                      bench.directory, mailbox.port, far.port, far.port);
+    start();
+    assert_int_equal(post_made(firing, 2), 200);
+    assert_true(mailbox_wait(&mailbox, 2, 20));
+    assert_int_equal(post_made(over, 2), 200);
+    assert_true(mailbox_wait(&mailbox, 3, 20));
+    assert_true(wait_done(20));
+    assert_int_equal(far_count(&far), 4);
+    for (size_t i = 0, hooks = 0; i < 4; i++) {
+        const struct far_request *request = &far.requests[i];
+
+        if (strncmp(request->path, "/hook/", 6) != 0)
+            continue;
+        check_signature(request);
+        assert_string_equal(json_string_value(json_object_get(request->body, "status")),
+                            hooks++ ? "resolved" : "firing");
+        assert_int_equal(json_array_size(json_object_get(request->body, "alerts")), 2);
+        assert_string_equal(json_string_value(json_object_get(request->body, "groupKey")), "g");
+    }
+    assert_int_equal(mailbox.n, 3);
+    assert_int_equal(mailbox.violations, 0);
+    line_of(mailbox.mails[0].text, "Message-ID: ", one, sizeof(one));
+    line_of(mailbox.mails[1].text, "Message-ID: ", two, sizeof(two));
+    assert_string_equal(one, two); /* the same page */
+    line_of(mailbox.mails[2].text, "Message-ID: ", two, sizeof(two));
+    assert_string_not_equal(one, two);
+    line_of(mailbox.mails[1].text, "References: ", one, sizeof(one));
+    line_of(mailbox.mails[2].text, "References: ", two, sizeof(two));
+    assert_string_equal(one, two); /* the same thread */
+    assert_non_null(strstr(mailbox.mails[1].text, "\r\nSubject: [FIRING:2] A\r\n"));
+    assert_non_null(strstr(mailbox.mails[2].text, "\r\nSubject: [RESOLVED] A\r\n"));
+    assert_int_equal(stop(SIGTERM), 0);
+    log = read_text(bench_path(&bench, "log"), NULL);
+    assert_non_null(strstr(log, "smtp_451"));
+    assert_null(strstr(log, "SECRET"));
+    free(log);
+    mailbox_stop(&mailbox);
+}
+
 static void test_daemon_takes_ten_thousand_alerts(void **state)
 {
     enum { N = 10000 };
@@ -474,6 +574,7 @@ int main(int argc, char **argv)
         TEST(test_daemon_bounds_the_body),
         TEST(test_daemon_authenticates),
         TEST(test_daemon_delivers_the_samples),
+        TEST(test_daemon_delivers_mail_and_webhooks),
         TEST(test_daemon_takes_ten_thousand_alerts),
         TEST(test_daemon_survives_kill_at_any_moment),
         TEST(test_daemon_survives_kill_while_sending),

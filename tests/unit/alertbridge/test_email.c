@@ -411,6 +411,7 @@ static void test_email_configuration_errors(void **state)
         {"      - {to: a@b.example, from: a@b.example, smarthost: nowhere}\n", 7, "host:port"},
         {"      - {to: a@b.example, from: a@b.example, smarthost: 'h:0'}\n", 7, "host:port"},
         {"      - {to: a@b.example, from: a@b.example, smarthost: 'h/x:25'}\n", 7, "host:port"},
+        {"      - {to: a@b.example, from: a@b.example, smarthost: 'h:1:25'}\n", 7, "host:port"},
         {"      - {to: a@b.example, smarthost: 'h:25'}\n", 7, "from has to be one"},
         {"      - {to: nobody, from: a@b.example, smarthost: 'h:25'}\n", 7, "no address"},
         {"      - {to: a@b.example, from: a@b.example, smarthost: 'h:25', hello: 'a/b'}\n", 7,
@@ -486,6 +487,7 @@ static void test_email_verdicts(void **state)
 /* ---- how it gets to a server ------------------------------------------ */
 
 static atomic_bool abort_now;
+static unsigned refused; /* recipients, at the last send_mail() */
 
 /* A mail by the first integration to the mailbox; extra: further keys. */
 static struct clew__verdict send_mail(const char *extra)
@@ -508,6 +510,7 @@ static struct clew__verdict send_mail(const char *extra)
     assert_int_equal(self->ops->render(self, config, &made.page, &body), 0);
     clew__smtp_send(connection, self, &body, &answer);
     verdict = self->ops->verdict(&answer);
+    refused = connection->refused;
     clew__buf_done(&body);
     (void)clew__connection_free(connection);
     assert_int_equal(mailbox.violations, 0);
@@ -552,6 +555,7 @@ static void test_smtp_starttls_and_login(void **state)
                    "        tls_config: {ca_file: '%s'}\n",
                    ca);
     assert_string_equal(send_mail(extra).reason, "smtp_250");
+    assert_int_equal(refused, 0);
     assert_int_equal(mailbox.n, 1);
     assert_true(mailbox.mails[0].tls);
     assert_string_equal(mailbox.mails[0].login, "AHVzZXIAU0VDUkVU");
@@ -619,6 +623,7 @@ static void test_smtp_refused_recipient(void **state)
     mailbox.refuse = "z@example.org";
     mailbox_start(&mailbox);
     assert_int_equal(send_mail("        require_tls: false\n").kind, CLEW__DONE);
+    assert_int_equal(refused, 1);
     assert_int_equal(mailbox.mails[0].nto, 1);
     assert_string_equal(mailbox.mails[0].to[0], "ops@example.org");
 }

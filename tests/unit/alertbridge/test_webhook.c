@@ -137,10 +137,13 @@ static void test_webhook_payload(void **state)
 static void test_webhook_limits(void **state)
 {
     char *big = big_text(100000, "\x01"), *text, name[16];
+    struct clew__buf list;
     json_t *body;
     size_t len;
 
     (void)state;
+    clew__buf_init(&list, 1u << 20);
+    clew__buf_adds(&list, HEAD "        payload: [");
     for (unsigned i = 0; i < 500; i++) {
         (void)snprintf(name, sizeof(name), "label%u", i);
         json_object_set_new(made.alerts[0].labels, name, json_string(big));
@@ -151,6 +154,21 @@ static void test_webhook_limits(void **state)
     assert_in_range(len, 100000, 20 * 2 * 90000);
     body = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(body);
+    json_decref(body);
+    free(text);
+    /* Texts by the hundred, each as long as it may be. */
+    for (unsigned i = 0; i < 200; i++)
+        clew__buf_adds(&list,
+                       i ? ", '{{ .Labels.label1 }}{{ .Labels.label2 }}'" : "'{{ .Alerts }}'");
+    clew__buf_addc(&list, ']');
+    clew__buf_addc(&list, '\0');
+    (void)clew__config_free(config);
+    config = load_config(&bench, list.data);
+    clew__buf_done(&list);
+    text = page_text(config, &made.page, &len);
+    assert_in_range(len, 1u << 20, 4u << 20);
+    body = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    assert_int_equal(json_array_size(body), 200);
     json_decref(body);
     free(text);
     free(big);

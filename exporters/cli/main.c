@@ -10,6 +10,8 @@ static const char usage[] =
     "usage: clew COMMAND [options]\n"
     "\n"
     "  fmt     print JSON log lines from files or stdin readable, filtered\n"
+    "  metrics check a page of metrics for names, labels and form\n"
+    "  ports   plan the ports of services, and find those that collide\n"
     "  recover print what services that died had not written yet\n"
     "  run     run a command as a span, and log what it prints\n"
     "  tail    print the correlated log lines of a request, from Loki\n"
@@ -21,10 +23,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
     bool asks; /* a server */
-} commands[] = {{"fmt", cli_fmt, false},
-                {"recover", cli_recover, false},
-                {"run", cli_run, false},
-                {"tail", cli_tail, true},
+} commands[] = {{"fmt", cli_fmt, false},     {"metrics", cli_metrics, true},
+                {"ports", cli_ports, false}, {"recover", cli_recover, false},
+                {"run", cli_run, false},     {"tail", cli_tail, true},
                 {"trace", cli_trace, true}};
 
 int main(int argc, char **argv)

@@ -101,6 +101,11 @@ CLEW_PUBLIC enum clew_level clew_log_level(void);
  * returns  0; -EINVAL and nothing is changed, clew_last_error() says where */
 CLEW_PUBLIC int clew_log_set_levels(const char *spec);
 
+/* The threshold and the rules that hold now, as clew_log_set_levels() takes
+ * them. Returns the length without the terminating NUL. MT-Safe, AS-Unsafe. */
+#define CLEW_LOG_LEVELS_MAX 9232u
+CLEW_PUBLIC size_t clew_log_levels(char ret_spec[CLEW_LOG_LEVELS_MAX]);
+
 /* Closes and opens the files written to: for logrotate, after it moved them.
  * Done by the collector within a second; a file that was moved is noticed within
  * a second without it. MT-Safe, AS-Safe, never blocks. */

@@ -9,8 +9,6 @@
 
 #include <clew/metrics.h>
 
-#include "metrics/registry_priv.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,14 +73,15 @@ static bool start_processor(struct clew__batcher *batcher)
 
     if (!processed || !size || !capacity)
         return false;
-    clew__series_callback(
+    (void)clew_series_callback(
         clew_metric_series(processed, (const char *const[]){values[0], values[1], "", NULL}),
         read_atomic, &batcher->handed);
-    clew__series_callback(clew_metric_series(processed, (const char *const[]){values[0], values[1],
-                                                                              "queue_full", NULL}),
-                          read_atomic, &batcher->dropped);
-    clew__series_callback(clew_metric_series(size, values), read_atomic, &batcher->queued);
-    clew__series_callback(clew_metric_series(capacity, values), read_capacity, NULL);
+    (void)clew_series_callback(
+        clew_metric_series(processed,
+                           (const char *const[]){values[0], values[1], "queue_full", NULL}),
+        read_atomic, &batcher->dropped);
+    (void)clew_series_callback(clew_metric_series(size, values), read_atomic, &batcher->queued);
+    (void)clew_series_callback(clew_metric_series(capacity, values), read_capacity, NULL);
     return true;
 }
 
@@ -119,7 +118,7 @@ static bool start_exporter(struct clew__batcher *batcher)
                                    "Duration of export requests.", with_status, NULL, 0);
     if (!inflight || !self.exported_family || !self.duration)
         return false;
-    clew__series_callback(series(inflight, NULL, NULL), read_atomic, &batcher->taken);
+    (void)clew_series_callback(series(inflight, NULL, NULL), read_atomic, &batcher->taken);
     self.exported = series(self.exported_family, "", NULL);
     return true;
 }
@@ -132,11 +131,11 @@ int clew__otlp_metrics_start(const struct clew__settings *settings, struct clew_
         [CLEW__OTLP_GRPC] = "otlp_grpc_span_exporter",
     };
 
-    self.type = types[settings->otlp_protocol];
-    self.grpc = settings->otlp_protocol == CLEW__OTLP_GRPC;
+    self.type = types[settings->otlp.protocol];
+    self.grpc = settings->otlp.protocol == CLEW__OTLP_GRPC;
     self.queue_max = settings->bsp_queue;
     (void)snprintf(self.name, sizeof(self.name), "%s/0", self.type);
-    set_server(settings->otlp_url);
+    set_server(settings->otlp.url);
     return start_processor(batcher) && start_exporter(batcher) ? 0 : -ENOMEM;
 }
 

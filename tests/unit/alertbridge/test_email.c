@@ -427,6 +427,9 @@ static void test_email_configuration_errors(void **state)
         {"      - {to: a@b.example, from: a@b.example, smarthost: 'h:25',\n"
          "         headers: {\"a b\": x}}\n",
          8, "header's name"},
+        {"      - {to: a@b.example, from: a@b.example, smarthost: 'h:25',\n"
+         "         headers: {Subject: x, subject: y}}\n",
+         8, "twice"},
         {"      - {to: a@b.example, from: a@b.example, smarthost: 'h:25', html: '', text: ''}\n", 7,
          "both empty"},
     };

@@ -37,7 +37,7 @@ struct clew__config {
  *
  * warn     called for what is allowed but probably not meant, may be NULL
  * owner    the caller, clew__config_free()
- * returns  0; -errno, clew_last_error() has "file:line: reason"; *ret_config
+ * returns  0; -errno, clew_last_error() has "file:line:column: reason"; *ret_config
  *          untouched then */
 int clew__config_load(const char *file, void (*warn)(const char *text),
                       struct clew__config **ret_config);

@@ -190,16 +190,17 @@ static int read_headers(struct email *email, struct clew__yaml_node node)
     for (int i = 0; i < n && r == 0; i++) {
         struct header *header = &email->headers[email->nheaders];
         struct clew__yaml_node value;
-        const char *name = clew__yaml_pair(node, i, &value);
+        struct clew__yaml_node key = clew__yaml_pair(node, i, &value);
+        const char *name = clew__yaml_word(key);
 
         if (!clew__mime_is_name(name))
-            return clew__yaml_error(value, "a header's name has letters, digits and hyphens");
+            return clew__yaml_error(key, "a header's name has letters, digits and hyphens");
         for (size_t j = 0; j < sizeof(own) / sizeof(own[0]); j++)
             if (strcasecmp(name, own[j]) == 0)
-                return clew__yaml_error(value, "header %s cannot be set here", own[j]);
+                return clew__yaml_error(key, "header %s cannot be set here", own[j]);
         for (size_t j = 0; j < email->nheaders; j++)
             if (strcasecmp(name, email->headers[j].name) == 0)
-                return clew__yaml_error(value, "header %s stands here twice", name);
+                return clew__yaml_error(key, "header %s stands here twice", name);
         header->name = strdup(name);
         if (!header->name)
             return clew_set_error(-ENOMEM, "out of memory");

@@ -82,19 +82,19 @@ static int read_severities(struct pagerduty *pagerduty, struct clew__yaml_node n
         return clew_set_error(-ENOMEM, "out of memory");
     for (int i = 0; i < n && r == 0; i++) {
         struct severity *severity = &pagerduty->severities[pagerduty->nseverities];
-        struct clew__yaml_node value;
+        struct clew__yaml_node value, key = clew__yaml_pair(node, i, &value);
         char *text = NULL;
 
-        severity->word = strdup(clew__yaml_pair(node, i, &value));
+        severity->word = strdup(clew__yaml_word(key));
         if (!severity->word)
             return clew_set_error(-ENOMEM, "out of memory");
         pagerduty->nseverities++;
-        r = clew__yaml_text(value, 64, NULL, &text);
+        r = clew__yaml_text(value, 64, "", &text);
         for (size_t j = 0; r == 0 && j < sizeof(known) / sizeof(known[0]); j++)
             if (strcmp(text, known[j]) == 0)
                 severity->severity = known[j];
         if (r == 0 && !severity->severity)
-            r = clew__yaml_error(value, "PagerDuty knows critical, error, warning and info");
+            r = clew__yaml_error(key, "PagerDuty knows critical, error, warning and info");
         free(text);
     }
     return r;

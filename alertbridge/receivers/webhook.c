@@ -292,12 +292,15 @@ static int compile(struct compiler *compiler, struct clew__yaml_node node, unsig
         if (list) {
             value = clew__yaml_entry(node, i);
         } else {
-            const char *name = clew__yaml_pair(node, i, &value);
+            const char *name = clew__yaml_word(clew__yaml_pair(node, i, &value));
 
             clew__json_string(json, name, strlen(name));
             clew__buf_addc(json, ':');
         }
-        r = compile(compiler, value, depth + 1);
+        if (value.node)
+            r = compile(compiler, value, depth + 1);
+        else
+            clew__buf_adds(json, "null");
     }
     clew__buf_addc(json, list ? ']' : '}');
     return r;

@@ -13,6 +13,7 @@ int cli_fmt(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_ports(int argc, char **argv);
 int cli_recover(int argc, char **argv);
+int cli_rules(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_tail(int argc, char **argv);
 int cli_trace(int argc, char **argv);

@@ -11,6 +11,7 @@
 #include "otlp_priv.h"
 #include "metrics/config.h"
 #include "metrics/metrics_priv.h"
+#include "metrics/rules_priv.h"
 
 #include <clew/export.h>
 
@@ -37,7 +38,7 @@ static int start_metrics(void)
     if (err == 0 && !done)
         err = clew__health_metrics_start();
     if (err == 0 && !done)
-        err = clew__red_start();
+        err = clew__rules_start();
     done = done || err == 0;
     return err;
 }
@@ -141,6 +142,7 @@ static int stop_parts(unsigned timeout_ms)
     clew_drain();
     if (serves)
         clew__health_stop(0); /* no new checks */
+    clew__rules_stop();
     log_err = clew_log_shutdown(timeout_ms);
     clew__otlp_push_stop();
     err = clew__delivery_stop(deadline);

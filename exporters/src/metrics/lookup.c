@@ -32,6 +32,11 @@ void clew__caches_forget(void)
     atomic_fetch_add(&cache_epoch, 1);
 }
 
+uint64_t clew__caches_epoch(void)
+{
+    return atomic_load_explicit(&cache_epoch, memory_order_acquire);
+}
+
 /* ---- hashing -------------------------------------------------------------------------- */
 
 uint64_t clew__values_seed(void)

@@ -3,8 +3,6 @@
 #ifndef CLEW_METRICS_PRIV_H
 #define CLEW_METRICS_PRIV_H
 
-/* red.c: rate, errors and durations from the events of requests. 0 or -errno */
-int clew__red_start(void);
 /* self.c: the runtime itself. 0 or -errno */
 int clew__self_metrics_start(void);
 

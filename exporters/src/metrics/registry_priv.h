@@ -255,6 +255,9 @@ uint64_t clew__bytes_hash(const char *bytes, size_t len, uint64_t seed);
 uint64_t clew__values_seed(void);
 /* After series were removed: what the threads' caches hold is good no longer. */
 void clew__caches_forget(void);
+/* Another number after each time: for caches elsewhere, which are read in between
+ * clew__enter() and clew__leave(). */
+uint64_t clew__caches_epoch(void);
 void clew__cache_free(struct clew__cache *cache);
 
 /* ---- series.c -------------------------------------------------------------------------- */

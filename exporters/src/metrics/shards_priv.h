@@ -34,6 +34,7 @@ static inline size_t clew__chunk_bytes(unsigned chunk)
 
 struct clew__exemplar_cell; /* exemplars.h */
 struct clew__cache;         /* lookup.c */
+struct clew__memory;        /* rules_program.c */
 
 struct clew__shard {
     struct clew__shard *next;
@@ -42,6 +43,7 @@ struct clew__shard {
     char *_Atomic cells[CLEW__CHUNKS];
     char *_Atomic exemplars[CLEW__CHUNKS];
     struct clew__cache *cache;
+    struct clew__memory *memory;
 };
 
 #define CLEW__SHARD_OWNED 0

@@ -128,6 +128,12 @@ CLEW_PUBLIC const char *clew_last_error(void);
 CLEW_PUBLIC int clew_set_error(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Whether a field of that name becomes a token whatever its type is: the
+ * deny-list has it (CLEW_SECRET_FIELDS adds to it). Case, '_', '-', '.' and
+ * spaces do not count; password, secret, authorization and the like count
+ * within a key. MT-Safe, AS-Safe once the runtime runs. */
+CLEW_PUBLIC bool clew_key_is_secret(const char *key);
+
 /* What the runtime counts about itself since the start of the process. */
 struct clew_stats {
     uint64_t lines;             /* lines handed to the sinks */

@@ -83,7 +83,7 @@ static void test_config_errors_name_the_line(void **state)
         struct clew__config *config = NULL;
         char place[160];
 
-        (void)snprintf(place, sizeof(place), "%s:%d: ", file, cases[i].line);
+        (void)snprintf(place, sizeof(place), "%s:%d:", file, cases[i].line);
         assert_true(clew__config_load(file, NULL, &config) < 0);
         assert_null(config);
         if (strncmp(clew_last_error(), place, strlen(place)) != 0 ||
@@ -177,7 +177,7 @@ static void test_config_values(void **state)
     assert_null(strstr(receiver->integrations[0].target, "hooks.example"));
     assert_null(strstr(receiver->integrations[2].target, "key-from-file"));
     assert_string_not_equal(receiver->integrations[0].target, receiver->integrations[1].target);
-    assert_non_null(strstr(warnings, "good.yml:9: receiver \"both\": slack[1]"));
+    assert_non_null(strstr(warnings, "good.yml:9:9: receiver \"both\": slack[1]"));
     assert_null(clew__config_integration(config, receiver->integrations[1].target, "both"));
     assert_ptr_equal(clew__config_integration(config, receiver->integrations[2].target, "gone"),
                      &receiver->integrations[2]);

@@ -543,10 +543,10 @@ static void test_daemon_commands(void **state)
     assert_int_equal(run((const char *const[]){program, "check", good, NULL}, &text), 0);
     free(text);
     assert_int_equal(run((const char *const[]){program, "check", bad, NULL}, &text), 1);
-    assert_non_null(strstr(text, "bad.yml:2: unknown key \"no\""));
+    assert_non_null(strstr(text, "bad.yml:2:1: unknown key \"no\""));
     free(text);
     assert_int_equal(run((const char *const[]){program, "--config", bad, NULL}, &text), 1);
-    assert_non_null(strstr(text, "bad.yml:2: unknown key \"no\""));
+    assert_non_null(strstr(text, "bad.yml:2:1: unknown key \"no\""));
     free(text);
     assert_int_equal(run((const char *const[]){program, "--config", "/none.yml", NULL}, &text), 1);
     free(text);

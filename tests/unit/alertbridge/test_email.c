@@ -440,7 +440,7 @@ static void test_email_configuration_errors(void **state)
         struct clew__config *bad = NULL;
         char place[160];
 
-        (void)snprintf(place, sizeof(place), "%s:%d: ", file, cases[i].line);
+        (void)snprintf(place, sizeof(place), "%s:%d:", file, cases[i].line);
         if (clew__config_load(file, NULL, &bad) != -EINVAL)
             fail_msg("case %zu is taken", i);
         if (strncmp(clew_last_error(), place, strlen(place)) != 0 ||

@@ -249,7 +249,7 @@ static void test_webhook_configuration_errors(void **state)
         struct clew__config *bad = NULL;
         char place[160];
 
-        (void)snprintf(place, sizeof(place), "%s:%d: ", file, cases[i].line);
+        (void)snprintf(place, sizeof(place), "%s:%d:", file, cases[i].line);
         assert_int_equal(clew__config_load(file, NULL, &bad), -EINVAL);
         if (strncmp(clew_last_error(), place, strlen(place)) != 0 ||
             !strstr(clew_last_error(), cases[i].reason) || strstr(clew_last_error(), "SECRET"))

@@ -1,55 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0
- * YAML through libyaml's document tree. The tree keeps the line of each node,
+ * YAML through libyaml's document tree. The tree keeps the place of each node,
  * which a mapper onto C structures throws away, and with it the only honest
  * answer to "what is wrong with my configuration, and where?".
  *
  * Aliases make the tree a graph, possibly a cyclic one: who descends bounds the
  * depth and the number of nodes visited. MT-Unsafe: one thread per tree. */
-#include "yaml.h"
+#include "yaml_tree.h"
 
 #include <clew/log.h>
 
 #include <buf.h>
 #include <json.h>
+#include <scan.h>
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int parse(struct clew__yaml *yaml, FILE *stream)
+static int not_yaml(const struct clew__yaml *yaml, const yaml_parser_t *parser)
+{
+    return clew_set_error(-EINVAL, "%s:%zu:%zu: %s", yaml->file, parser->problem_mark.line + 1,
+                          parser->problem_mark.column + 1,
+                          parser->problem ? parser->problem : "not YAML");
+}
+
+/* Behind the document: that there is none. */
+static int refuse_second(const struct clew__yaml *yaml, yaml_parser_t *parser)
+{
+    yaml_document_t second;
+    yaml_node_t *more;
+    int r = 0;
+
+    if (!yaml_parser_load(parser, &second))
+        return not_yaml(yaml, parser);
+    more = yaml_document_get_root_node(&second);
+    if (more)
+        r = clew_set_error(-EINVAL, "%s:%zu:%zu: a second document", yaml->file,
+                           more->start_mark.line + 1, more->start_mark.column + 1);
+    yaml_document_delete(&second);
+    return r;
+}
+
+int clew__yaml_parse(struct clew__yaml *yaml, const char *file, const char *text, size_t len)
 {
     yaml_parser_t parser;
-    yaml_document_t second;
-    int r = -ENOMEM;
+    int r;
 
+    yaml->file = file;
+    if (len > CLEW__YAML_FILE_MAX)
+        return clew_set_error(-EFBIG, "%s: larger than %u bytes", file, CLEW__YAML_FILE_MAX);
     if (!yaml_parser_initialize(&parser))
-        return clew_set_error(-ENOMEM, "%s: out of memory", yaml->file);
-    yaml_parser_set_input_file(&parser, stream);
+        return clew_set_error(-ENOMEM, "%s: out of memory", file);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
     if (!yaml_parser_load(&parser, &yaml->document)) {
-        r = clew_set_error(-EINVAL, "%s:%zu: %s", yaml->file, parser.problem_mark.line + 1,
-                           parser.problem ? parser.problem : "not YAML");
-        goto out;
-    }
-    if (!yaml_document_get_root_node(&yaml->document)) {
-        r = clew_set_error(-EINVAL, "%s:1: the file is empty", yaml->file);
-    } else if (!yaml_parser_load(&parser, &second)) {
-        r = clew_set_error(-EINVAL, "%s:%zu: %s", yaml->file, parser.problem_mark.line + 1,
-                           parser.problem ? parser.problem : "not YAML");
+        r = not_yaml(yaml, &parser);
     } else {
-        yaml_node_t *more = yaml_document_get_root_node(&second);
-
-        r = more ? clew_set_error(-EINVAL, "%s:%zu: a second document", yaml->file,
-                                  more->start_mark.line + 1)
-                 : 0;
-        yaml_document_delete(&second);
+        r = yaml_document_get_root_node(&yaml->document)
+                ? refuse_second(yaml, &parser)
+                : clew_set_error(-EINVAL, "%s:1:1: the file is empty", file);
+        if (r < 0)
+            yaml_document_delete(&yaml->document);
     }
-    if (r < 0)
-        yaml_document_delete(&yaml->document);
-out:
     yaml_parser_delete(&parser);
     return r;
 }
@@ -57,37 +73,20 @@ out:
 int clew__yaml_load(struct clew__yaml *yaml, const char *file)
 {
     FILE *stream = fopen(file, "re");
-    char *text = NULL;
-    FILE *memory = NULL;
+    char *text;
     size_t len;
     int r;
 
-    yaml->file = file;
     if (!stream)
         return clew_set_error(-errno, "%s: %s", file, strerror(errno));
     text = malloc(CLEW__YAML_FILE_MAX + 1);
     if (!text) {
-        r = clew_set_error(-ENOMEM, "%s: out of memory", file);
-        goto out;
+        (void)fclose(stream);
+        return clew_set_error(-ENOMEM, "%s: out of memory", file);
     }
     len = fread(text, 1, CLEW__YAML_FILE_MAX + 1, stream);
-    if (ferror(stream)) {
-        r = clew_set_error(-EIO, "%s: cannot be read", file);
-        goto out;
-    }
-    if (len > CLEW__YAML_FILE_MAX) {
-        r = clew_set_error(-EFBIG, "%s: larger than %u bytes", file, CLEW__YAML_FILE_MAX);
-        goto out;
-    }
-    if (len == 0) {
-        r = clew_set_error(-EINVAL, "%s:1: the file is empty", file);
-        goto out;
-    }
-    memory = fmemopen(text, len, "r");
-    r = memory ? parse(yaml, memory) : clew_set_error(-ENOMEM, "%s: out of memory", file);
-out:
-    if (memory)
-        (void)fclose(memory);
+    r = ferror(stream) ? clew_set_error(-EIO, "%s: cannot be read", file)
+                       : clew__yaml_parse(yaml, file, text, len);
     free(text);
     (void)fclose(stream);
     return r;
@@ -111,8 +110,9 @@ int clew__yaml_error(struct clew__yaml_node node, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(reason, sizeof(reason), format, args);
     va_end(args);
-    return clew_set_error(-EINVAL, "%s:%zu: %s", node.yaml->file,
-                          node.node ? node.node->start_mark.line + 1 : 1, reason);
+    return clew_set_error(-EINVAL, "%s:%zu:%zu: %s", node.yaml->file,
+                          node.node ? node.node->start_mark.line + 1 : 1,
+                          node.node ? node.node->start_mark.column + 1 : 1, reason);
 }
 
 static const char *scalar(const yaml_node_t *node)
@@ -190,10 +190,15 @@ int clew__yaml_count(struct clew__yaml_node sequence, int max)
     return (int)n;
 }
 
-struct clew__yaml_node clew__yaml_entry(struct clew__yaml_node sequence, int i)
+static bool is_double(struct clew__yaml_node mapping, int i)
 {
-    return (struct clew__yaml_node){sequence.yaml,
-                                    at(sequence, sequence.node->data.sequence.items.start[i])};
+    const yaml_node_pair_t *pair = mapping.node->data.mapping.pairs.start;
+    const char *name = scalar(at(mapping, pair[i].key));
+
+    for (int before = 0; before < i; before++)
+        if (strcmp(scalar(at(mapping, pair[before].key)), name) == 0)
+            return true;
+    return false;
 }
 
 int clew__yaml_pairs(struct clew__yaml_node mapping, int max)
@@ -203,35 +208,58 @@ int clew__yaml_pairs(struct clew__yaml_node mapping, int max)
     if (!mapping.node)
         return 0;
     if (mapping.node->type != YAML_MAPPING_NODE)
-        return clew__yaml_error(mapping, "expected a mapping");
+        return clew__yaml_error(mapping, "expected a mapping (key: value)");
     n = mapping.node->data.mapping.pairs.top - mapping.node->data.mapping.pairs.start;
     if (n > max)
         return clew__yaml_error(mapping, "more than %d entries", max);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        const char *name = scalar(at(mapping, mapping.node->data.mapping.pairs.start[i].key));
+    for (int i = 0; i < n; i++) {
+        struct clew__yaml_node key = clew__yaml_pair(mapping, i, NULL);
 
-        if (!name)
-            return clew__yaml_error(mapping, "a key has to be a word");
-        for (ptrdiff_t j = 0; j < i; j++)
-            if (strcmp(name, scalar(at(mapping, mapping.node->data.mapping.pairs.start[j].key))) ==
-                0)
-                return clew__yaml_error(mapping, "key \"%.64s\" stands here twice", name);
+        if (!scalar(key.node))
+            return clew__yaml_error(key, "a key has to be a word");
+        if (is_double(mapping, i))
+            return clew__yaml_error(key, "this key stands here twice");
     }
     return (int)n;
 }
 
-const char *clew__yaml_pair(struct clew__yaml_node mapping, int i,
-                            struct clew__yaml_node *ret_value)
+struct clew__yaml_node clew__yaml_pair(struct clew__yaml_node mapping, int i,
+                                       struct clew__yaml_node *ret_value)
 {
-    const yaml_node_pair_t *pair = &mapping.node->data.mapping.pairs.start[i];
+    const yaml_node_pair_t *pair = mapping.node->data.mapping.pairs.start + i;
 
-    *ret_value = (struct clew__yaml_node){mapping.yaml, at(mapping, pair->value)};
-    return scalar(at(mapping, pair->key));
+    if (ret_value) {
+        *ret_value = (struct clew__yaml_node){mapping.yaml, at(mapping, pair->value)};
+        if (is_null(ret_value->node))
+            ret_value->node = NULL;
+    }
+    return (struct clew__yaml_node){mapping.yaml, at(mapping, pair->key)};
+}
+
+bool clew__yaml_is_list(struct clew__yaml_node node)
+{
+    return node.node && node.node->type == YAML_SEQUENCE_NODE;
+}
+
+bool clew__yaml_is_mapping(struct clew__yaml_node node)
+{
+    return node.node && node.node->type == YAML_MAPPING_NODE;
+}
+
+struct clew__yaml_node clew__yaml_entry(struct clew__yaml_node sequence, int i)
+{
+    return (struct clew__yaml_node){sequence.yaml,
+                                    at(sequence, sequence.node->data.sequence.items.start[i])};
+}
+
+const char *clew__yaml_word(struct clew__yaml_node node)
+{
+    return node.node ? scalar(node.node) : NULL;
 }
 
 bool clew__yaml_is_plain(struct clew__yaml_node node)
 {
-    return scalar(node.node) && node.node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    return clew__yaml_word(node) && node.node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
 /* The length of NAME in "${NAME}" at text, 0 when there is none. */
@@ -325,6 +353,22 @@ int clew__yaml_uint(struct clew__yaml_node node, uint64_t min, uint64_t max, uin
     value = strtoull(text, NULL, 10);
     if (value < min || value > max)
         return clew__yaml_error(node, "expected a number from %" PRIu64 " to %" PRIu64, min, max);
+    *ret_value = value;
+    return 0;
+}
+
+int clew__yaml_double(struct clew__yaml_node node, double *ret_value)
+{
+    const char *text = scalar(node.node);
+    double value;
+
+    if (!node.node)
+        return 0;
+    if (!text || !clew__scan_is_number(text, strlen(text)))
+        return clew__yaml_error(node, "expected a number");
+    value = clew__scan_double(text, strlen(text));
+    if (!isfinite(value))
+        return clew__yaml_error(node, "expected a finite number");
     *ret_value = value;
     return 0;
 }

@@ -70,11 +70,11 @@ static bool skip_escape(const char **p, const char *end)
 }
 
 /* *p is at the opening quote. */
-static bool take_string(const char **p, const char *end, struct cli_value *ret)
+static bool take_string(const char **p, const char *end, struct clew__scan_value *ret)
 {
     const char *start = *p + 1, *q = start;
 
-    *ret = (struct cli_value){.type = CLI_STRING, .at = start};
+    *ret = (struct clew__scan_value){.type = CLEW__SCAN_STRING, .at = start};
     for (;;) {
         q = string_stop(q, end);
         if (q < end && *q == '"')
@@ -129,7 +129,7 @@ static bool skip_word(const char **p, const char *end, const char *word, size_t 
 }
 
 /* Anything but an array or an object. */
-static bool take_scalar(const char **p, const char *end, struct cli_value *ret)
+static bool take_scalar(const char **p, const char *end, struct clew__scan_value *ret)
 {
     bool good;
 
@@ -139,19 +139,19 @@ static bool take_scalar(const char **p, const char *end, struct cli_value *ret)
     case '"':
         return take_string(p, end, ret);
     case 't':
-        ret->type = CLI_TRUE;
+        ret->type = CLEW__SCAN_TRUE;
         good = skip_word(p, end, "true", 4);
         break;
     case 'f':
-        ret->type = CLI_FALSE;
+        ret->type = CLEW__SCAN_FALSE;
         good = skip_word(p, end, "false", 5);
         break;
     case 'n':
-        ret->type = CLI_NULL;
+        ret->type = CLEW__SCAN_NULL;
         good = skip_word(p, end, "null", 4);
         break;
     default:
-        ret->type = CLI_NUMBER;
+        ret->type = CLEW__SCAN_NUMBER;
         good = skip_number(p, end);
     }
     ret->len = (size_t)(*p - ret->at);
@@ -160,7 +160,7 @@ static bool take_scalar(const char **p, const char *end, struct cli_value *ret)
 
 static bool skip_key(const char **p, const char *end)
 {
-    struct cli_value key;
+    struct clew__scan_value key;
 
     *p = skip_space(*p, end);
     if (*p >= end || **p != '"' || !take_string(p, end, &key))
@@ -170,7 +170,7 @@ static bool skip_key(const char **p, const char *end)
 }
 
 struct stack {
-    uint64_t objects[CLI_SCAN_DEPTH / 64];
+    uint64_t objects[CLEW__SCAN_DEPTH / 64];
     size_t depth;
 };
 
@@ -185,7 +185,7 @@ static bool open_bracket(const char **p, const char *end, struct stack *s, bool 
     bool object = **p == '{';
     uint64_t bit = 1ull << (s->depth % 64);
 
-    if (s->depth == CLI_SCAN_DEPTH)
+    if (s->depth == CLEW__SCAN_DEPTH)
         return false;
     s->objects[s->depth / 64] = (s->objects[s->depth / 64] & ~bit) | (object ? bit : 0);
     s->depth++;
@@ -219,17 +219,17 @@ static bool after_value(const char **p, const char *end, struct stack *s, bool *
 }
 
 /* An array or an object. */
-static bool take_nested(const char **p, const char *end, struct cli_value *ret)
+static bool take_nested(const char **p, const char *end, struct clew__scan_value *ret)
 {
     struct stack s;
     bool more = true;
 
     s.depth = 0;
-    ret->type = **p == '{' ? CLI_OBJECT : CLI_ARRAY;
+    ret->type = **p == '{' ? CLEW__SCAN_OBJECT : CLEW__SCAN_ARRAY;
     ret->escaped = false;
     ret->at = *p;
     while (more) {
-        struct cli_value scalar;
+        struct clew__scan_value scalar;
         bool empty = false;
 
         *p = skip_space(*p, end);
@@ -250,9 +250,9 @@ static bool take_nested(const char **p, const char *end, struct cli_value *ret)
     return true;
 }
 
-bool cli_scan_open(struct cli_scan *scan, const char *text, size_t len)
+bool clew__scan_open(struct clew__scan *scan, const char *text, size_t len)
 {
-    *scan = (struct cli_scan){.p = text, .end = text + len};
+    *scan = (struct clew__scan){.p = text, .end = text + len};
     scan->p = skip_space(scan->p, scan->end);
     if (scan->p >= scan->end || *scan->p != '{')
         return false;
@@ -260,7 +260,7 @@ bool cli_scan_open(struct cli_scan *scan, const char *text, size_t len)
     return true;
 }
 
-static bool take_member(struct cli_scan *s, struct cli_member *ret)
+static bool take_member(struct clew__scan *s, struct clew__scan_member *ret)
 {
     if (s->p >= s->end || *s->p != '"' || !take_string(&s->p, s->end, &ret->key))
         return false;
@@ -274,7 +274,7 @@ static bool take_member(struct cli_scan *s, struct cli_member *ret)
                                         : take_scalar(&s->p, s->end, &ret->value);
 }
 
-int cli_scan_next(struct cli_scan *scan, struct cli_member *ret)
+int clew__scan_next(struct clew__scan *scan, struct clew__scan_member *ret)
 {
     scan->p = skip_space(scan->p, scan->end);
     if (scan->p < scan->end && *scan->p == '}') {

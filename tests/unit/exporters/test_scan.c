@@ -18,12 +18,12 @@
 /* The number of members; -1 malformed. */
 static int members(const char *text, size_t len)
 {
-    struct cli_scan scan;
-    struct cli_member m;
+    struct clew__scan scan;
+    struct clew__scan_member m;
     int n = 0, more = -1;
 
-    if (cli_scan_open(&scan, text, len))
-        while ((more = cli_scan_next(&scan, &m)) == 1)
+    if (clew__scan_open(&scan, text, len))
+        while ((more = clew__scan_next(&scan, &m)) == 1)
             n++;
     return more < 0 ? -1 : n;
 }
@@ -87,16 +87,16 @@ static void test_scan_takes_json_and_nothing_else(void **state)
 
 static void test_scan_bounds_the_depth(void **state)
 {
-    static char text[3 * CLI_SCAN_DEPTH];
+    static char text[3 * CLEW__SCAN_DEPTH];
     size_t n;
 
     (void)state;
-    for (size_t depth = CLI_SCAN_DEPTH; depth <= CLI_SCAN_DEPTH + 1; depth++) {
+    for (size_t depth = CLEW__SCAN_DEPTH; depth <= CLEW__SCAN_DEPTH + 1; depth++) {
         n = (size_t)sprintf(text, "{\"a\":");
         memset(text + n, '[', depth);
         memset(text + n + depth, ']', depth);
         text[n + 2 * depth] = '}';
-        assert_int_equal(members(text, n + 2 * depth + 1), depth == CLI_SCAN_DEPTH ? 1 : -1);
+        assert_int_equal(members(text, n + 2 * depth + 1), depth == CLEW__SCAN_DEPTH ? 1 : -1);
     }
 }
 
@@ -128,15 +128,15 @@ static void test_scan_numbers_compare_by_value(void **state)
         for (int turn = 0; turn < 2; turn++) {
             const char *a = turn ? cases[i].b : cases[i].a, *b = turn ? cases[i].a : cases[i].b;
 
-            if (cli_scan_same_number(a, strlen(a), b, strlen(b)) != cases[i].same)
+            if (clew__scan_same_number(a, strlen(a), b, strlen(b)) != cases[i].same)
                 fail_msg("%s and %s", a, b);
         }
-    assert_true(cli_scan_is_number("-1.5e3", 6));
-    assert_false(cli_scan_is_number("1 ", 2));
-    assert_false(cli_scan_is_number("1,\"a\":2", 7));
-    assert_false(cli_scan_is_number("0x10", 4));
-    assert_false(cli_scan_is_number("", 0));
-    assert_false(cli_scan_is_number("\"1\"", 3));
+    assert_true(clew__scan_is_number("-1.5e3", 6));
+    assert_false(clew__scan_is_number("1 ", 2));
+    assert_false(clew__scan_is_number("1,\"a\":2", 7));
+    assert_false(clew__scan_is_number("0x10", 4));
+    assert_false(clew__scan_is_number("", 0));
+    assert_false(clew__scan_is_number("\"1\"", 3));
 }
 
 static void test_scan_strings_are_decoded(void **state)
@@ -160,18 +160,18 @@ static void test_scan_strings_are_decoded(void **state)
     (void)state;
     clew__buf_init(&out, 1024);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct cli_value v = {.type = CLI_STRING,
-                              .escaped = strchr(cases[i].raw, '\\') != NULL,
-                              .at = cases[i].raw,
-                              .len = strlen(cases[i].raw)};
+        struct clew__scan_value v = {.type = CLEW__SCAN_STRING,
+                                     .escaped = strchr(cases[i].raw, '\\') != NULL,
+                                     .at = cases[i].raw,
+                                     .len = strlen(cases[i].raw)};
 
         clew__buf_reset(&out);
-        cli_scan_decode(&out, &v);
+        clew__scan_decode(&out, &v);
         assert_int_equal(out.len, cases[i].len);
         assert_memory_equal(out.data, cases[i].text, out.len);
-        assert_true(cli_scan_equals(&v, cases[i].text, cases[i].len));
-        assert_false(cli_scan_equals(&v, cases[i].text, cases[i].len - 1));
-        assert_false(cli_scan_equals(&v, "another", 7));
+        assert_true(clew__scan_equals(&v, cases[i].text, cases[i].len));
+        assert_false(clew__scan_equals(&v, cases[i].text, cases[i].len - 1));
+        assert_false(clew__scan_equals(&v, "another", 7));
     }
     clew__buf_done(&out);
 }
@@ -293,20 +293,20 @@ static bool is_leniency(const json_error_t *error)
 
 static void compare(json_t *reference, const char *text, size_t len)
 {
-    struct cli_scan scan;
-    struct cli_member m;
+    struct clew__scan scan;
+    struct clew__scan_member m;
     struct clew__buf key, value;
 
     clew__buf_init(&key, 65536);
     clew__buf_init(&value, 65536);
-    assert_true(cli_scan_open(&scan, text, len));
-    while (cli_scan_next(&scan, &m) == 1) {
+    assert_true(clew__scan_open(&scan, text, len));
+    while (clew__scan_next(&scan, &m) == 1) {
         json_t *mine;
 
         clew__buf_reset(&key);
         clew__buf_reset(&value);
-        cli_scan_decode(&key, &m.key);
-        cli_scan_compact(&value, &m.value);
+        clew__scan_decode(&key, &m.key);
+        clew__scan_compact(&value, &m.value);
         mine = json_loadb(value.data, value.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
         clew__buf_addc(&key, '\0'); /* jansson takes no key with a NUL in it */
         if (!mine || !json_equal(mine, json_object_get(reference, key.data)))

@@ -7,7 +7,10 @@
 
 #include <json.h>
 
+#include <locale.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static unsigned hex4(const char *p)
@@ -68,7 +71,7 @@ static size_t unescape(const char **p, const char *end, char ret[4])
     return put_utf8(ret, c >= 0xD800 && c < 0xE000 ? 0xFFFD : c);
 }
 
-void cli_scan_decode(struct clew__buf *out, const struct cli_value *string)
+void clew__scan_decode(struct clew__buf *out, const struct clew__scan_value *string)
 {
     const char *p = string->at, *end = p + string->len, *slash;
     char bytes[4];
@@ -81,7 +84,7 @@ void cli_scan_decode(struct clew__buf *out, const struct cli_value *string)
     clew__buf_add(out, p, (size_t)(end - p));
 }
 
-bool cli_scan_equals(const struct cli_value *string, const char *text, size_t len)
+bool clew__scan_equals(const struct clew__scan_value *string, const char *text, size_t len)
 {
     const char *p = string->at, *end = p + string->len;
     size_t at = 0;
@@ -104,7 +107,7 @@ bool cli_scan_equals(const struct cli_value *string, const char *text, size_t le
 }
 
 /* The string with its quotes, its escapes the fewest there can be. */
-static void add_string(struct clew__buf *out, const struct cli_value *string)
+static void add_string(struct clew__buf *out, const struct clew__scan_value *string)
 {
     const char *p = string->at, *end = p + string->len, *slash;
     char bytes[4];
@@ -119,16 +122,16 @@ static void add_string(struct clew__buf *out, const struct cli_value *string)
     clew__buf_addc(out, '"');
 }
 
-void cli_scan_compact(struct clew__buf *out, const struct cli_value *value)
+void clew__scan_compact(struct clew__buf *out, const struct clew__scan_value *value)
 {
     const char *p = value->at, *end = p + value->len;
 
-    if (value->type == CLI_STRING) {
+    if (value->type == CLEW__SCAN_STRING) {
         add_string(out, value);
         return;
     }
     while (p < end) {
-        struct cli_value string = {.type = CLI_STRING, .at = p + 1};
+        struct clew__scan_value string = {.type = CLEW__SCAN_STRING, .at = p + 1};
 
         if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') {
             p++;
@@ -146,10 +149,10 @@ void cli_scan_compact(struct clew__buf *out, const struct cli_value *value)
     }
 }
 
-bool cli_scan_is_number(const char *text, size_t len)
+bool clew__scan_is_number(const char *text, size_t len)
 {
-    struct cli_scan scan;
-    struct cli_member member;
+    struct clew__scan scan;
+    struct clew__scan_member member;
     char object[80];
 
     if (len == 0 || len > 64 || strchr("-0123456789", *text) == NULL)
@@ -157,9 +160,59 @@ bool cli_scan_is_number(const char *text, size_t len)
     memcpy(object, "{\"\":", 4);
     memcpy(object + 4, text, len);
     object[4 + len] = '}';
-    return cli_scan_open(&scan, object, len + 5) && cli_scan_next(&scan, &member) == 1 &&
-           member.value.type == CLI_NUMBER && member.value.len == len &&
-           cli_scan_next(&scan, &member) == 0;
+    return clew__scan_open(&scan, object, len + 5) && clew__scan_next(&scan, &member) == 1 &&
+           member.value.type == CLEW__SCAN_NUMBER && member.value.len == len &&
+           clew__scan_next(&scan, &member) == 0;
+}
+
+/* The long way, whatever the program's locale takes for a decimal point. */
+static double slow_double(const char *text, size_t len)
+{
+    static locale_t _Atomic c_locale;
+    locale_t locale = atomic_load_explicit(&c_locale, memory_order_acquire);
+    struct clew__buf copy;
+    double value = 0;
+
+    if (!locale) {
+        locale_t none = (locale_t)0;
+
+        locale = newlocale(LC_NUMERIC_MASK, "C", none);
+        if (!atomic_compare_exchange_strong(&c_locale, &none, locale)) {
+            freelocale(locale);
+            locale = none;
+        }
+    }
+    clew__buf_init(&copy, len + 1);
+    clew__buf_add(&copy, text, len);
+    clew__buf_addc(&copy, '\0');
+    if (!copy.failed && locale)
+        value = strtod_l(copy.data, NULL, locale);
+    clew__buf_done(&copy);
+    return value;
+}
+
+/* Up to 15 digits are exact in a double, and so are powers of ten up to 22: one
+ * division or multiplication of the two is rounded once, as it has to be. */
+double clew__scan_double(const char *text, size_t len)
+{
+    static const double powers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    const char *p = text, *end = text + len;
+    bool negative = p < end && *p == '-';
+    unsigned digits = 0, fraction = 0;
+    uint64_t mantissa = 0;
+    double value;
+
+    p += negative;
+    for (; p < end && (unsigned)(*p - '0') < 10; p++, digits++)
+        mantissa = 10 * mantissa + (unsigned)(*p - '0');
+    if (p < end && *p == '.')
+        for (p++; p < end && (unsigned)(*p - '0') < 10; p++, digits++, fraction++)
+            mantissa = 10 * mantissa + (unsigned)(*p - '0');
+    if (p != end || digits > 15)
+        return slow_double(text, len);
+    value = (double)mantissa / powers[fraction];
+    return negative ? -value : value;
 }
 
 /* A number as 0.DIGITS * 10^exponent, the first digit not 0. */
@@ -205,7 +258,7 @@ static char next_digit(struct decimal *d)
     return d->digit < d->end ? *d->digit++ : '0';
 }
 
-bool cli_scan_same_number(const char *a, size_t a_len, const char *b, size_t b_len)
+bool clew__scan_same_number(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     struct decimal x = decompose(a, a_len), y = decompose(b, b_len);
 

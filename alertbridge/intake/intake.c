@@ -180,7 +180,7 @@ static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Conne
     int r;
 
     clew__buf_init(&json, ANSWER_MAX);
-    r = clew__store_read(intake->store, view, &json);
+    r = clew__store_read(intake->store, view, &(struct clew__view){.json = &json});
     if (r < 0) {
         clew__buf_done(&json);
         return clew__answer_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, clew_last_error());

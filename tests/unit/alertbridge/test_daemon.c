@@ -458,11 +458,86 @@ static void test_daemon_commands(void **state)
     free(text);
     assert_int_equal(run((const char *const[]){program, "route-test", good, good, NULL}, &text), 1);
     free(text);
-    assert_int_equal(run((const char *const[]){program, NULL}, &text), 64);
+    {
+        const char *const wrong[][6] = {
+            {program},
+            {program, "explain"},
+            {program, "explain", "--dead", "12"},
+            {program, "deliveries", "--dead", "--queued"},
+            {program, "deliveries", "12"},
+            {program, "replay"},
+            {program, "replay", "12", "--dead"},
+            {program, "replay", "--queued"},
+            {program, "check", good, "--json"},
+            {program, "--config", good, "--dead"},
+            {program, "bogus"},
+            {program, "--bogus"},
+        };
+
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+            if (run(wrong[i], &text) != 64 || !strstr(text, "usage:"))
+                fail_msg("case %zu: %s", i, text);
+            free(text);
+        }
+    }
+    assert_int_equal(run((const char *const[]){program, "--help", NULL}, &text), 0);
+    assert_non_null(strstr(text, "usage:"));
     free(text);
     assert_int_equal(run((const char *const[]){program, "--version", NULL}, &text), 0);
     assert_memory_equal(text, "alertbridge ", 12);
     free(text);
+}
+
+static unsigned refuse_once(struct far *far_side, const struct far_request *request,
+                            const char **text, const char **retry_after)
+{
+    bool *refused = far_side->arg;
+
+    (void)text, (void)retry_after;
+    if (strncmp(request->path, "/v2/", 4) != 0)
+        return 200;
+    if (*refused)
+        return 202;
+    *refused = true;
+    return 404;
+}
+
+/* A dead letter goes out after a replay, while the bridge runs. */
+static void test_daemon_replays_dead_letters(void **state)
+{
+    const struct made_alert alert = {"A", "critical", "firing", "2026-01-01T00:00:00Z", 1};
+    bool refused = false;
+    char config[128], *text;
+
+    (void)state;
+    far.decide = refuse_once;
+    far.arg = &refused;
+    (void)snprintf(config, sizeof(config), "%s", bench_path(&bench, "config.yml"));
+    start();
+    assert_int_equal(post_made(&alert, 1), 200);
+    assert_true(wait_done(20));
+    assert_int_equal(far_pager(&far).opened, 0);
+    assert_int_equal(
+        run((const char *const[]){program, "deliveries", "--dead", "--config", config, NULL},
+            &text),
+        0);
+    assert_non_null(strstr(text, "http_404"));
+    free(text);
+    assert_int_equal(
+        run((const char *const[]){program, "replay", "--dead", "--config", config, NULL}, &text),
+        0);
+    assert_string_equal(text, "1 replayed, 0 left\n");
+    free(text);
+    assert_true(far_wait(&far, 3, 20));
+    assert_true(wait_done(20));
+    assert_int_equal(far_pager(&far).opened, 1);
+    assert_int_equal(run((const char *const[]){program, "explain", "--config", config, "--json",
+                                               "0000000000000001", NULL},
+                         &text),
+                     0);
+    assert_non_null(strstr(text, "\"decision\":\"replayed\""));
+    free(text);
+    assert_int_equal(stop(SIGTERM), 0);
 }
 
 int main(int argc, char **argv)
@@ -477,6 +552,7 @@ int main(int argc, char **argv)
         TEST(test_daemon_takes_ten_thousand_alerts),
         TEST(test_daemon_survives_kill_at_any_moment),
         TEST(test_daemon_survives_kill_while_sending),
+        TEST(test_daemon_replays_dead_letters),
     };
 
     if (argc != 2)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration, checked and ready for use. It does not change after
- * clew__config_load(), so every thread may read it. */
+ * clew__config_load(), so every thread may read it. A reload makes a second one;
+ * who works with the first holds a reference until it is done. */
 #ifndef CLEW_ALERTBRIDGE_CONFIG_H
 #define CLEW_ALERTBRIDGE_CONFIG_H
 
 #include <receivers/receiver.h>
 #include <routing/route.h>
+
+#include <stdatomic.h>
 
 struct clew__receiver {
     char *name;
@@ -20,6 +23,7 @@ struct clew__link {
 };
 
 struct clew__config {
+    atomic_uint references;
     char *listen; /* "host:port" */
     char *storage;
     char *external_url; /* "" when not set */
@@ -37,11 +41,13 @@ struct clew__config {
  *
  * warn     called for what is allowed but probably not meant, may be NULL
  * owner    the caller, clew__config_free()
- * returns  0; -errno, clew_last_error() has "file:line: reason"; *ret_config
+ * returns  0; -errno, clew_last_error() has "file:line:column: reason"; *ret_config
  *          untouched then */
 int clew__config_load(const char *file, void (*warn)(const char *text),
                       struct clew__config **ret_config);
-/* Accepts NULL, returns NULL. */
+/* One more reference, for clew__config_free(). MT-Safe. */
+struct clew__config *clew__config_ref(struct clew__config *config);
+/* Gives up a reference; the last one frees. MT-Safe. Accepts NULL, returns NULL. */
 struct clew__config *clew__config_free(struct clew__config *config);
 
 /* Borrowed; NULL when there is none of this name. */

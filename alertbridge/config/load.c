@@ -101,10 +101,10 @@ static int read_integration(struct loader *loader, struct clew__yaml_node node,
     if (r == 0)
         r = integration->ops->configure(integration, node);
     if (r == 0 && integration->off && loader->warn) {
-        (void)snprintf(text, sizeof(text),
-                       "%s:%zu: receiver \"%s\": %s[%u] has no secret and is off", node.yaml->file,
-                       node.node->start_mark.line + 1, integration->receiver,
-                       integration->ops->kind, integration->index);
+        (void)snprintf(
+            text, sizeof(text), "%s:%zu:%zu: receiver \"%s\": %s[%u] has no secret and is off",
+            node.yaml->file, node.node->start_mark.line + 1, node.node->start_mark.column + 1,
+            integration->receiver, integration->ops->kind, integration->index);
         loader->warn(text);
     }
     return r;
@@ -242,6 +242,7 @@ int clew__config_load(const char *file, void (*warn)(const char *text),
         free(loader.config);
         return r;
     }
+    atomic_init(&loader.config->references, 1);
     loader.config->max_body_bytes = BODY_DEFAULT;
     r = read_all(&loader, clew__yaml_root(&yaml));
     clew__yaml_done(&yaml);
@@ -252,9 +253,15 @@ int clew__config_load(const char *file, void (*warn)(const char *text),
     return r;
 }
 
+struct clew__config *clew__config_ref(struct clew__config *config)
+{
+    (void)atomic_fetch_add(&config->references, 1);
+    return config;
+}
+
 struct clew__config *clew__config_free(struct clew__config *config)
 {
-    if (!config)
+    if (!config || atomic_fetch_sub(&config->references, 1) > 1)
         return NULL;
     for (size_t i = 0; i < config->nreceivers; i++) {
         struct clew__receiver *receiver = &config->receivers[i];

@@ -30,20 +30,22 @@ static int parse(struct clew__yaml *yaml, FILE *stream)
         return clew_set_error(-ENOMEM, "%s: out of memory", yaml->file);
     yaml_parser_set_input_file(&parser, stream);
     if (!yaml_parser_load(&parser, &yaml->document)) {
-        r = clew_set_error(-EINVAL, "%s:%zu: %s", yaml->file, parser.problem_mark.line + 1,
+        r = clew_set_error(-EINVAL, "%s:%zu:%zu: %s", yaml->file, parser.problem_mark.line + 1,
+                           parser.problem_mark.column + 1,
                            parser.problem ? parser.problem : "not YAML");
         goto out;
     }
     if (!yaml_document_get_root_node(&yaml->document)) {
-        r = clew_set_error(-EINVAL, "%s:1: the file is empty", yaml->file);
+        r = clew_set_error(-EINVAL, "%s:1:1: the file is empty", yaml->file);
     } else if (!yaml_parser_load(&parser, &second)) {
-        r = clew_set_error(-EINVAL, "%s:%zu: %s", yaml->file, parser.problem_mark.line + 1,
+        r = clew_set_error(-EINVAL, "%s:%zu:%zu: %s", yaml->file, parser.problem_mark.line + 1,
+                           parser.problem_mark.column + 1,
                            parser.problem ? parser.problem : "not YAML");
     } else {
         yaml_node_t *more = yaml_document_get_root_node(&second);
 
-        r = more ? clew_set_error(-EINVAL, "%s:%zu: a second document", yaml->file,
-                                  more->start_mark.line + 1)
+        r = more ? clew_set_error(-EINVAL, "%s:%zu:%zu: a second document", yaml->file,
+                                  more->start_mark.line + 1, more->start_mark.column + 1)
                  : 0;
         yaml_document_delete(&second);
     }
@@ -80,7 +82,7 @@ int clew__yaml_load(struct clew__yaml *yaml, const char *file)
         goto out;
     }
     if (len == 0) {
-        r = clew_set_error(-EINVAL, "%s:1: the file is empty", file);
+        r = clew_set_error(-EINVAL, "%s:1:1: the file is empty", file);
         goto out;
     }
     memory = fmemopen(text, len, "r");
@@ -111,8 +113,9 @@ int clew__yaml_error(struct clew__yaml_node node, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(reason, sizeof(reason), format, args);
     va_end(args);
-    return clew_set_error(-EINVAL, "%s:%zu: %s", node.yaml->file,
-                          node.node ? node.node->start_mark.line + 1 : 1, reason);
+    return clew_set_error(-EINVAL, "%s:%zu:%zu: %s", node.yaml->file,
+                          node.node ? node.node->start_mark.line + 1 : 1,
+                          node.node ? node.node->start_mark.column + 1 : 1, reason);
 }
 
 static const char *scalar(const yaml_node_t *node)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A YAML file as a tree whose every node knows its line, so that each error can
- * name the place. All readers below set "file:line: reason" with
+ * A YAML file as a tree whose every node knows its place, so that each error can
+ * name the place. All readers below set "file:line:column: reason" with
  * clew_set_error() and return -EINVAL; no value is ever part of a reason,
  * because it may be a secret. MT-Unsafe. */
 #ifndef CLEW_ALERTBRIDGE_YAML_H
@@ -32,7 +32,7 @@ int clew__yaml_load(struct clew__yaml *yaml, const char *file);
 void clew__yaml_done(struct clew__yaml *yaml);
 struct clew__yaml_node clew__yaml_root(struct clew__yaml *yaml);
 
-/* Sets "file:line: reason" for node. returns -EINVAL */
+/* Sets "file:line:column: reason" for node. returns -EINVAL */
 int clew__yaml_error(struct clew__yaml_node node, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -6,8 +6,9 @@
  * touched on the way to the answer.
  *
  * Threads: a pool of libmicrohttpd's; a request stays with one of them. A body is
- * bounded, and so is the sum of all bodies in memory. `lock` guards the count of
- * requests in hand, which the stop waits for. */
+ * bounded, and so is the sum of all bodies in memory. `lock` guards the
+ * configuration, of which each request holds a reference, the senders, and the
+ * count of requests in hand, which the stop waits for. */
 #include "intake.h"
 
 #include "answer.h"
@@ -35,19 +36,20 @@
 #define LOGGED_MAX 100u /* lines about the alerts of one webhook */
 
 struct clew__intake {
-    const struct clew__config *config;
     struct clew__store *store;
-    struct clew__senders *senders;
     struct clew_mhd middleware;
     struct MHD_Daemon *daemon;
     uint16_t port;
     atomic_size_t body_bytes; /* of all requests in hand */
     pthread_mutex_t lock;
     pthread_cond_t idle;
+    struct clew__config *config;
+    struct clew__senders *senders;
     unsigned requests;
 };
 
 struct request {
+    struct clew__config *config;
     struct clew__buf body;
     int64_t started;
     unsigned refused; /* the status of an answer that is decided already, 0: none */
@@ -135,12 +137,20 @@ static void done_notification(struct clew__notification *notification,
         (void)malloc_trim(0);
 }
 
+static void wake(struct clew__intake *intake)
+{
+    (void)pthread_mutex_lock(&intake->lock);
+    if (intake->senders)
+        clew__senders_wake(intake->senders);
+    (void)pthread_mutex_unlock(&intake->lock);
+}
+
 static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Connection *connection,
                                     struct request *request)
 {
     struct clew__notification notification;
     struct clew__thread_of thread = {"", "", ""};
-    struct clew__apply apply = {.config = intake->config,
+    struct clew__apply apply = {.config = request->config,
                                 .notification = &notification,
                                 .thread = &thread,
                                 .now = clew__instant_now()};
@@ -160,8 +170,8 @@ static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Conn
         done_notification(&notification, request);
         return refuse(connection, request, 503, clew_last_error());
     }
-    if (apply.ndeliveries && intake->senders)
-        clew__senders_wake(intake->senders);
+    if (apply.ndeliveries)
+        wake(intake);
     report(request, &apply);
     clew__buf_init(&json, 256);
     clew__buf_addf(&json, "{\"alerts\":%zu,\"deliveries\":%llu}\n", notification.nalerts,
@@ -190,13 +200,13 @@ static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Conne
 }
 
 /* The head of a webhook: what can be refused before the body is read. */
-static unsigned check_head(struct clew__intake *intake, struct MHD_Connection *connection)
+static unsigned check_head(const struct clew__config *config, struct MHD_Connection *connection)
 {
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
 
-    if (!clew__authorized(intake->config, connection))
+    if (!clew__authorized(config, connection))
         return MHD_HTTP_UNAUTHORIZED;
-    if (length && strtoull(length, NULL, 10) > intake->config->max_body_bytes)
+    if (length && strtoull(length, NULL, 10) > config->max_body_bytes)
         return MHD_HTTP_CONTENT_TOO_LARGE;
     return 0;
 }
@@ -206,7 +216,7 @@ static unsigned check_head(struct clew__intake *intake, struct MHD_Connection *c
 static enum MHD_Result take_chunk(struct clew__intake *intake, struct request *request,
                                   const char *data, size_t len)
 {
-    const uint64_t max = intake->config->max_body_bytes;
+    const uint64_t max = request->config->max_body_bytes;
 
     request->received += len;
     if (!request->refused) {
@@ -245,7 +255,7 @@ static enum MHD_Result handle_webhook(struct clew__intake *intake,
 {
     clew_mhd_route(webhook_path);
     if (first) {
-        request->refused = check_head(intake, connection);
+        request->refused = check_head(request->config, connection);
         if (!request->refused)
             return MHD_YES;
     } else if (*len) {
@@ -260,7 +270,8 @@ static enum MHD_Result handle_webhook(struct clew__intake *intake,
 }
 
 static enum MHD_Result handle_rest(struct clew__intake *intake, struct MHD_Connection *connection,
-                                   const char *url, const char *method)
+                                   const struct request *request, const char *url,
+                                   const char *method)
 {
     clew__store_work *view = strcmp(url, "/api/v1/alerts") == 0       ? clew__store_view_alerts
                              : strcmp(url, "/api/v1/deliveries") == 0 ? clew__store_view_deliveries
@@ -272,7 +283,7 @@ static enum MHD_Result handle_rest(struct clew__intake *intake, struct MHD_Conne
     if (!view || strcmp(method, "GET") != 0)
         return clew__answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
                                   "another method is needed");
-    if (!clew__authorized(intake->config, connection))
+    if (!clew__authorized(request->config, connection))
         return clew__answer_error(connection, MHD_HTTP_UNAUTHORIZED,
                                   refusal(MHD_HTTP_UNAUTHORIZED));
     return answer_view(intake, connection, view);
@@ -284,11 +295,12 @@ static struct request *begin(struct clew__intake *intake)
 
     if (!request)
         return NULL;
-    clew__buf_init(&request->body, intake->config->max_body_bytes + 1);
     request->started = clew__instant_now();
     (void)pthread_mutex_lock(&intake->lock);
+    request->config = clew__config_ref(intake->config);
     intake->requests++;
     (void)pthread_mutex_unlock(&intake->lock);
+    clew__buf_init(&request->body, request->config->max_body_bytes + 1);
     return request;
 }
 
@@ -303,6 +315,7 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
         return;
     (void)atomic_fetch_sub(&intake->body_bytes, request->counted);
     clew__buf_done(&request->body);
+    (void)clew__config_free(request->config);
     free(request);
     *con_cls = NULL;
     (void)pthread_mutex_lock(&intake->lock);
@@ -327,7 +340,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     }
     if (strcmp(url, webhook_path) == 0 && strcmp(method, "POST") == 0)
         return handle_webhook(intake, connection, request, first, data, len);
-    return handle_rest(intake, connection, url, method);
+    return handle_rest(intake, connection, request, url, method);
 }
 
 static int start_daemon(struct clew__intake *intake)
@@ -347,7 +360,7 @@ static int start_daemon(struct clew__intake *intake)
     return clew_set_error(-EIO, "the HTTP server does not start");
 }
 
-int clew__intake_start(const struct clew__config *config, struct clew__store *store,
+int clew__intake_start(struct clew__config *config, struct clew__store *store,
                        struct clew__senders *senders, struct clew__intake **ret_intake)
 {
     struct clew__intake *intake = calloc(1, sizeof(*intake));
@@ -355,7 +368,7 @@ int clew__intake_start(const struct clew__config *config, struct clew__store *st
 
     if (!intake)
         return clew_set_error(-ENOMEM, "out of memory");
-    intake->config = config;
+    intake->config = clew__config_ref(config);
     intake->store = store;
     intake->senders = senders;
     intake->middleware = (struct clew_mhd){handle, intake, completed, intake};
@@ -367,6 +380,19 @@ int clew__intake_start(const struct clew__config *config, struct clew__store *st
     else
         *ret_intake = intake;
     return r;
+}
+
+void clew__intake_use(struct clew__intake *intake, struct clew__config *config,
+                      struct clew__senders *senders)
+{
+    struct clew__config *former;
+
+    (void)pthread_mutex_lock(&intake->lock);
+    former = intake->config;
+    intake->config = clew__config_ref(config);
+    intake->senders = senders;
+    (void)pthread_mutex_unlock(&intake->lock);
+    (void)clew__config_free(former);
 }
 
 struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t deadline)
@@ -389,6 +415,7 @@ struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t dead
         (void)close(listener);
     (void)pthread_cond_destroy(&intake->idle);
     (void)pthread_mutex_destroy(&intake->lock);
+    (void)clew__config_free(intake->config);
     free(intake);
     return NULL;
 }

@@ -83,13 +83,38 @@ static void test_config_errors_name_the_line(void **state)
         struct clew__config *config = NULL;
         char place[160];
 
-        (void)snprintf(place, sizeof(place), "%s:%d: ", file, cases[i].line);
+        (void)snprintf(place, sizeof(place), "%s:%d:", file, cases[i].line);
         assert_true(clew__config_load(file, NULL, &config) < 0);
         assert_null(config);
         if (strncmp(clew_last_error(), place, strlen(place)) != 0 ||
             !strstr(clew_last_error(), cases[i].reason))
             fail_msg("case %zu: wanted line %d \"%s\", got: %s", i, cases[i].line, cases[i].reason,
                      clew_last_error());
+    }
+}
+
+static void test_config_errors_name_the_column(void **state)
+{
+    static const struct {
+        const char *text, *place;
+    } cases[] = {
+        {"storage: x\nbogus: 1\n" TAIL, ":2:1: unknown key"},
+        {"storage: x\nwebhook: {max_body_bytes: 1}\n" TAIL, ":2:27: expected a number"},
+        {"storage: x\nwebhook: {basic_auth: {username: u}, nothing: 1}\n" TAIL,
+         ":2:38: unknown key"},
+        {"storage: x\nroute: {receiver: b}\nreceivers: [{name: a}]\n", ":2:19: there is no"},
+        {"storage: x\nlisten: [\n", ":3:1: did not find"},
+        {"storage: x\n\tlisten: y\n", ":2:1: "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *file = bench_write(&bench, "bad.yml", "%s", cases[i].text);
+        struct clew__config *config = NULL;
+
+        assert_true(clew__config_load(file, NULL, &config) < 0);
+        if (!strstr(clew_last_error(), cases[i].place))
+            fail_msg("case %zu: wanted \"%s\", got: %s", i, cases[i].place, clew_last_error());
     }
 }
 
@@ -177,7 +202,7 @@ static void test_config_values(void **state)
     assert_null(strstr(receiver->integrations[0].target, "hooks.example"));
     assert_null(strstr(receiver->integrations[2].target, "key-from-file"));
     assert_string_not_equal(receiver->integrations[0].target, receiver->integrations[1].target);
-    assert_non_null(strstr(warnings, "good.yml:9: receiver \"both\": slack[1]"));
+    assert_non_null(strstr(warnings, "good.yml:9:9: receiver \"both\": slack[1]"));
     assert_null(clew__config_integration(config, receiver->integrations[1].target, "both"));
     assert_ptr_equal(clew__config_integration(config, receiver->integrations[2].target, "gone"),
                      &receiver->integrations[2]);
@@ -212,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_errors_name_the_line),
+        cmocka_unit_test(test_config_errors_name_the_column),
         cmocka_unit_test(test_config_unreadable_file),
         cmocka_unit_test(test_config_errors_hold_no_secret),
         cmocka_unit_test(test_config_values),

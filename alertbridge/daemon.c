@@ -97,6 +97,11 @@ static int exchange(struct clew__daemon *daemon, struct clew__config *config)
     return r;
 }
 
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 /* Takes the file's configuration, or keeps the present one if anything is wrong with
  * it. returns 0, -errno: the bridge cannot go on */
 static int reload(struct clew__daemon *daemon)
@@ -115,6 +120,10 @@ static int reload(struct clew__daemon *daemon)
     if (strcmp(config->listen, daemon->config->listen) != 0 ||
         strcmp(config->storage, daemon->config->storage) != 0)
         clew_warn("listen and storage change with the next start only");
+    if (!same(config->webhook.certificate, daemon->config->webhook.certificate) ||
+        !same(config->webhook.key, daemon->config->webhook.key) ||
+        !same(config->webhook.client_ca, daemon->config->webhook.client_ca))
+        clew_warn("webhook.tls changes with the next start only");
     r = exchange(daemon, config);
     if (r < 0)
         clew_fatal("the senders cannot start", clew_kv("error", clew_last_error()));

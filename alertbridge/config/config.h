@@ -5,6 +5,8 @@
 #ifndef CLEW_ALERTBRIDGE_CONFIG_H
 #define CLEW_ALERTBRIDGE_CONFIG_H
 
+#include "webhook.h"
+
 #include <receivers/receiver.h>
 #include <routing/route.h>
 
@@ -27,9 +29,7 @@ struct clew__config {
     char *listen; /* "host:port" */
     char *storage;
     char *external_url; /* "" when not set */
-    uint64_t max_body_bytes;
-    char *username, *password; /* "": no basic authentication */
-    char *bearer_token;        /* "": none */
+    struct clew__webhook webhook;
     struct clew__route *route; /* the root */
     struct clew__receiver *receivers;
     size_t nreceivers;

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_DEFAULT (32u << 20)
 #define RECEIVERS_MAX 256
 #define INTEGRATIONS_MAX 64 /* in all: each target has a thread */
 #define LINKS_MAX 10
@@ -24,40 +23,6 @@ struct loader {
     void (*warn)(const char *text);
     int nintegrations;
 };
-
-static int read_webhook(struct clew__yaml_node node, struct clew__config *config)
-{
-    static const char *const keys[] = {"max_body_bytes", "basic_auth", "bearer_token",
-                                       "bearer_token_file", NULL};
-    static const char *const basic_keys[] = {"username", "password", "password_file", NULL};
-    struct clew__yaml_node basic;
-    int r;
-
-    r = clew__yaml_keys(node, keys);
-    if (r == 0)
-        r = clew__yaml_uint(clew__yaml_get(node, "max_body_bytes"), 1024, 1u << 30,
-                            &config->max_body_bytes);
-    if (r == 0)
-        r = clew__config_secret(node, "bearer_token", "bearer_token_file", &config->bearer_token);
-    if (r < 0)
-        return r;
-    if ((clew__yaml_get(node, "bearer_token").node ||
-         clew__yaml_get(node, "bearer_token_file").node) &&
-        !*config->bearer_token)
-        return clew__yaml_error(node, "the bearer token is empty");
-    basic = clew__yaml_get(node, "basic_auth");
-    if (!basic.node)
-        return 0;
-    r = clew__yaml_keys(basic, basic_keys);
-    if (r == 0)
-        r = clew__yaml_text(clew__yaml_get(basic, "username"), 256, "", &config->username);
-    if (r == 0)
-        r = clew__config_secret(basic, "password", "password_file", &config->password);
-    /* Empty means open to everybody: nobody who writes basic_auth wants that. */
-    if (r == 0 && (!*config->username || !*config->password))
-        r = clew__yaml_error(basic, "username or password is empty");
-    return r;
-}
 
 static int read_links(struct clew__yaml_node list, struct clew__config *config)
 {
@@ -214,9 +179,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
     node = clew__yaml_get(root, "external_url");
     if (*config->external_url && !clew__is_url(config->external_url))
         return clew__yaml_error(node, "external_url is no http or https URL");
-    node = clew__yaml_get(root, "webhook");
-    if (node.node)
-        r = read_webhook(node, config);
+    r = clew__webhook_read(clew__yaml_get(root, "webhook"), &config->webhook);
     if (r == 0)
         r = read_links(clew__yaml_get(root, "links"), config);
     if (r == 0)
@@ -243,7 +206,6 @@ int clew__config_load(const char *file, void (*warn)(const char *text),
         return r;
     }
     atomic_init(&loader.config->references, 1);
-    loader.config->max_body_bytes = BODY_DEFAULT;
     r = read_all(&loader, clew__yaml_root(&yaml));
     clew__yaml_done(&yaml);
     if (r < 0)
@@ -285,9 +247,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->listen);
     free(config->storage);
     free(config->external_url);
-    free(config->username);
-    free(config->password);
-    free(config->bearer_token);
+    clew__webhook_done(&config->webhook);
     free(config);
     return NULL;
 }

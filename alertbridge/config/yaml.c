@@ -179,6 +179,21 @@ struct clew__yaml_node clew__yaml_get(struct clew__yaml_node mapping, const char
     return none;
 }
 
+bool clew__yaml_pair(struct clew__yaml_node mapping, int i, struct clew__yaml_node *ret_key,
+                     struct clew__yaml_node *ret_value)
+{
+    yaml_node_pair_t *pair;
+
+    if (!mapping.node || mapping.node->type != YAML_MAPPING_NODE)
+        return false;
+    pair = mapping.node->data.mapping.pairs.start + i;
+    if (pair >= mapping.node->data.mapping.pairs.top)
+        return false;
+    *ret_key = (struct clew__yaml_node){mapping.yaml, at(mapping, pair->key)};
+    *ret_value = (struct clew__yaml_node){mapping.yaml, at(mapping, pair->value)};
+    return true;
+}
+
 int clew__yaml_count(struct clew__yaml_node sequence, int max)
 {
     ptrdiff_t n;

@@ -42,6 +42,10 @@ int clew__yaml_keys(struct clew__yaml_node mapping, const char *const *keys);
 /* The value of a key; node NULL when it is absent or null. */
 struct clew__yaml_node clew__yaml_get(struct clew__yaml_node mapping, const char *key);
 
+/* The i-th pair of a mapping; false: there is none, or it is no mapping. */
+bool clew__yaml_pair(struct clew__yaml_node mapping, int i, struct clew__yaml_node *ret_key,
+                     struct clew__yaml_node *ret_value);
+
 /* The number of entries of a sequence, 0 for an absent one; -EINVAL when it is
  * something else or has more than max. */
 int clew__yaml_count(struct clew__yaml_node sequence, int max);

@@ -12,7 +12,10 @@
 #include "intake.h"
 
 #include "answer.h"
+#include "credentials.h"
+#include "guard.h"
 #include "listen.h"
+#include "status.h"
 
 #include <common/instant.h>
 #include <common/metrics.h>
@@ -25,10 +28,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define THREADS 8u
 #define CONNECTIONS_MAX 4000u
+#define FILES_ELSEWHERE 300u /* the store, senders, logs */
 #define IDLE_TIMEOUT_S 30u
 #define BODIES_MAX 4u          /* so many bodies of the largest size in memory */
 #define ANSWER_MAX (64u << 20) /* bytes of a view */
@@ -39,6 +44,7 @@ struct clew__intake {
     struct clew__store *store;
     struct clew_mhd middleware;
     struct MHD_Daemon *daemon;
+    struct clew__guard *guard;
     uint16_t port;
     atomic_size_t body_bytes; /* of all requests in hand */
     pthread_mutex_t lock;
@@ -50,14 +56,13 @@ struct clew__intake {
 
 struct request {
     struct clew__config *config;
+    const struct clew__source *source; /* NULL: the body's signature decides */
     struct clew__buf body;
     int64_t started;
     unsigned refused; /* the status of an answer that is decided already, 0: none */
     uint64_t received;
     size_t counted; /* in intake->body_bytes */
 };
-
-static const char webhook_path[] = "/api/v1/alertmanager";
 
 static double seconds_since(int64_t instant)
 {
@@ -164,6 +169,11 @@ static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Conn
     clew__buf_done(&request->body);
     if (r < 0)
         return refuse(connection, request, r == -EINVAL ? 400 : 503, clew_last_error());
+    if (request->source->labels &&
+        clew__notification_pin(&notification, request->source->labels) < 0) {
+        done_notification(&notification, request);
+        return refuse(connection, request, 503, clew_last_error());
+    }
     clew_inject(clew_scope_current(), take_header, &thread);
     r = clew__store_write(intake->store, clew__store_apply, &apply);
     if (r < 0) {
@@ -199,14 +209,20 @@ static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Conne
     return clew__answer_text(connection, MHD_HTTP_OK, text, len);
 }
 
-/* The head of a webhook: what can be refused before the body is read. */
-static unsigned check_head(const struct clew__config *config, struct MHD_Connection *connection)
+/* Whom the head shows, and what is wrong with it before the body comes; 0: nothing. */
+static unsigned check_head(struct request *request, const char *url,
+                           struct MHD_Connection *connection)
 {
+    const struct clew__webhook *webhook = &request->config->webhook;
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    bool is_signed;
 
-    if (!clew__authorized(config, connection))
+    if (!clew__client_trusted(webhook, connection))
         return MHD_HTTP_UNAUTHORIZED;
-    if (length && strtoull(length, NULL, 10) > config->max_body_bytes)
+    request->source = clew__source_of_head(webhook, url, connection, &is_signed);
+    if (!request->source && !is_signed)
+        return MHD_HTTP_UNAUTHORIZED;
+    if (length && strtoull(length, NULL, 10) > webhook->max_body_bytes)
         return MHD_HTTP_CONTENT_TOO_LARGE;
     return 0;
 }
@@ -216,7 +232,7 @@ static unsigned check_head(const struct clew__config *config, struct MHD_Connect
 static enum MHD_Result take_chunk(struct clew__intake *intake, struct request *request,
                                   const char *data, size_t len)
 {
-    const uint64_t max = request->config->max_body_bytes;
+    const uint64_t max = request->config->webhook.max_body_bytes;
 
     request->received += len;
     if (!request->refused) {
@@ -249,44 +265,78 @@ static const char *refusal(unsigned status)
     }
 }
 
+/* The signature was in the head, what it signs is here now. */
+static void check_signature(struct request *request, const char *url,
+                            struct MHD_Connection *connection)
+{
+    if (request->refused || request->source)
+        return;
+    request->source = clew__source_of_body(&request->config->webhook, url, connection,
+                                           request->body.data ? request->body.data : "",
+                                           request->body.len, clew__instant_now());
+    if (!request->source)
+        request->refused = MHD_HTTP_UNAUTHORIZED;
+}
+
 static enum MHD_Result handle_webhook(struct clew__intake *intake,
                                       struct MHD_Connection *connection, struct request *request,
-                                      bool first, const char *data, size_t *len)
+                                      const char *url, bool first, const char *data, size_t *len)
 {
-    clew_mhd_route(webhook_path);
+    clew_mhd_route(url);
     if (first) {
-        request->refused = check_head(request->config, connection);
-        if (!request->refused)
+        request->refused = check_head(request, url, connection);
+        if (!request->refused) {
+            clew__guard_head(intake->guard, connection);
             return MHD_YES;
+        }
     } else if (*len) {
         enum MHD_Result result = take_chunk(intake, request, data, *len);
 
         *len = 0;
         return result;
     }
+    clew__guard_busy(intake->guard, connection);
+    check_signature(request, url, connection);
     if (request->refused)
         return refuse(connection, request, request->refused, refusal(request->refused));
     return take_webhook(intake, connection, request);
+}
+
+static enum MHD_Result answer_status(struct clew__intake *intake, struct MHD_Connection *connection)
+{
+    struct clew__buf html;
+    size_t len = 0;
+    char *text;
+
+    clew__buf_init(&html, ANSWER_MAX);
+    if (clew__status_page(intake->store, &html) < 0) {
+        clew__buf_done(&html);
+        return clew__answer_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, clew_last_error());
+    }
+    text = clew__buf_take(&html, &len);
+    return clew__answer_page(connection, text, len);
 }
 
 static enum MHD_Result handle_rest(struct clew__intake *intake, struct MHD_Connection *connection,
                                    const struct request *request, const char *url,
                                    const char *method)
 {
+    const struct clew__webhook *webhook = &request->config->webhook;
     clew__store_work *view = strcmp(url, "/api/v1/alerts") == 0       ? clew__store_view_alerts
                              : strcmp(url, "/api/v1/deliveries") == 0 ? clew__store_view_deliveries
                                                                       : NULL;
+    bool page = strcmp(url, "/") == 0;
 
-    if (!view && strcmp(url, webhook_path) != 0)
+    if (!view && !page && !clew__source_path(webhook, url))
         return clew__answer_error(connection, MHD_HTTP_NOT_FOUND, "no such path");
     clew_mhd_route(url);
-    if (!view || strcmp(method, "GET") != 0)
+    if ((!view && !page) || strcmp(method, "GET") != 0)
         return clew__answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
                                   "another method is needed");
-    if (!clew__authorized(request->config, connection))
+    if (!clew__client_trusted(webhook, connection) || !clew__authorized(webhook, connection))
         return clew__answer_error(connection, MHD_HTTP_UNAUTHORIZED,
                                   refusal(MHD_HTTP_UNAUTHORIZED));
-    return answer_view(intake, connection, view);
+    return page ? answer_status(intake, connection) : answer_view(intake, connection, view);
 }
 
 static struct request *begin(struct clew__intake *intake)
@@ -300,7 +350,7 @@ static struct request *begin(struct clew__intake *intake)
     request->config = clew__config_ref(intake->config);
     intake->requests++;
     (void)pthread_mutex_unlock(&intake->lock);
-    clew__buf_init(&request->body, request->config->max_body_bytes + 1);
+    clew__buf_init(&request->body, request->config->webhook.max_body_bytes + 1);
     return request;
 }
 
@@ -310,7 +360,8 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
     struct clew__intake *intake = cls;
     struct request *request = *con_cls;
 
-    (void)connection, (void)why;
+    (void)why;
+    clew__guard_idle(intake->guard, connection);
     if (!request)
         return;
     (void)atomic_fetch_sub(&intake->body_bytes, request->counted);
@@ -338,22 +389,52 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         if (!request)
             return MHD_NO;
     }
-    if (strcmp(url, webhook_path) == 0 && strcmp(method, "POST") == 0)
-        return handle_webhook(intake, connection, request, first, data, len);
+    if (strcmp(method, "POST") == 0 && clew__source_path(&request->config->webhook, url))
+        return handle_webhook(intake, connection, request, url, first, data, len);
+    clew__guard_busy(intake->guard, connection);
     return handle_rest(intake, connection, request, url, method);
+}
+
+/* As many connections as there are files for. */
+static unsigned connections_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > CONNECTIONS_MAX + FILES_ELSEWHERE)
+        return CONNECTIONS_MAX;
+    return limit.rlim_cur > 2 * FILES_ELSEWHERE ? (unsigned)limit.rlim_cur - FILES_ELSEWHERE
+                                                : FILES_ELSEWHERE;
 }
 
 static int start_daemon(struct clew__intake *intake)
 {
-    int fd = clew__listen(intake->config->listen, &intake->port);
+    const struct clew__webhook *webhook = &intake->config->webhook;
+    const unsigned max = connections_max();
+    /* The guard keeps the number below the library's limit, at which that would take
+     * nobody any more; each of its threads has its share of it. */
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, webhook->certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, webhook->key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0,
+         (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
+        {webhook->client_ca ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, webhook->client_ca},
+        {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    int fd;
 
+    intake->guard = clew__guard_new(max);
+    if (!intake->guard)
+        return clew_set_error(-ENOMEM, "out of memory");
+    fd = clew__listen(intake->config->listen, &intake->port);
     if (fd < 0)
         return fd;
     intake->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, clew_mhd_handle,
-        &intake->middleware, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, THREADS,
-        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
-        MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL, MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | (webhook->certificate ? MHD_USE_TLS : 0), 0,
+        NULL, NULL, clew_mhd_handle, &intake->middleware, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT, max + 8 * THREADS,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION,
+        clew__guard_notify, intake->guard, MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL,
+        MHD_OPTION_ARRAY, webhook->certificate ? tls : none, MHD_OPTION_END);
     if (intake->daemon)
         return 0;
     (void)close(fd);
@@ -415,6 +496,7 @@ struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t dead
         (void)close(listener);
     (void)pthread_cond_destroy(&intake->idle);
     (void)pthread_mutex_destroy(&intake->lock);
+    (void)clew__guard_free(intake->guard);
     (void)clew__config_free(intake->config);
     free(intake);
     return NULL;

@@ -11,6 +11,8 @@
 #include <errno.h>
 
 #define ROWS "1000"
+/* The fingerprint, or that with the digits of its source's labels behind it. */
+#define ABOUT(column) column " >= ?1 AND " column " < ?1 || 'g'"
 
 static void add_decision(struct clew__buf *json, sqlite3_stmt *row)
 {
@@ -28,12 +30,15 @@ static sqlite3_stmt *decisions(struct clew__db *db, const char *fingerprint)
         db,
         "SELECT u.at, u.decision, u.reason, u.target, w.request_id, w.external_url FROM audit u"
         " LEFT JOIN webhooks w ON w.id = u.webhook_id WHERE u.id IN"
-        " (SELECT id FROM audit WHERE fingerprint = ?1 UNION"
-        "  SELECT v.id FROM audit v WHERE v.fingerprint = '' AND v.decision IN"
-        "  ('held open', 'not sent') AND v.webhook_id IN"
-        "  (SELECT webhook_id FROM audit WHERE fingerprint = ?1) AND v.target IN"
-        "  (SELECT target FROM audit WHERE fingerprint = ?1))"
-        " ORDER BY u.id LIMIT " ROWS,
+        " (SELECT id FROM audit WHERE " ABOUT(
+            "fingerprint") " UNION"
+                           "  SELECT v.id FROM audit v WHERE v.fingerprint = '' AND v.decision IN"
+                           "  ('held open', 'not sent') AND v.webhook_id IN"
+                           "  (SELECT webhook_id FROM audit WHERE " ABOUT(
+                               "fingerprint") ") AND v.target IN"
+                                              "  (SELECT target FROM audit WHERE " ABOUT(
+                                                  "fingerprint") "))"
+                                                                 " ORDER BY u.id LIMIT " ROWS,
         "s", fingerprint);
 }
 
@@ -44,10 +49,13 @@ static sqlite3_stmt *deliveries(struct clew__db *db, const char *fingerprint)
         "SELECT DISTINCT " CLEW__VIEW_DELIVERY " FROM alerts a"
         " JOIN incident_alerts m ON m.alert_id = a.id"
         " JOIN incidents i ON i.id = m.incident_id"
-        " JOIN deliveries d ON d.incident_id = i.id WHERE a.fingerprint = ?1 AND"
-        " (d.webhook_id IN (SELECT webhook_id FROM audit WHERE fingerprint = ?1)"
-        "  OR EXISTS (SELECT 1 FROM json_each(d.alert_ids) j WHERE j.value = a.id))"
-        " ORDER BY d.id LIMIT " ROWS,
+        " JOIN deliveries d ON d.incident_id = i.id WHERE " ABOUT(
+            "a.fingerprint") " AND"
+                             " (d.webhook_id IN (SELECT webhook_id FROM audit WHERE " ABOUT(
+                                 "fingerprint") ")"
+                                                "  OR EXISTS (SELECT 1 FROM json_each(d.alert_ids) "
+                                                "j WHERE j.value = a.id))"
+                                                " ORDER BY d.id LIMIT " ROWS,
         "s", fingerprint);
 }
 

@@ -2,7 +2,8 @@
 # Sourced by deploy/demo and tests/run: what they need from Debian 12.
 
 CLEW_PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev
-  libmicrohttpd-dev libjansson-dev libsnappy-dev zlib1g-dev libsqlite3-dev libyaml-dev nettle-dev"
+  libmicrohttpd-dev libjansson-dev libsnappy-dev zlib1g-dev libsqlite3-dev libyaml-dev nettle-dev
+  libgnutls28-dev"
 CLEW_PACKAGES_DEMO="prometheus prometheus-alertmanager curl jq ca-certificates"
 CLEW_PACKAGES_TESTS="libcmocka-dev libglib2.0-dev libpq-dev postgresql libhiredis-dev redis-server
   librdkafka-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc

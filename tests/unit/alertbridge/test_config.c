@@ -186,8 +186,8 @@ static void test_config_values(void **state)
             take_warning, &config),
         0);
     assert_string_equal(config->listen, "127.0.0.1:9095");
-    assert_string_equal(config->username, "u");
-    assert_int_equal(config->max_body_bytes, 2048);
+    assert_string_equal(config->webhook.sources[0].credentials.username, "u");
+    assert_int_equal(config->webhook.max_body_bytes, 2048);
     receiver = clew__config_receiver(config, "both");
     assert_non_null(receiver);
     assert_int_equal(receiver->n, 3);

@@ -174,7 +174,8 @@ static void test_daemon_answers(void **state)
         {"/api/v1/alerts", "{}", 405, "method"},
         {"/api/v1/alerts", NULL, 200, "\"alerts\":[]"},
         {"/api/v1/deliveries", NULL, 200, "\"deliveries\":[]"},
-        {"/", NULL, 404, "no such path"},
+        {"/", NULL, 200, "<h2>Open alerts</h2>"},
+        {"/none", NULL, 404, "no such path"},
     };
 
     (void)state;

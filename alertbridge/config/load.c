@@ -153,6 +153,25 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
     return r;
 }
 
+/* Who protects sources, but not the webhook itself, probably forgot it. */
+static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_node node)
+{
+    const struct clew__webhook *webhook = &loader->config->webhook;
+    bool any = false;
+    char text[512];
+
+    for (size_t i = 1; i < webhook->nsources; i++)
+        any = any || clew__credentials_any(&webhook->sources[i].credentials);
+    if (!any || !loader->warn || clew__credentials_any(&webhook->sources[0].credentials))
+        return;
+    (void)snprintf(text, sizeof(text),
+                   "%s:%zu:%zu: sources have credentials, webhook itself has none: everybody may "
+                   "post to " CLEW__WEBHOOK_PATH " and read",
+                   node.yaml->file, node.node->start_mark.line + 1,
+                   node.node->start_mark.column + 1);
+    loader->warn(text);
+}
+
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
     static const char *const keys[] = {"listen", "storage",   "external_url", "webhook",
@@ -179,7 +198,10 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
     node = clew__yaml_get(root, "external_url");
     if (*config->external_url && !clew__is_url(config->external_url))
         return clew__yaml_error(node, "external_url is no http or https URL");
-    r = clew__webhook_read(clew__yaml_get(root, "webhook"), &config->webhook);
+    node = clew__yaml_get(root, "webhook");
+    r = clew__webhook_read(node, &config->webhook);
+    if (r == 0)
+        warn_of_open_paths(loader, node);
     if (r == 0)
         r = read_links(clew__yaml_get(root, "links"), config);
     if (r == 0)

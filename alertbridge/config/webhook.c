@@ -117,31 +117,28 @@ static bool is_label(const char *name)
 static int read_labels(struct clew__yaml_node node, struct clew__source *source)
 {
     struct clew__yaml_node key, value;
+    int n = clew__yaml_pairs(node, LABELS_MAX), r = 0;
 
-    if (!node.node)
-        return 0;
+    if (n <= 0)
+        return node.node && n == 0 ? clew__yaml_error(node, "expected labels (name: value)") : n;
     source->labels = json_object();
-    for (int i = 0; clew__yaml_pair(node, i, &key, &value); i++) {
+    for (int i = 0; i < n && r == 0; i++) {
         char *name = NULL, *text = NULL;
-        int r = i < LABELS_MAX ? clew__yaml_text(key, 128, NULL, &name)
-                               : clew__yaml_error(key, "more than %d labels", LABELS_MAX);
 
+        key = clew__yaml_pair(node, i, &value);
+        r = clew__yaml_text(key, 128, NULL, &name);
         if (r == 0 && !is_label(name))
             r = clew__yaml_error(key, "not the name of a label");
         if (r == 0)
             r = clew__yaml_text(value, 1024, NULL, &text);
-        if (r == 0 && (!has(text) || json_object_get(source->labels, name)))
-            r = clew__yaml_error(key, "the label is empty, or stands here twice");
+        if (r == 0 && !has(text))
+            r = clew__yaml_error(key, "the label is empty");
         if (r == 0 && json_object_set_new(source->labels, name, json_string(text)) != 0)
             r = clew_set_error(-ENOMEM, "out of memory");
         free(name);
         free(text);
-        if (r < 0)
-            return r;
     }
-    return json_object_size(source->labels)
-               ? 0
-               : clew__yaml_error(node, "expected labels (name: value)");
+    return r;
 }
 
 static int read_path(struct clew__yaml_node node, struct clew__source *source)

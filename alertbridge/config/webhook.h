@@ -3,11 +3,10 @@
 #ifndef CLEW_ALERTBRIDGE_CONFIG_WEBHOOK_H
 #define CLEW_ALERTBRIDGE_CONFIG_WEBHOOK_H
 
-#include <config/yaml.h>
-
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <yaml_tree.h>
 
 #define CLEW__WEBHOOK_PATH "/api/v1/alertmanager"
 

@@ -15,6 +15,7 @@
 #include "credentials.h"
 #include "guard.h"
 #include "listen.h"
+#include "server.h"
 #include "status.h"
 
 #include <common/instant.h>
@@ -28,13 +29,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#define THREADS 8u
-#define CONNECTIONS_MAX 4000u
-#define FILES_ELSEWHERE 300u /* the store, senders, logs */
-#define IDLE_TIMEOUT_S 30u
 #define BODIES_MAX 4u          /* so many bodies of the largest size in memory */
 #define ANSWER_MAX (64u << 20) /* bytes of a view */
 #define LARGE_BODY (1u << 20)
@@ -395,46 +391,14 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     return handle_rest(intake, connection, request, url, method);
 }
 
-/* As many connections as there are files for. */
-static unsigned connections_max(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > CONNECTIONS_MAX + FILES_ELSEWHERE)
-        return CONNECTIONS_MAX;
-    return limit.rlim_cur > 2 * FILES_ELSEWHERE ? (unsigned)limit.rlim_cur - FILES_ELSEWHERE
-                                                : FILES_ELSEWHERE;
-}
-
 static int start_daemon(struct clew__intake *intake)
 {
-    const struct clew__webhook *webhook = &intake->config->webhook;
-    const unsigned max = connections_max();
-    /* The guard keeps the number below the library's limit, at which that would take
-     * nobody any more; each of its threads has its share of it. */
-    struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, webhook->certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, webhook->key},
-        {MHD_OPTION_HTTPS_PRIORITIES, 0,
-         (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
-        {webhook->client_ca ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, webhook->client_ca},
-        {MHD_OPTION_END, 0, NULL}};
-    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    int fd;
+    int fd = clew__listen(intake->config->listen, &intake->port);
 
-    intake->guard = clew__guard_new(max);
-    if (!intake->guard)
-        return clew_set_error(-ENOMEM, "out of memory");
-    fd = clew__listen(intake->config->listen, &intake->port);
     if (fd < 0)
         return fd;
-    intake->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | (webhook->certificate ? MHD_USE_TLS : 0), 0,
-        NULL, NULL, clew_mhd_handle, &intake->middleware, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT, max + 8 * THREADS,
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION,
-        clew__guard_notify, intake->guard, MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL,
-        MHD_OPTION_ARRAY, webhook->certificate ? tls : none, MHD_OPTION_END);
+    intake->daemon =
+        clew__server_start(&intake->config->webhook, fd, &intake->middleware, &intake->guard);
     if (intake->daemon)
         return 0;
     (void)close(fd);

@@ -10,9 +10,8 @@
 #include "page.h"
 #include "template.h"
 
-#include <config/yaml.h>
-
 #include <buf.h>
+#include <yaml_tree.h>
 
 struct clew__config;
 struct clew__integration;

@@ -2,12 +2,12 @@
 # Sourced by deploy/demo and tests/run: what they need from Debian 12.
 
 CLEW_PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev
-  libmicrohttpd-dev libjansson-dev libsnappy-dev zlib1g-dev libsqlite3-dev libyaml-dev nettle-dev
-  libgnutls28-dev"
+  libnghttp2-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libsnappy-dev zlib1g-dev
+  libsqlite3-dev libyaml-dev nettle-dev"
 CLEW_PACKAGES_DEMO="prometheus prometheus-alertmanager curl jq ca-certificates"
 CLEW_PACKAGES_TESTS="libcmocka-dev libglib2.0-dev libpq-dev postgresql libhiredis-dev redis-server
   librdkafka-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
-  python3-protobuf python3-grpcio nginx-light openssl"
+  python3-protobuf python3-grpcio python3-prometheus-client prometheus nginx-light openssl"
 
 # packages_ensure PACKAGE…: installs those that are missing, asking for root
 # only then.

@@ -10,7 +10,10 @@
 enum { EXIT_NOTHING = 1, EXIT_UNREACHABLE = 2, EXIT_TROUBLE = 2, EXIT_WRONG_USAGE = 64 };
 
 int cli_fmt(int argc, char **argv);
+int cli_metrics(int argc, char **argv);
+int cli_ports(int argc, char **argv);
 int cli_recover(int argc, char **argv);
+int cli_rules(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_tail(int argc, char **argv);
 int cli_trace(int argc, char **argv);

@@ -13,6 +13,8 @@
 #include "line.h"
 #include "when.h"
 
+#include <level.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +28,7 @@ const char *cli_filter_add(struct cli_filter *f, const char *text)
         c.op = sign == '~' ? CLI_MATCHES : CLI_EQUAL;
         c.value = text + key_len + 1;
         c.value_len = strlen(c.value);
-        c.number = cli_scan_is_number(c.value, c.value_len);
+        c.number = clew__scan_is_number(c.value, c.value_len);
     }
     if (sign == '=' && key_len > 0 && text[key_len - 1] == '!') {
         c.op = CLI_NOT_EQUAL;
@@ -56,7 +58,7 @@ const char *cli_filter_add_equal(struct cli_filter *f, const char *key, const ch
                                .key_len = strlen(key),
                                .value = value,
                                .value_len = strlen(value),
-                               .number = cli_scan_is_number(value, strlen(value))};
+                               .number = clew__scan_is_number(value, strlen(value))};
     return NULL;
 }
 
@@ -137,12 +139,12 @@ void cli_filter_done(struct cli_filter *f)
 
 /* A copy with a NUL behind it, although the length is given: not every regexec()
  * that may be linked honours that. */
-static bool matches(struct cli_filter *f, const regex_t *regex, const struct cli_value *v)
+static bool matches(struct cli_filter *f, const regex_t *regex, const struct clew__scan_value *v)
 {
     regmatch_t range = {.rm_so = 0};
 
     clew__buf_reset(&f->scratch);
-    cli_scan_decode(&f->scratch, v);
+    clew__scan_decode(&f->scratch, v);
     range.rm_eo = (regoff_t)f->scratch.len;
     clew__buf_addc(&f->scratch, '\0');
     return !f->scratch.failed && regexec(regex, f->scratch.data, 1, &range, REG_STARTEND) == 0;
@@ -150,48 +152,49 @@ static bool matches(struct cli_filter *f, const regex_t *regex, const struct cli
 
 /* Whether the value is what the condition asks for. A NOT_EQUAL is asked as an
  * EQUAL here. */
-static bool fits(struct cli_filter *f, const struct cli_condition *c, const struct cli_value *v)
+static bool fits(struct cli_filter *f, const struct cli_condition *c,
+                 const struct clew__scan_value *v)
 {
     if (c->op == CLI_PRESENT)
         return true;
-    if (v->type >= CLI_ARRAY)
+    if (v->type >= CLEW__SCAN_ARRAY)
         return false;
     if (c->op == CLI_MATCHES)
         return matches(f, &c->regex, v);
-    if (v->type == CLI_NUMBER && c->number)
-        return cli_scan_same_number(v->at, v->len, c->value, c->value_len);
-    return cli_scan_equals(v, c->value, c->value_len);
+    if (v->type == CLEW__SCAN_NUMBER && c->number)
+        return clew__scan_same_number(v->at, v->len, c->value, c->value_len);
+    return clew__scan_equals(v, c->value, c->value_len);
 }
 
 static bool search(struct cli_filter *f, const struct cli_condition *c, const char *path,
-                   size_t path_len, const struct cli_value *object);
+                   size_t path_len, const struct clew__scan_value *object);
 
 /* Whether the member, or something in it, is at the path and fits. c is NULL:
  * anything there fits. */
 static bool reached(struct cli_filter *f, const struct cli_condition *c, const char *path,
-                    size_t path_len, const struct cli_member *m)
+                    size_t path_len, const struct clew__scan_member *m)
 {
     const char *dot;
 
-    if (cli_scan_equals(&m->key, path, path_len))
+    if (clew__scan_equals(&m->key, path, path_len))
         return fits(f, c, &m->value);
-    if (m->value.type != CLI_OBJECT)
+    if (m->value.type != CLEW__SCAN_OBJECT)
         return false;
     for (dot = path; (dot = memchr(dot, '.', path_len - (size_t)(dot - path))) != NULL; dot++)
-        if (cli_scan_equals(&m->key, path, (size_t)(dot - path)))
+        if (clew__scan_equals(&m->key, path, (size_t)(dot - path)))
             return search(f, c, dot + 1, path_len - (size_t)(dot + 1 - path), &m->value);
     return false;
 }
 
 static bool search(struct cli_filter *f, const struct cli_condition *c, const char *path,
-                   size_t path_len, const struct cli_value *object)
+                   size_t path_len, const struct clew__scan_value *object)
 {
-    struct cli_scan scan;
-    struct cli_member m;
+    struct clew__scan scan;
+    struct clew__scan_member m;
 
-    if (!cli_scan_open(&scan, object->at, object->len))
+    if (!clew__scan_open(&scan, object->at, object->len))
         return false;
-    while (cli_scan_next(&scan, &m) == 1)
+    while (clew__scan_next(&scan, &m) == 1)
         if (reached(f, c, path, path_len, &m))
             return true;
     return false;
@@ -205,9 +208,9 @@ struct seen {
     int64_t time_ns;
 };
 
-static void look_at(struct cli_filter *f, const struct cli_member *m, struct seen *seen)
+static void look_at(struct cli_filter *f, const struct clew__scan_member *m, struct seen *seen)
 {
-    bool context = m->value.type == CLI_OBJECT && cli_role_of(&m->key) == CLI_CONTEXT;
+    bool context = m->value.type == CLEW__SCAN_OBJECT && cli_role_of(&m->key) == CLI_CONTEXT;
 
     for (size_t i = 0; i < f->n; i++) {
         const struct cli_condition *c = &f->conditions[i];
@@ -221,12 +224,13 @@ static void look_at(struct cli_filter *f, const struct cli_member *m, struct see
 }
 
 /* False when the line's level or time is known and not asked for. */
-static bool in_range(const struct cli_filter *f, const struct cli_member *m, struct seen *seen)
+static bool in_range(const struct cli_filter *f, const struct clew__scan_member *m,
+                     struct seen *seen)
 {
     enum cli_role role = cli_role_of(&m->key);
 
     if (role == CLI_LEVEL && seen->rank < 0)
-        seen->rank = cli_level_value(&m->value);
+        seen->rank = clew__level_value(&m->value);
     else if (role == CLI_TIME && !seen->timed)
         seen->timed = cli_when_value(&m->value, &seen->time_ns);
     return (seen->rank < 0 || seen->rank >= f->rank) &&
@@ -247,16 +251,16 @@ bool cli_filter_selects(struct cli_filter *f, const char *line, size_t len)
 {
     struct seen seen = {.rank = -1};
     bool ranged = f->rank >= 0 || f->has_since || f->has_until;
-    struct cli_scan scan;
-    struct cli_member m;
+    struct clew__scan scan;
+    struct clew__scan_member m;
     int more = -1;
 
     if (f->grep && !memmem(line, len, f->grep, strlen(f->grep)))
         return false;
     if (!ranged && f->n == 0)
         return true;
-    if (cli_scan_open(&scan, line, len))
-        while ((more = cli_scan_next(&scan, &m)) == 1) {
+    if (clew__scan_open(&scan, line, len))
+        while ((more = clew__scan_next(&scan, &m)) == 1) {
             if (ranged && !in_range(f, &m, &seen))
                 return false;
             if (f->n)
@@ -273,24 +277,24 @@ bool cli_filter_selects_text(const struct cli_filter *f, const char *text, size_
            all_hold(f, &(struct seen){.rank = -1});
 }
 
-static bool value_at(struct cli_scan *scan, const char *path, size_t path_len,
-                     struct cli_value *ret)
+static bool value_at(struct clew__scan *scan, const char *path, size_t path_len,
+                     struct clew__scan_value *ret)
 {
-    struct cli_member m;
+    struct clew__scan_member m;
 
-    while (cli_scan_next(scan, &m) == 1) {
+    while (clew__scan_next(scan, &m) == 1) {
         const char *dot = path;
-        struct cli_scan nested;
+        struct clew__scan nested;
 
-        if (cli_scan_equals(&m.key, path, path_len)) {
+        if (clew__scan_equals(&m.key, path, path_len)) {
             *ret = m.value;
             return true;
         }
-        if (m.value.type != CLI_OBJECT)
+        if (m.value.type != CLEW__SCAN_OBJECT)
             continue;
         for (; (dot = memchr(dot, '.', path_len - (size_t)(dot - path))) != NULL; dot++)
-            if (cli_scan_equals(&m.key, path, (size_t)(dot - path)) &&
-                cli_scan_open(&nested, m.value.at, m.value.len) &&
+            if (clew__scan_equals(&m.key, path, (size_t)(dot - path)) &&
+                clew__scan_open(&nested, m.value.at, m.value.len) &&
                 value_at(&nested, dot + 1, path_len - (size_t)(dot + 1 - path), ret))
                 return true;
     }
@@ -298,13 +302,13 @@ static bool value_at(struct cli_scan *scan, const char *path, size_t path_len,
 }
 
 bool cli_field_at(const char *line, size_t len, const char *path, size_t path_len,
-                  struct cli_value *ret)
+                  struct clew__scan_value *ret)
 {
-    struct cli_scan scan;
-    struct cli_value context;
+    struct clew__scan scan;
+    struct clew__scan_value context;
 
-    return (cli_scan_open(&scan, line, len) && value_at(&scan, path, path_len, ret)) ||
-           (cli_scan_open(&scan, line, len) && value_at(&scan, "context", 7, &context) &&
-            context.type == CLI_OBJECT && cli_scan_open(&scan, context.at, context.len) &&
+    return (clew__scan_open(&scan, line, len) && value_at(&scan, path, path_len, ret)) ||
+           (clew__scan_open(&scan, line, len) && value_at(&scan, "context", 7, &context) &&
+            context.type == CLEW__SCAN_OBJECT && clew__scan_open(&scan, context.at, context.len) &&
             value_at(&scan, path, path_len, ret));
 }

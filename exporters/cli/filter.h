@@ -54,6 +54,6 @@ bool cli_filter_selects_text(const struct cli_filter *filter, const char *text, 
 
 /* The value at a dotted path, at the top or in the context; false for none. */
 bool cli_field_at(const char *line, size_t len, const char *path, size_t path_len,
-                  struct cli_value *ret);
+                  struct clew__scan_value *ret);
 
 #endif

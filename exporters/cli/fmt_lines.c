@@ -66,7 +66,7 @@ static void add_fields(struct cli_fmt *f, const char *line, size_t len)
 
     for (size_t i = 0; i < f->n_fields; i++) {
         const char *name = f->fields[i];
-        struct cli_value value;
+        struct clew__scan_value value;
         const char *quote = "\"";
 
         if (!cli_field_at(line, len, name, strlen(name), &value))
@@ -75,7 +75,7 @@ static void add_fields(struct cli_fmt *f, const char *line, size_t len)
         before = f->json ? "," : " ";
         if (f->json) {
             clew__json_string(&f->out, name, strlen(name));
-            quote = value.type == CLI_STRING ? "\"" : "";
+            quote = value.type == CLEW__SCAN_STRING ? "\"" : "";
             clew__buf_addf(&f->out, ":%s", quote);
             add_text(f, value.at, value.len);
             clew__buf_adds(&f->out, quote);
@@ -95,12 +95,12 @@ static void add_fields(struct cli_fmt *f, const char *line, size_t len)
 
 static bool is_object(const char *line, size_t len)
 {
-    struct cli_scan scan;
-    struct cli_member member;
+    struct clew__scan scan;
+    struct clew__scan_member member;
     int more = -1;
 
-    if (cli_scan_open(&scan, line, len))
-        while ((more = cli_scan_next(&scan, &member)) == 1)
+    if (clew__scan_open(&scan, line, len))
+        while ((more = clew__scan_next(&scan, &member)) == 1)
             ;
     return more == 0;
 }
@@ -167,13 +167,13 @@ static void select_line(struct cli_fmt *f, const char *line, size_t len)
 /* Where the text stops being a JSON object, counted from 1; 0: it is one. */
 static size_t fault(const char *line, size_t len, const char **ret_what)
 {
-    struct cli_scan scan;
-    struct cli_member member;
+    struct clew__scan scan;
+    struct clew__scan_member member;
     int more = -1;
 
     *ret_what = "is no JSON object";
-    if (cli_scan_open(&scan, line, len))
-        while ((more = cli_scan_next(&scan, &member)) == 1)
+    if (clew__scan_open(&scan, line, len))
+        while ((more = clew__scan_next(&scan, &member)) == 1)
             ;
     if (more < 0)
         return (size_t)(scan.p - line) + 1;

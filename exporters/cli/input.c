@@ -20,6 +20,8 @@
 
 #define POLL_NS 100000000L
 
+const char *cli_command = "fmt";
+
 void cli_complain(const char *name, const char *format, ...)
 {
     struct clew__buf text;
@@ -32,7 +34,7 @@ void cli_complain(const char *name, const char *format, ...)
     clew__buf_init(&text, 65536);
     cli_add_safe(&text, name, strlen(name));
     clew__buf_addc(&text, '\0');
-    fprintf(stderr, "clew fmt: %s: %s\n", text.failed ? "?" : text.data, what);
+    fprintf(stderr, "clew %s: %s: %s\n", cli_command, text.failed ? "?" : text.data, what);
     clew__buf_done(&text);
 }
 

@@ -25,7 +25,9 @@ ssize_t cli_input_read(struct cli_input *in, char *buf, size_t n);
 bool cli_input_wait(struct cli_input *in);
 void cli_input_close(struct cli_input *in);
 
-/* "clew fmt: NAME: what" on stderr, the name made safe. */
+/* The command that says so. */
+extern const char *cli_command;
+/* "clew COMMAND: NAME: what" on stderr, the name made safe. */
 void cli_complain(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

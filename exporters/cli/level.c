@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Severities, under the names that loggers give them. */
+ * The level of a line, and what it is called. */
 #include "line.h"
 
+#include <level.h>
+
 #include <string.h>
-#include <strings.h>
-
-#define NAME_MAX_BYTES 16
-
-static const struct {
-    const char *name;
-    int rank;
-} levels[] = {
-    {"INFO", 2},    {"DEBUG", 1}, {"WARN", 3},  {"ERROR", 4},  {"TRACE", 0},       {"FATAL", 5},
-    {"WARNING", 3}, {"PANIC", 5}, {"ERR", 4},   {"NOTICE", 2}, {"INFORMATION", 2}, {"CRITICAL", 5},
-    {"DPANIC", 5},  {"CRIT", 5},  {"ALERT", 5}, {"EMERG", 5},  {"EMERGENCY", 5},   {"VERBOSE", 1},
-};
 
 const char *cli_level_name(int rank)
 {
@@ -23,56 +13,21 @@ const char *cli_level_name(int rank)
     return rank >= 0 && rank < 6 ? names[rank] : "";
 }
 
-static int rank_of(const char *name, size_t len)
-{
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-        if (strlen(levels[i].name) == len && strncasecmp(name, levels[i].name, len) == 0)
-            return levels[i].rank;
-    return -1;
-}
-
 int cli_level_rank(const char *name)
 {
-    return name ? rank_of(name, strlen(name)) : -1;
-}
-
-/* pino and bunyan: 10 is trace, 60 fatal; what lies between belongs to the one
- * below. */
-static int rank_of_number(const char *text, size_t len)
-{
-    if (len != 2 || text[0] < '1' || text[0] > '6' || text[1] < '0' || text[1] > '9')
-        return -1;
-    return text[0] - '1';
-}
-
-int cli_level_value(const struct cli_value *value)
-{
-    struct clew__buf name;
-    int rank;
-
-    if (value->type == CLI_NUMBER)
-        return rank_of_number(value->at, value->len);
-    if (value->type != CLI_STRING || value->len > 6 * NAME_MAX_BYTES)
-        return -1;
-    if (!value->escaped)
-        return rank_of(value->at, value->len);
-    clew__buf_init(&name, 256);
-    cli_scan_decode(&name, value);
-    rank = name.failed || !name.data ? -1 : rank_of(name.data, name.len);
-    clew__buf_done(&name);
-    return rank;
+    return name ? clew__level_rank(name, strlen(name)) : -1;
 }
 
 int cli_line_rank(const char *json, size_t len)
 {
-    struct cli_scan scan;
-    struct cli_member member;
+    struct clew__scan scan;
+    struct clew__scan_member member;
     int rank = -1, more;
 
-    if (!cli_scan_open(&scan, json, len))
+    if (!clew__scan_open(&scan, json, len))
         return -1;
-    while ((more = cli_scan_next(&scan, &member)) == 1)
+    while ((more = clew__scan_next(&scan, &member)) == 1)
         if (rank < 0 && cli_role_of(&member.key) == CLI_LEVEL)
-            rank = cli_level_value(&member.value);
+            rank = clew__level_value(&member.value);
     return more == 0 ? rank : -1;
 }

@@ -9,18 +9,20 @@
 #include "line.h"
 #include "when.h"
 
+#include <level.h>
+
 #include <stdio.h>
 #include <string.h>
 
 #define MEMBERS_KEPT 64
 
 struct line {
-    struct cli_member members[MEMBERS_KEPT];
+    struct clew__scan_member members[MEMBERS_KEPT];
     enum cli_role roles[MEMBERS_KEPT];
     size_t n;
-    struct cli_scan rest; /* behind the members kept */
+    struct clew__scan rest; /* behind the members kept */
     /* The first that can be read as what it should be; at is NULL for none. */
-    struct cli_value time, level, service, message;
+    struct clew__scan_value time, level, service, message;
     int rank;
     int64_t time_ns;
 };
@@ -28,7 +30,7 @@ struct line {
 static const char *const level_colours[] = {"\033[2m",  "\033[36m",   "\033[32m",
                                             "\033[33m", "\033[1;31m", "\033[1;31m"};
 
-enum cli_role cli_role_of(const struct cli_value *key)
+enum cli_role cli_role_of(const struct clew__scan_value *key)
 {
     static const struct {
         const char *name;
@@ -47,13 +49,13 @@ enum cli_role cli_role_of(const struct cli_value *key)
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if ((key->len == names[i].len || key->escaped) &&
-            cli_scan_equals(key, names[i].name, names[i].len))
+            clew__scan_equals(key, names[i].name, names[i].len))
             return names[i].role;
     return CLI_FIELD;
 }
 
 /* Takes the member for its role if nothing has it yet. */
-static void note(struct line *line, const struct cli_member *m, enum cli_role role)
+static void note(struct line *line, const struct clew__scan_member *m, enum cli_role role)
 {
     switch (role) {
     case CLI_TIME:
@@ -61,15 +63,15 @@ static void note(struct line *line, const struct cli_member *m, enum cli_role ro
             line->time = m->value;
         break;
     case CLI_LEVEL:
-        if (line->rank < 0 && (line->rank = cli_level_value(&m->value)) >= 0)
+        if (line->rank < 0 && (line->rank = clew__level_value(&m->value)) >= 0)
             line->level = m->value;
         break;
     case CLI_SERVICE:
-        if (!line->service.at && m->value.type == CLI_STRING)
+        if (!line->service.at && m->value.type == CLEW__SCAN_STRING)
             line->service = m->value;
         break;
     case CLI_MESSAGE:
-        if (!line->message.at && m->value.type == CLI_STRING)
+        if (!line->message.at && m->value.type == CLEW__SCAN_STRING)
             line->message = m->value;
         break;
     default:
@@ -79,17 +81,17 @@ static void note(struct line *line, const struct cli_member *m, enum cli_role ro
 
 static bool read_line(struct line *line, const char *json, size_t len)
 {
-    struct cli_scan scan;
-    struct cli_member member;
+    struct clew__scan scan;
+    struct clew__scan_member member;
     int more;
 
     line->n = 0;
     line->rank = -1;
     line->time.at = line->level.at = line->service.at = line->message.at = NULL;
-    if (!cli_scan_open(&scan, json, len))
+    if (!clew__scan_open(&scan, json, len))
         return false;
     line->rest = scan;
-    while ((more = cli_scan_next(&scan, &member)) == 1) {
+    while ((more = clew__scan_next(&scan, &member)) == 1) {
         enum cli_role role = cli_role_of(&member.key);
 
         note(line, &member, role);
@@ -109,7 +111,7 @@ static void paint(struct clew__buf *out, bool colour, const char *code)
 }
 
 /* What the string stands for, made safe. */
-static void add_decoded(struct clew__buf *out, const struct cli_value *string)
+static void add_decoded(struct clew__buf *out, const struct clew__scan_value *string)
 {
     struct clew__buf text;
 
@@ -118,14 +120,14 @@ static void add_decoded(struct clew__buf *out, const struct cli_value *string)
         return;
     }
     clew__buf_init(&text, string->len); /* an escape is longer than what it stands for */
-    cli_scan_decode(&text, string);
+    clew__scan_decode(&text, string);
     out->failed |= text.failed;
     cli_add_safe(out, text.data, text.len);
     clew__buf_done(&text);
 }
 
 /* Whether the string can stand behind "key=" without quotes. */
-static bool is_bare(const struct cli_value *string)
+static bool is_bare(const struct clew__scan_value *string)
 {
     for (size_t i = 0; i < string->len; i++)
         if (string->at[i] == ' ' || string->at[i] == '=')
@@ -133,23 +135,23 @@ static bool is_bare(const struct cli_value *string)
     return string->len > 0 && !string->escaped;
 }
 
-void cli_add_value(struct clew__buf *out, const struct cli_value *value)
+void cli_add_value(struct clew__buf *out, const struct clew__scan_value *value)
 {
     struct clew__buf text;
 
-    if (value->type == CLI_STRING ? is_bare(value) : value->type < CLI_STRING) {
+    if (value->type == CLEW__SCAN_STRING ? is_bare(value) : value->type < CLEW__SCAN_STRING) {
         cli_add_safe(out, value->at, value->len);
         return;
     }
     clew__buf_init(&text, 6 * value->len + 2);
-    cli_scan_compact(&text, value);
+    clew__scan_compact(&text, value);
     out->failed |= text.failed;
     cli_add_safe(out, text.data, text.len);
     clew__buf_done(&text);
 }
 
-static void add_pair(struct clew__buf *out, bool colour, const struct cli_value *key,
-                     const struct cli_value *value)
+static void add_pair(struct clew__buf *out, bool colour, const struct clew__scan_value *key,
+                     const struct clew__scan_value *value)
 {
     clew__buf_addc(out, ' ');
     paint(out, colour, CLI_DIM);
@@ -159,34 +161,34 @@ static void add_pair(struct clew__buf *out, bool colour, const struct cli_value 
     cli_add_value(out, value);
 }
 
-static void add_context(struct clew__buf *out, bool colour, const struct cli_value *context)
+static void add_context(struct clew__buf *out, bool colour, const struct clew__scan_value *context)
 {
-    struct cli_scan scan;
-    struct cli_member member;
+    struct clew__scan scan;
+    struct clew__scan_member member;
 
-    if (!cli_scan_open(&scan, context->at, context->len))
+    if (!clew__scan_open(&scan, context->at, context->len))
         return;
-    while (cli_scan_next(&scan, &member) == 1)
+    while (clew__scan_next(&scan, &member) == 1)
         add_pair(out, colour, &member.key, &member.value);
 }
 
-static void add_source(struct clew__buf *out, bool colour, const struct cli_value *source)
+static void add_source(struct clew__buf *out, bool colour, const struct clew__scan_value *source)
 {
-    struct cli_value file = {.type = CLI_NULL}, line = {.type = CLI_NULL};
-    struct cli_scan scan;
-    struct cli_member member;
+    struct clew__scan_value file = {.type = CLEW__SCAN_NULL}, line = {.type = CLEW__SCAN_NULL};
+    struct clew__scan scan;
+    struct clew__scan_member member;
 
-    if (!cli_scan_open(&scan, source->at, source->len))
+    if (!clew__scan_open(&scan, source->at, source->len))
         return;
-    while (cli_scan_next(&scan, &member) == 1) {
-        if (member.value.type == CLI_STRING && cli_scan_equals(&member.key, "file", 4))
+    while (clew__scan_next(&scan, &member) == 1) {
+        if (member.value.type == CLEW__SCAN_STRING && clew__scan_equals(&member.key, "file", 4))
             file = member.value;
-        if (member.value.type == CLI_NUMBER && cli_scan_equals(&member.key, "line", 4))
+        if (member.value.type == CLEW__SCAN_NUMBER && clew__scan_equals(&member.key, "line", 4))
             line = member.value;
     }
     clew__buf_addc(out, ' ');
     paint(out, colour, CLI_DIM);
-    if (file.type == CLI_STRING)
+    if (file.type == CLEW__SCAN_STRING)
         add_decoded(out, &file);
     else
         clew__buf_addc(out, '?');
@@ -196,19 +198,20 @@ static void add_source(struct clew__buf *out, bool colour, const struct cli_valu
 }
 
 static void add_member(struct clew__buf *out, bool colour, const struct line *line,
-                       const struct cli_member *m, enum cli_role role)
+                       const struct clew__scan_member *m, enum cli_role role)
 {
     const char *at = m->value.at;
 
     if (role == CLI_ID || at == line->time.at || at == line->level.at || at == line->service.at ||
         at == line->message.at)
         return;
-    if (role == CLI_CONTEXT && m->value.type == CLI_OBJECT)
+    if (role == CLI_CONTEXT && m->value.type == CLEW__SCAN_OBJECT)
         add_context(out, colour, &m->value);
-    else if (role == CLI_SOURCE && m->value.type == CLI_OBJECT)
+    else if (role == CLI_SOURCE && m->value.type == CLEW__SCAN_OBJECT)
         add_source(out, colour, &m->value);
-    else if (role == CLI_SPAN && m->value.type == CLI_STRING)
-        add_pair(out, colour, &(struct cli_value){.type = CLI_STRING, .at = "span", .len = 4},
+    else if (role == CLI_SPAN && m->value.type == CLEW__SCAN_STRING)
+        add_pair(out, colour,
+                 &(struct clew__scan_value){.type = CLEW__SCAN_STRING, .at = "span", .len = 4},
                  &m->value);
     else
         add_pair(out, colour, &m->key, &m->value);
@@ -223,8 +226,8 @@ static int turn_of(enum cli_role role)
 
 static void add_fields(struct clew__buf *out, bool colour, const struct line *line)
 {
-    struct cli_scan rest;
-    struct cli_member member;
+    struct clew__scan rest;
+    struct clew__scan_member member;
     unsigned turns = 1;
 
     for (size_t i = 0; i < line->n; i++)
@@ -235,11 +238,11 @@ static void add_fields(struct clew__buf *out, bool colour, const struct line *li
                 add_member(out, colour, line, &line->members[i], line->roles[i]);
     }
     rest = line->rest;
-    while (line->n == MEMBERS_KEPT && cli_scan_next(&rest, &member) == 1)
+    while (line->n == MEMBERS_KEPT && clew__scan_next(&rest, &member) == 1)
         add_member(out, colour, line, &member, cli_role_of(&member.key));
 }
 
-static void add_service(struct clew__buf *out, bool colour, const struct cli_value *service)
+static void add_service(struct clew__buf *out, bool colour, const struct clew__scan_value *service)
 {
     size_t start, shown;
 

@@ -21,7 +21,7 @@ enum cli_role {
     CLI_CONTEXT, /* context */
     CLI_SOURCE,  /* source */
 };
-enum cli_role cli_role_of(const struct cli_value *key);
+enum cli_role cli_role_of(const struct clew__scan_value *key);
 
 struct cli_style {
     bool colour;
@@ -38,15 +38,13 @@ void cli_format_line(struct clew__buf *out, const char *json, size_t len, long l
 bool cli_format_own(struct clew__buf *out, const char *json, size_t len,
                     const struct cli_style *style);
 /* A value as it stands behind "key=". */
-void cli_add_value(struct clew__buf *out, const struct cli_value *value);
+void cli_add_value(struct clew__buf *out, const struct clew__scan_value *value);
 
 /* ---- level.c ---- */
 
 /* A level's rank, 0 (trace) to 5 (fatal), from any of the names loggers use,
  * in any case; -1 unknown. */
 int cli_level_rank(const char *name);
-/* The same of a value: a name, or a number as pino writes it. */
-int cli_level_value(const struct cli_value *value);
 const char *cli_level_name(int rank);
 /* The rank of the line's level. */
 int cli_line_rank(const char *json, size_t len);

@@ -115,13 +115,13 @@ static bool epoch(const char *p, size_t len, int64_t *ret_ns)
     return true;
 }
 
-bool cli_when_value(const struct cli_value *value, int64_t *ret_ns)
+bool cli_when_value(const struct clew__scan_value *value, int64_t *ret_ns)
 {
     bool local;
 
-    if (value->type == CLI_NUMBER)
+    if (value->type == CLEW__SCAN_NUMBER)
         return epoch(value->at, value->len, ret_ns);
-    return value->type == CLI_STRING && !value->escaped &&
+    return value->type == CLEW__SCAN_STRING && !value->escaped &&
            rfc3339(value->at, value->len, ret_ns, &local);
 }
 

@@ -10,7 +10,7 @@
 /* A time of a line: RFC 3339 (without a zone it is UTC), or a number of
  * seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by
  * its size. False when it is none, or before 1970 or after 2262. */
-bool cli_when_value(const struct cli_value *value, int64_t *ret_ns);
+bool cli_when_value(const struct clew__scan_value *value, int64_t *ret_ns);
 /* A time of an option: RFC 3339, a date, both without a zone in local time or
  * UTC; or 90s, 10m, 2h, 7d before now_ns. */
 bool cli_when_option(const char *text, int64_t now_ns, bool utc, int64_t *ret_ns);

@@ -75,29 +75,62 @@ bool clew__body_finish(struct clew__body *body)
     return !body->own.failed;
 }
 
+/* Goes on by at most n bytes, within one piece: where they are, and how many. */
+static struct iovec advance(struct clew__body *body, size_t n)
+{
+    const struct clew__piece *piece = &body->pieces[body->next];
+    const char *from = piece->borrowed ? piece->borrowed : body->own.data + piece->at;
+    struct iovec run = {(char *)from + body->offset, piece->len - body->offset};
+
+    if (run.iov_len > n)
+        run.iov_len = n;
+    body->offset += run.iov_len;
+    body->done += run.iov_len;
+    if (body->offset == piece->len) {
+        body->next++;
+        body->offset = 0;
+    }
+    return run;
+}
+
 size_t clew__body_read(struct clew__body *body, char *to, size_t size)
 {
     size_t done = 0;
 
     while (done < size && body->next < body->n) {
-        const struct clew__piece *piece = &body->pieces[body->next];
-        const char *from = piece->borrowed ? piece->borrowed : body->own.data + piece->at;
-        size_t n = piece->len - body->offset;
+        struct iovec run = advance(body, size - done);
 
-        if (n > size - done)
-            n = size - done;
-        memcpy(to + done, from + body->offset, n);
-        done += n;
-        body->offset += n;
-        if (body->offset == piece->len) {
-            body->next++;
-            body->offset = 0;
-        }
+        memcpy(to + done, run.iov_base, run.iov_len);
+        done += run.iov_len;
     }
     return done;
 }
 
+size_t clew__body_reach(const struct clew__body *body, size_t max_bytes, size_t max_pieces)
+{
+    size_t offset = body->offset, reach = 0;
+
+    for (size_t i = body->next; i < body->n && i - body->next < max_pieces; i++) {
+        reach += body->pieces[i].len - offset;
+        offset = 0;
+        if (reach >= max_bytes)
+            return max_bytes;
+    }
+    return reach;
+}
+
+size_t clew__body_point(struct clew__body *body, struct iovec *to, size_t len)
+{
+    size_t n = 0;
+
+    while (len > 0 && body->next < body->n) {
+        to[n] = advance(body, len);
+        len -= to[n++].iov_len;
+    }
+    return n;
+}
+
 void clew__body_rewind(struct clew__body *body)
 {
-    body->next = body->offset = 0;
+    body->next = body->offset = body->done = 0;
 }

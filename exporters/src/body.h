@@ -9,6 +9,8 @@
 
 #include <buf.h>
 
+#include <sys/uio.h>
+
 struct clew__piece {
     const char *borrowed; /* NULL: at `at` of own */
     size_t at, len;
@@ -21,6 +23,7 @@ struct clew__body {
     size_t len; /* all of them */
     /* where reading goes on */
     size_t next, offset;
+    size_t done; /* bytes before that */
 };
 
 void clew__body_init(struct clew__body *body, size_t max_bytes);
@@ -35,6 +38,10 @@ bool clew__body_finish(struct clew__body *body);
 
 /* Copies up to size bytes from where reading stopped; how many. */
 size_t clew__body_read(struct clew__body *body, char *to, size_t size);
+/* Without copying: how many bytes the next pieces have, within so many bytes and
+ * pieces; and points at that many, how many pieces. */
+size_t clew__body_reach(const struct clew__body *body, size_t max_bytes, size_t max_pieces);
+size_t clew__body_point(struct clew__body *body, struct iovec *to, size_t len);
 void clew__body_rewind(struct clew__body *body);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The delivery thread, its beginning and end. It starts what each destination
- * can send, lets curl work, and sleeps until there is something to do; see
- * delivery_line.h for one destination.
+ * can send, lets what carries it work, and sleeps until there is something to
+ * do; see delivery_line.h for one destination.
  */
 #include "delivery_line.h"
+#include "sockets.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -47,7 +48,7 @@ static uint64_t start_requests(bool force)
 
         if (line->in_flight)
             continue;
-        if (!line->body.len)
+        if (!line->x.body.len)
             clew__line_send_next(line, multi, force, &until);
         else if (now >= line->retry_at_ns)
             clew__line_send(line, multi);
@@ -66,8 +67,8 @@ static void hurry(void)
         lines[i].retry_at_ns = lines[i].asked_ns;
 }
 
-/* Whether any ended: then there may be something to start. */
-static bool finish_requests(void)
+/* Whether any that curl carries ended. */
+static bool finish_curl(void)
 {
     CURLMsg *message;
     bool any = false;
@@ -80,10 +81,39 @@ static bool finish_requests(void)
         if (message->msg != CURLMSG_DONE)
             continue;
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&line);
-        clew__line_finish(line, multi, code);
+        clew__curl_finish(&line->curl, multi, code);
+        clew__line_finish(line);
         any = true;
     }
     return any;
+}
+
+/* As much as the sockets take now; whether any request ended: then there may be
+ * something to start. */
+static bool transfer(void)
+{
+    bool any;
+
+    clew__curl_run(multi);
+    any = finish_curl();
+    for (size_t i = 0; i < nlines; i++)
+        if (lines[i].h2c && clew__h2c_run(lines[i].h2c)) {
+            clew__line_finish(&lines[i]);
+            any = true;
+        }
+    return any;
+}
+
+/* Until a socket is ready, somebody wakes us or the time is over. */
+static void sleep_for(uint64_t wait_ns)
+{
+    struct curl_waitfd fds[CLEW__DESTINATIONS_MAX * CLEW__ATTEMPTS_MAX];
+    unsigned n = 0;
+
+    for (size_t i = 0; i < nlines; i++)
+        if (lines[i].h2c)
+            n += (unsigned)clew__h2c_wait(lines[i].h2c, &fds[n], &wait_ns);
+    (void)curl_multi_poll(multi, fds, n, (int)((wait_ns + 999999) / 1000000), NULL);
 }
 
 static void say_flushed(uint64_t ticket, bool at_end)
@@ -102,18 +132,6 @@ static void drop_all(void)
         clew__line_drop(&lines[i], multi);
 }
 
-/* As much as the sockets take now: one call hands over one buffer only. */
-static void transfer(void)
-{
-    size_t before;
-    int active;
-
-    do {
-        before = clew__line_bytes_given;
-        (void)curl_multi_perform(multi, &active);
-    } while (clew__line_bytes_given != before);
-}
-
 static void *deliver(void *arg)
 {
     uint64_t flushed = 0, hurried = 0;
@@ -130,8 +148,7 @@ static void *deliver(void *arg)
         hurried = ticket;
         hurried_to_stop = last;
         wait = start_requests(last || ticket != flushed);
-        transfer();
-        if (finish_requests())
+        if (transfer())
             wait = 0;
         for (size_t i = 0; i < nlines; i++)
             clew__line_tell_dropped(&lines[i]);
@@ -143,7 +160,7 @@ static void *deliver(void *arg)
         if (last && wait > atomic_load(&stop_at_ns) - now)
             wait = atomic_load(&stop_at_ns) - now;
         if (wait)
-            (void)curl_multi_poll(multi, NULL, 0, (int)((wait + 999999) / 1000000), NULL);
+            sleep_for(wait);
     }
     drop_all();
     say_flushed(flushed, true);
@@ -174,7 +191,7 @@ static void in_child(void)
     pthread_mutex_init(&lock, NULL);
     atomic_store(&flush_wanted, 0);
     flush_done = 0;
-    clew__line_forget_sockets();
+    clew__sockets_forget();
     for (size_t i = 0; i < nlines; i++) {
         atomic_store(&lines[i].lost, 0);
         clew__batcher_forget(lines[i].to->batcher);

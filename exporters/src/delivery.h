@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Delivery: one thread, curl's multi interface, any number of destinations.
+ * Delivery: one thread, one poll (curl's), any number of destinations.
  * A destination has one request in flight at a time, oldest batch first, so
  * its order holds and a retry repeats as little as possible.
  *
@@ -12,6 +12,8 @@
 
 #include "batcher.h"
 #include "body.h"
+
+#define CLEW__USER_AGENT "OTel-OTLP-Exporter-C/" CLEW_VERSION " clewline/" CLEW_VERSION
 
 enum clew__verdict {
     CLEW__DONE,      /* taken, but for `rejected` records of the batch */
@@ -42,7 +44,7 @@ struct clew__destination {
     const char *headers;                         /* "Name: value\n…"; Content-Type among them */
     const char *certificate;                     /* CA file, "" for the system's */
     const char *client_certificate, *client_key; /* PEM files, "" for none */
-    bool http2;                                  /* without TLS: with prior knowledge */
+    bool http2;                                  /* without TLS: with prior knowledge, h2c.h */
     long timeout_ms;                             /* of one request */
     uint64_t give_up_ns;                         /* of one batch, all its requests; 0: never */
     /* Makes the body of a batch, which it may borrow from; false when that

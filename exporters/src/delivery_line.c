@@ -10,115 +10,35 @@
  */
 #include "delivery_line.h"
 
-#include "metrics/registry_priv.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#define REQUEST_MAX (64u << 20) /* OTLP specification: of requests … */
-#define ANSWER_MAX (4u << 20)   /* … and of answers */
-#define ANSWER_KEPT 65536u
-#define HEADERS_KEPT 16384u
-#define SEND_BUFFER_BYTES (256L << 10)
 #define BACKOFF_FIRST_MS 500u
 #define BACKOFF_MAX_MS 60000u
-#define RETRY_AFTER_MAX_S 86400
 #define FEW 8u
 #define SPLITS_MAX 64u
 #define TELL_EVERY_NS UINT64_C(10000000000)
 
-/* Of the connections, plus 1: a fork's child closes its copies, or the far side
- * would not see its parent hang up. */
-static _Atomic int sockets[2 * CLEW__DESTINATIONS_MAX];
-size_t clew__line_bytes_given;
-
-/* ---- what curl calls ----------------------------------------------------------------- */
-
-static size_t give_body(char *data, size_t size, size_t n, void *arg)
-{
-    size_t now = clew__body_read(&((struct clew__line *)arg)->body, data, size * n);
-
-    clew__line_bytes_given += now;
-    return now;
-}
-
-/* curl begins again only from the start: a connection that was kept was dead. */
-static int seek_body(void *arg, curl_off_t offset, int origin)
-{
-    if (offset != 0 || origin != SEEK_SET)
-        return CURL_SEEKFUNC_CANTSEEK;
-    clew__body_rewind(&((struct clew__line *)arg)->body);
-    return CURL_SEEKFUNC_OK;
-}
-
-static void keep(struct clew__buf *to, const char *data, size_t n)
-{
-    size_t room = to->max - to->len;
-
-    clew__buf_add(to, data, n < room ? n : room);
-}
-
-/* Keeps the beginning of the answer, enough for its reason. */
-static size_t take_answer(char *data, size_t size, size_t n, void *arg)
-{
-    struct clew__line *line = arg;
-
-    line->answer_len += size * n;
-    if (line->answer_len > ANSWER_MAX)
-        return 0;
-    keep(&line->answer, data, size * n);
-    return size * n;
-}
-
-static size_t take_header(char *data, size_t size, size_t n, void *arg)
-{
-    keep(&((struct clew__line *)arg)->answer_headers, data, size * n);
-    return size * n;
-}
-
-static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-
-    (void)arg;
-    (void)purpose;
-    for (size_t i = 0; fd >= 0 && i < sizeof(sockets) / sizeof(sockets[0]); i++) {
-        int none = 0;
-
-        if (atomic_compare_exchange_strong(&sockets[i], &none, fd + 1))
-            break;
-    }
-    return fd;
-}
-
-static int close_socket(void *arg, curl_socket_t fd)
-{
-    (void)arg;
-    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
-        int it = fd + 1;
-
-        if (atomic_compare_exchange_strong(&sockets[i], &it, 0))
-            break;
-    }
-    return close(fd);
-}
-
 /* ---- one request ------------------------------------------------------------------ */
+
+/* false: not now. */
+static bool hand_over(struct clew__line *line, CURLM *multi)
+{
+    if (!line->h2c)
+        return clew__curl_send(&line->curl, multi);
+    clew__h2c_send(line->h2c);
+    return true;
+}
 
 void clew__line_send(struct clew__line *line, CURLM *multi)
 {
-    clew__buf_reset(&line->answer);
-    clew__buf_reset(&line->answer_headers);
-    line->answer_len = 0;
-    clew__body_rewind(&line->body);
-    curl_easy_setopt(line->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)line->body.len);
+    clew__exchange_begin(&line->x);
     line->sent_at_ns = clew__now_ns();
-    if (curl_multi_add_handle(multi, line->easy) == CURLM_OK) {
+    if (hand_over(line, multi)) {
         line->in_flight = true;
         if (line->attempts++ == 0)
             line->first_try_ns = line->sent_at_ns;
@@ -137,7 +57,7 @@ static void count_lost(struct clew__line *line, struct clew_series *as, size_t n
 
 static void forget_body(struct clew__line *line)
 {
-    clew__body_reset(&line->body);
+    clew__body_reset(&line->x.body);
     line->attempts = line->doubtful = 0;
     line->retry_at_ns = line->asked_ns = 0;
 }
@@ -162,8 +82,8 @@ void clew__line_send_next(struct clew__line *line, CURLM *multi, bool force, uin
         if (!line->batch)
             return;
     }
-    if (line->to->encode(line->batch, &line->body) && clew__body_finish(&line->body) &&
-        line->body.len) {
+    if (line->to->encode(line->batch, &line->x.body) && clew__body_finish(&line->x.body) &&
+        line->x.body.len) {
         clew__line_send(line, multi);
     } else {
         count_lost(line, line->failed, line->batch->n);
@@ -253,7 +173,7 @@ static bool repeats_secret(const struct clew__line *line)
         size_t n = last ? len - (size_t)(last + 1 - header) : 0;
 
         if (n >= 4 && !is_ours(header) &&
-            (has(&line->answer, last + 1, n) || has(&line->answer_headers, last + 1, n)))
+            (has(&line->x.answer, last + 1, n) || has(&line->x.headers, last + 1, n)))
             return true;
         header += len;
         header += *header == '\n';
@@ -261,19 +181,15 @@ static bool repeats_secret(const struct clew__line *line)
     return false;
 }
 
-static enum clew__verdict judge(struct clew__line *line, CURLcode code, struct clew__answer *answer)
+static enum clew__verdict judge(struct clew__line *line, struct clew__answer *answer)
 {
     enum clew__verdict verdict;
 
     if (answer->status) {
         verdict = line->to->judge(answer);
-    } else if (line->answer_len > ANSWER_MAX) {
-        (void)snprintf(answer->reason, sizeof(answer->reason), "the answer is too long");
-        verdict = CLEW__PERMANENT;
     } else {
-        /* curl's own words name no URL and no header */
-        (void)snprintf(answer->reason, sizeof(answer->reason), "%s", curl_easy_strerror(code));
-        verdict = CLEW__RETRY;
+        (void)snprintf(answer->reason, sizeof(answer->reason), "%s", line->x.trouble);
+        verdict = line->x.too_long ? CLEW__PERMANENT : CLEW__RETRY;
     }
     if (verdict == CLEW__RETRY_FEW)
         verdict = ++line->doubtful < FEW ? CLEW__RETRY : CLEW__PERMANENT;
@@ -288,28 +204,21 @@ static enum clew__verdict judge(struct clew__line *line, CURLcode code, struct c
     return verdict;
 }
 
-void clew__line_finish(struct clew__line *line, CURLM *multi, CURLcode code)
+void clew__line_finish(struct clew__line *line)
 {
-    struct clew__answer answer = {.records = line->batch->n,
-                                  .headers = line->answer_headers.data,
-                                  .headers_len = line->answer_headers.len,
-                                  .body = line->answer.len ? line->answer.data : "",
-                                  .len = line->answer.len,
+    struct clew__answer answer = {.status = line->x.status,
+                                  .headers = line->x.headers.data,
+                                  .headers_len = line->x.headers.len,
+                                  .body = line->x.answer.len ? line->x.answer.data : "",
+                                  .len = line->x.answer.len,
+                                  .records = line->batch->n,
+                                  .duration_ns = clew__now_ns() - line->sent_at_ns,
+                                  .retry_after_ns = line->x.retry_after_ns,
                                   .code = -1};
     enum clew__verdict verdict;
-    curl_off_t seconds = 0;
-    long status = 0;
 
     line->in_flight = false;
-    (void)curl_multi_remove_handle(multi, line->easy);
-    (void)curl_easy_getinfo(line->easy, CURLINFO_RESPONSE_CODE, &status);
-    (void)curl_easy_getinfo(line->easy, CURLINFO_RETRY_AFTER, &seconds);
-    answer.status = code == CURLE_OK ? (unsigned)status : 0;
-    answer.duration_ns = clew__now_ns() - line->sent_at_ns;
-    if (seconds > 0)
-        answer.retry_after_ns =
-            (uint64_t)(seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000000000u;
-    verdict = judge(line, code, &answer);
+    verdict = judge(line, &answer);
     if (line->to->observe)
         line->to->observe(&answer, verdict);
     switch (verdict) {
@@ -345,8 +254,10 @@ void clew__line_drop(struct clew__line *line, CURLM *multi)
     struct clew__batch *batch;
     uint64_t wait;
 
-    if (line->in_flight)
-        (void)curl_multi_remove_handle(multi, line->easy);
+    if (line->in_flight && line->h2c)
+        clew__h2c_cancel(line->h2c);
+    else if (line->in_flight)
+        clew__curl_cancel(&line->curl, multi);
     line->in_flight = false;
     while (line->batch) {
         atomic_fetch_add(&batcher->dropped, line->batch->n);
@@ -391,125 +302,53 @@ static void add_metrics(struct clew__line *line)
     line->accepted = clew_metric_series(records, (const char *const[]){name, "accepted", NULL});
     line->rejected = clew_metric_series(records, (const char *const[]){name, "rejected", NULL});
     line->failed = clew_metric_series(records, (const char *const[]){name, "failed", NULL});
-    clew__series_callback(clew_metric_series(records, (const char *const[]){name, "dropped", NULL}),
-                          read_dropped, line->to->batcher);
+    (void)clew_series_callback(
+        clew_metric_series(records, (const char *const[]){name, "dropped", NULL}), read_dropped,
+        line->to->batcher);
     line->retries = clew_metric_series(retries, (const char *const[]){name, NULL});
-    clew__series_callback(clew_metric_series(queue, (const char *const[]){name, NULL}), read_queue,
-                          line->to->batcher);
+    (void)clew_series_callback(clew_metric_series(queue, (const char *const[]){name, NULL}),
+                               read_queue, line->to->batcher);
 }
 
-static bool set_headers(struct clew__line *line)
+static bool is_h2c(const struct clew__destination *to)
 {
-    char copy[8192], *rest = copy, *header;
-    struct curl_slist *longer;
-
-    if (snprintf(copy, sizeof(copy), "%sExpect:\n", line->to->headers) >= (int)sizeof(copy))
-        return false;
-    while ((header = strsep(&rest, "\n")) && *header) {
-        longer = curl_slist_append(line->headers, header);
-        if (!longer)
-            return false;
-        line->headers = longer;
-    }
-    return true;
-}
-
-/* libcurl 7.88, which Debian 12 has, cannot use a connection without TLS a second
- * time for HTTP/2 with prior knowledge; 8.0 can. */
-static void set_http2(CURL *easy, bool tls)
-{
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     tls ? (long)CURL_HTTP_VERSION_2TLS
-                         : (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
-    if (!tls && curl_version_info(CURLVERSION_NOW)->version_num < 0x080000)
-        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-}
-
-/* A handle with everything that stays the same; again in the child of a fork. */
-static bool open_handle(struct clew__line *line)
-{
-    const struct clew__destination *to = line->to;
-    CURL *easy = line->easy = curl_easy_init();
-
-    if (!easy)
-        return false;
-    curl_easy_setopt(easy, CURLOPT_URL, to->url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, line->headers);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, line);
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER_BYTES);
-    curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
-    curl_easy_setopt(easy, CURLOPT_READDATA, line);
-    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, seek_body);
-    curl_easy_setopt(easy, CURLOPT_SEEKDATA, line);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, line);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, line);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* the end waits for no name server */
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, to->timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_USERAGENT,
-                     "OTel-OTLP-Exporter-C/" CLEW_VERSION " clewline/" CLEW_VERSION);
-    if (to->http2)
-        set_http2(easy, strncasecmp(to->url, "https:", 6) == 0);
-    if (to->certificate[0])
-        curl_easy_setopt(easy, CURLOPT_CAINFO, to->certificate);
-    if (to->client_certificate[0])
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, to->client_certificate);
-    if (to->client_key[0])
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, to->client_key);
-    return true;
-}
-
-static void init(struct clew__line *line, const struct clew__destination *to)
-{
-    *line = (struct clew__line){.to = to};
-    clew__body_init(&line->body, REQUEST_MAX);
-    clew__buf_init(&line->answer, ANSWER_KEPT);
-    clew__buf_init(&line->answer_headers, HEADERS_KEPT);
+    return to->http2 && strncasecmp(to->url, "http:", 5) == 0;
 }
 
 int clew__line_open(struct clew__line *line, const struct clew__destination *to)
 {
-    init(line, to);
-    if (!set_headers(line) || !open_handle(line))
-        return clew_set_error(-ENOMEM, "%s: no memory or headers too long", to->name);
+    bool good;
+
+    *line = (struct clew__line){.to = to};
+    clew__exchange_init(&line->x, to->timeout_ms);
+    good = is_h2c(to) ? (line->h2c = clew__h2c_new(to, &line->x)) != NULL
+                      : clew__curl_open(&line->curl, to, &line->x, line);
+    if (!good)
+        return clew_set_error(-ENOMEM, "%s: no memory, or a bad URL, or headers too long",
+                              to->name);
     add_metrics(line);
     return 0;
 }
 
 bool clew__line_reopen(struct clew__line *line)
 {
-    struct clew__line old = *line;
+    const struct clew__line old = *line;
 
-    init(line, old.to);
-    line->headers = old.headers;
-    line->accepted = old.accepted;
-    line->rejected = old.rejected;
-    line->failed = old.failed;
-    line->retries = old.retries;
-    return open_handle(line);
+    *line = (struct clew__line){.to = old.to,
+                                .curl.headers = old.curl.headers,
+                                .accepted = old.accepted,
+                                .rejected = old.rejected,
+                                .failed = old.failed,
+                                .retries = old.retries};
+    clew__exchange_init(&line->x, old.to->timeout_ms);
+    if (is_h2c(old.to))
+        return (line->h2c = clew__h2c_new(old.to, &line->x)) != NULL;
+    return clew__curl_reopen(&line->curl, old.to, &line->x, line);
 }
 
 void clew__line_close(struct clew__line *line)
 {
-    curl_easy_cleanup(line->easy);
-    curl_slist_free_all(line->headers);
-    clew__body_done(&line->body);
-    clew__buf_done(&line->answer);
-    clew__buf_done(&line->answer_headers);
-}
-
-void clew__line_forget_sockets(void)
-{
-    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
-        int fd = atomic_exchange(&sockets[i], 0) - 1;
-
-        if (fd >= 0)
-            close(fd);
-    }
+    line->h2c = clew__h2c_free(line->h2c);
+    clew__curl_close(&line->curl);
+    clew__exchange_done(&line->x);
 }

@@ -8,20 +8,21 @@
 #define CLEW_DELIVERY_LINE_H
 
 #include "delivery.h"
+#include "delivery_curl.h"
+#include "exchange.h"
+#include "h2c.h"
 
 #include <clew/metrics.h>
-
-#include <curl/curl.h>
 
 #define CLEW__DESTINATIONS_MAX 4
 
 struct clew__line {
     const struct clew__destination *to;
-    struct curl_slist *headers;
-    CURL *easy;
+    struct clew__h2c *h2c;   /* what carries its requests, */
+    struct clew__curl curl;  /* or else this */
+    struct clew__exchange x; /* its body is of the batch; len 0: not made yet */
     bool in_flight;
     struct clew__batch *batch; /* being sent; what was split off it behind it */
-    struct clew__body body;    /* of that batch; len 0: not made yet */
     unsigned attempts;
     unsigned doubtful; /* of these, answered RETRY_FEW */
     unsigned splits;
@@ -29,8 +30,6 @@ struct clew__line {
     uint64_t sent_at_ns;
     uint64_t retry_at_ns;
     uint64_t asked_ns; /* no retry before it: the far side asked for that */
-    struct clew__buf answer, answer_headers;
-    size_t answer_len; /* all of it */
     uint64_t told_at_ns;
     uint64_t told_dropped, told_dropped_at_ns;
     _Atomic uint64_t lost;
@@ -48,16 +47,11 @@ void clew__line_close(struct clew__line *line);
 void clew__line_send_next(struct clew__line *line, CURLM *multi, bool force, uint64_t *ret_wait_ns);
 /* Sends the body again. */
 void clew__line_send(struct clew__line *line, CURLM *multi);
-/* The request ended. */
-void clew__line_finish(struct clew__line *line, CURLM *multi, CURLcode code);
+/* The request ended; the exchange has the answer. */
+void clew__line_finish(struct clew__line *line);
 /* Tells of records that found the queue full, once in a while. */
 void clew__line_tell_dropped(struct clew__line *line);
 /* At the end: gives up what it has, which counts as dropped. */
 void clew__line_drop(struct clew__line *line, CURLM *multi);
-
-/* Bytes of bodies that curl took, ever: whether it gets on. */
-extern size_t clew__line_bytes_given;
-/* In the child of a fork: closes the parent's connections, without a word. */
-void clew__line_forget_sockets(void);
 
 #endif

@@ -21,11 +21,4 @@ enum clew__verdict clew__loki_judge(struct clew__answer *answer);
 /* The answer's text without controls, into its reason. */
 void clew__answer_reason(struct clew__answer *answer, const char *text, size_t len);
 
-/* management.c: 0 or -errno; the port it got, 0 when off. */
-int clew__management_start(const struct sockaddr_storage *address);
-void clew__management_stop(void);
-uint16_t clew__management_port(void);
-/* Readiness off: about to stop. */
-void clew__management_drain(void);
-
 #endif

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <zlib.h>
 
-#define BATCH_BYTES (3u << 20) /* gRPC servers take 4 MiB unless told otherwise */
 #define GRPC_PREFIX_BYTES 5u
 
 static const struct {
@@ -32,7 +31,7 @@ static const struct {
 static const struct clew__settings *settings;
 static struct clew__batcher batcher;
 static struct clew__destination destination;
-static char headers[CLEW__SECRET_MAX + 256];
+static char headers[CLEW__OTLP_HEADERS_BYTES];
 
 /* ---- requests -------------------------------------------------------------------------- */
 
@@ -82,16 +81,17 @@ static void set_grpc_prefix(struct clew__body *body, bool compressed)
         p[1 + i] = (char)(len >> (24 - 8 * i));
 }
 
-static bool encode(const struct clew__batch *batch, struct clew__body *ret_body)
+bool clew__otlp_encode(const struct clew__otlp_settings *o, const struct clew__batch *batch,
+                       struct clew__body *ret_body)
 {
     static struct clew__body plain = {.own = {.max = 64u << 20}}; /* delivery thread */
-    bool grpc = settings->otlp_protocol == CLEW__OTLP_GRPC, gzip = settings->otlp_gzip;
+    bool grpc = o->protocol == CLEW__OTLP_GRPC, gzip = o->gzip;
     struct clew__body *body = gzip ? &plain : ret_body;
     bool good;
 
     if (grpc)
         clew__buf_add(&ret_body->own, "\0\0\0\0", GRPC_PREFIX_BYTES);
-    good = protocols[settings->otlp_protocol].encode(batch, body);
+    good = protocols[o->protocol].encode(batch, body);
     if (gzip) {
         good = good && compress_gzip(&plain, &ret_body->own) && clew__body_finish(ret_body);
         clew__body_reset(&plain);
@@ -101,58 +101,66 @@ static bool encode(const struct clew__batch *batch, struct clew__body *ret_body)
     return good;
 }
 
+static bool encode(const struct clew__batch *batch, struct clew__body *ret_body)
+{
+    return clew__otlp_encode(&settings->otlp, batch, ret_body);
+}
+
+int clew__otlp_destination(const struct clew__otlp_settings *o, char headers_[],
+                           struct clew__destination *ret)
+{
+    bool grpc = o->protocol == CLEW__OTLP_GRPC;
+    char timeout[48] = "";
+    int n;
+
+    if (grpc)
+        (void)snprintf(timeout, sizeof(timeout), "grpc-timeout: %ldm\n", o->timeout_ms);
+    n = snprintf(headers_, CLEW__OTLP_HEADERS_BYTES, "%s%s%s%s",
+                 protocols[o->protocol].content_type, timeout,
+                 !o->gzip ? ""
+                 : grpc   ? "grpc-encoding: gzip\n"
+                          : "Content-Encoding: gzip\n",
+                 o->headers);
+    if (n < 0 || n >= (int)CLEW__OTLP_HEADERS_BYTES)
+        return clew_set_error(-EINVAL, "OTEL_EXPORTER_OTLP_HEADERS: too long");
+    *ret = (struct clew__destination){.url = o->url,
+                                      .headers = headers_,
+                                      .certificate = o->certificate,
+                                      .client_certificate = o->client_certificate,
+                                      .client_key = o->client_key,
+                                      .http2 = grpc,
+                                      .timeout_ms = o->timeout_ms,
+                                      .judge = protocols[o->protocol].judge};
+    return 0;
+}
+
 /* ---- the sink ----------------------------------------------------------------------------- */
 
 static void take_span(void *self, const struct clew_span_record *span)
 {
     (void)self;
-    protocols[settings->otlp_protocol].append(clew__batcher_begin(&batcher), span);
+    protocols[settings->otlp.protocol].append(clew__batcher_begin(&batcher), span);
     clew__batcher_commit(&batcher, clew__otlp_group(span->scope ? span->scope : ""));
 }
 
-static int set_headers(void)
-{
-    bool grpc = settings->otlp_protocol == CLEW__OTLP_GRPC;
-    char timeout[48] = "";
-    int n;
-
-    if (grpc)
-        (void)snprintf(timeout, sizeof(timeout), "grpc-timeout: %ldm\n", settings->otlp_timeout_ms);
-    n = snprintf(headers, sizeof(headers), "%s%s%s%s",
-                 protocols[settings->otlp_protocol].content_type, timeout,
-                 !settings->otlp_gzip ? ""
-                 : grpc               ? "grpc-encoding: gzip\n"
-                                      : "Content-Encoding: gzip\n",
-                 settings->otlp_headers);
-    return n < 0 || (size_t)n >= sizeof(headers)
-               ? clew_set_error(-EINVAL, "OTEL_EXPORTER_OTLP_HEADERS: too long")
-               : 0;
-}
-
-static void set_destination(void)
+static int set_destination(void)
 {
     const struct clew__settings *s = settings;
+    int err = clew__otlp_destination(&s->otlp, headers, &destination);
 
     clew__batcher_init(&batcher,
-                       &(struct clew__limits){.batch_bytes = BATCH_BYTES,
+                       &(struct clew__limits){.batch_bytes = CLEW__OTLP_BATCH_BYTES,
                                               .batch_records = s->bsp_batch,
                                               .due_records = s->bsp_batch_due,
                                               .linger_ns = (uint64_t)s->bsp_delay_ms * 1000000,
                                               .queue_bytes = s->queue_bytes,
                                               .queue_records = s->bsp_queue});
-    destination = (struct clew__destination){.name = "otlp_traces",
-                                             .batcher = &batcher,
-                                             .url = s->otlp_url,
-                                             .headers = headers,
-                                             .certificate = s->otlp_certificate,
-                                             .client_certificate = s->otlp_client_certificate,
-                                             .client_key = s->otlp_client_key,
-                                             .http2 = s->otlp_protocol == CLEW__OTLP_GRPC,
-                                             .timeout_ms = s->otlp_timeout_ms,
-                                             .give_up_ns = (uint64_t)s->bsp_timeout_ms * 1000000,
-                                             .encode = encode,
-                                             .judge = protocols[s->otlp_protocol].judge,
-                                             .observe = clew__otlp_metrics_observe};
+    destination.name = "otlp_traces";
+    destination.batcher = &batcher;
+    destination.give_up_ns = (uint64_t)s->bsp_timeout_ms * 1000000;
+    destination.encode = encode;
+    destination.observe = clew__otlp_metrics_observe;
+    return err;
 }
 
 int clew__otlp_add(const struct clew__settings *s)
@@ -163,10 +171,9 @@ int clew__otlp_add(const struct clew__settings *s)
     int err;
 
     settings = s;
-    err = set_headers();
+    err = set_destination();
     if (err < 0)
         return err;
-    set_destination();
     err = clew__otlp_metrics_start(s, &batcher);
     if (err == 0)
         err = clew__delivery_add(&destination);

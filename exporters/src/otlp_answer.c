@@ -234,7 +234,7 @@ static bool find_retry_info(const struct clew__answer *answer, uint64_t *ret_ns)
     struct clew__pb_field f;
 
     while (clew__pb_next(&pb, &f)) {
-        const uint8_t *value = NULL;
+        const uint8_t *value = (const uint8_t *)""; /* an Any may have none */
         size_t value_len = 0;
         bool is_retry_info = false;
 

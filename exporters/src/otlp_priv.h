@@ -117,13 +117,38 @@ void clew__otlp_json_append(struct clew__buf *out, const struct clew_span_record
 bool clew__otlp_protobuf_encode(const struct clew__batch *batch, struct clew__body *ret_body);
 bool clew__otlp_json_encode(const struct clew__batch *batch, struct clew__body *ret_body);
 
+/* ---- requests (otlp.c) ----------------------------------------------------------------- */
+
+#define CLEW__OTLP_BATCH_BYTES (3u << 20) /* gRPC servers take 4 MiB unless told otherwise */
+#define CLEW__OTLP_HEADERS_BYTES (CLEW__SECRET_MAX + 256u)
+
+/* The body of a request in the signal's protocol. Delivery thread. */
+bool clew__otlp_encode(const struct clew__otlp_settings *o, const struct clew__batch *batch,
+                       struct clew__body *ret_body);
+/* What the settings say of a destination; it goes on pointing to both. 0 or -EINVAL */
+int clew__otlp_destination(const struct clew__otlp_settings *o, char headers[],
+                           struct clew__destination *ret);
+
+/* ---- metrics (otlp_push.c, metrics/render_otlp.c) ---------------------------------------- */
+
+/* Begins to send metrics every so often. 0 or -errno */
+int clew__otlp_push_add(const struct clew__settings *settings);
+/* After clew__delivery_start(). 0 or -errno */
+int clew__otlp_push_start(void);
+/* Hands over what the metrics say now. */
+void clew__otlp_push_now(void);
+/* The same for the last time; the thread ends. */
+void clew__otlp_push_stop(void);
+/* One metric as field 2 of ScopeMetrics, or several; each is given to commit. */
+void clew__otlp_append_metrics(struct clew__buf *(*begin)(void), void (*commit)(void));
+
 /* ---- answers (otlp_answer.c) ------------------------------------------------------------- */
 
 enum clew__verdict clew__otlp_judge_protobuf(struct clew__answer *answer);
 enum clew__verdict clew__otlp_judge_json(struct clew__answer *answer);
 enum clew__verdict clew__otlp_judge_grpc(struct clew__answer *answer);
 
-/* ---- self-metrics (otlp_metrics.c) -------------------------------------------------------- */
+/* ---- self-metrics (otlp_self.c) -------------------------------------------------------- */
 
 int clew__otlp_metrics_start(const struct clew__settings *settings, struct clew__batcher *batcher);
 void clew__otlp_metrics_observe(const struct clew__answer *answer, enum clew__verdict verdict);

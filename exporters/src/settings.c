@@ -6,8 +6,6 @@
  */
 #include "settings_priv.h"
 
-#include "address.h"
-
 #include <base64.h>
 #include <buf.h>
 #include <clew/log.h>
@@ -115,8 +113,7 @@ long clew__settings_otel_number(struct clew__settings *s, const char *own, const
     return fallback;
 }
 
-/* NAME, or the first line of the file NAME_FILE names. */
-static int secret(char *to, size_t size, const char *name)
+int clew__settings_secret(char *to, size_t size, const char *name)
 {
     char file_variable[64], *newline;
     const char *value = clew__settings_get(name), *path;
@@ -143,18 +140,41 @@ static int secret(char *to, size_t size, const char *name)
     return 0;
 }
 
-static int read_management(struct clew__settings *s)
+int clew__settings_bearer(char *to, size_t size, const char *name)
 {
-    const char *address = clew__settings_get("CLEW_MANAGEMENT_ADDRESS");
+    if (clew__settings_secret(to, size, name) < 0)
+        return -EINVAL;
+    return strpbrk(to, "\r\n") ? clew_set_error(-EINVAL, "%s: has a line break", name) : 0;
+}
 
-    if (!address)
+int clew__settings_basic(char to[CLEW__BASIC_MAX], const char *user_name, const char *password_name)
+{
+    const char *user = clew__settings_get(user_name);
+    char password[1024], pair[CLEW__BASIC_MAX / 4 * 3];
+
+    to[0] = '\0';
+    if (!user)
         return 0;
-    if (clew__address_parse(address, &s->management_address) < 0)
-        return clew_set_error(-EINVAL,
-                              "CLEW_MANAGEMENT_ADDRESS=%.64s: use ADDRESS:PORT, such as "
-                              "127.0.0.1:9464",
-                              address);
-    s->management = true;
+    if (clew__settings_secret(password, sizeof(password), password_name) < 0)
+        return -EINVAL;
+    if (strchr(user, ':'))
+        return clew_set_error(-EINVAL, "%s: no user's name has a colon", user_name);
+    if (snprintf(pair, sizeof(pair), "%s:%s", user, password) >= (int)sizeof(pair))
+        return clew_set_error(-EINVAL, "%s: too long", user_name);
+    *clew__put_base64(to, pair, strlen(pair)) = '\0';
+    return 0;
+}
+
+int clew__settings_bool(const char *name, bool fallback, bool *ret)
+{
+    const char *text = clew__settings_get(name);
+
+    *ret = fallback;
+    if (!text)
+        return 0;
+    *ret = strcasecmp(text, "true") == 0 || strcmp(text, "1") == 0;
+    if (!*ret && strcasecmp(text, "false") != 0 && strcmp(text, "0") != 0)
+        return clew_set_error(-EINVAL, "%s=%.32s: use true or false", name, text);
     return 0;
 }
 
@@ -200,25 +220,18 @@ static int read_loki_labels(struct clew__settings *s)
 
 static int read_loki_authorization(struct clew__settings *s)
 {
-    char password[1024], pair[1400], token[CLEW__SECRET_MAX - 8];
-    const char *user = clew__settings_get("CLEW_LOKI_USERNAME");
+    char pair[CLEW__BASIC_MAX], token[CLEW__SECRET_MAX - 8];
 
-    if (secret(token, sizeof(token), "CLEW_LOKI_BEARER_TOKEN") < 0 ||
-        secret(password, sizeof(password), "CLEW_LOKI_PASSWORD") < 0)
+    if (clew__settings_bearer(token, sizeof(token), "CLEW_LOKI_BEARER_TOKEN") < 0 ||
+        clew__settings_basic(pair, "CLEW_LOKI_USERNAME", "CLEW_LOKI_PASSWORD") < 0)
         return -EINVAL;
-    if (token[0] && user)
+    if (token[0] && pair[0])
         return clew_set_error(-EINVAL,
                               "CLEW_LOKI_USERNAME and CLEW_LOKI_BEARER_TOKEN: use one of them");
-    if (strpbrk(token, "\r\n"))
-        return clew_set_error(-EINVAL, "CLEW_LOKI_BEARER_TOKEN: has a line break");
     if (token[0])
         (void)snprintf(s->loki_authorization, sizeof(s->loki_authorization), "Bearer %s", token);
-    if (!user)
-        return 0;
-    if (snprintf(pair, sizeof(pair), "%s:%s", user, password) >= (int)sizeof(pair))
-        return clew_set_error(-EINVAL, "CLEW_LOKI_USERNAME: too long");
-    memcpy(s->loki_authorization, "Basic ", 6);
-    *clew__put_base64(s->loki_authorization + 6, pair, strlen(pair)) = '\0';
+    if (pair[0])
+        (void)snprintf(s->loki_authorization, sizeof(s->loki_authorization), "Basic %s", pair);
     return 0;
 }
 
@@ -249,12 +262,14 @@ static int read_loki(struct clew__settings *s)
 
 int clew__settings_read(struct clew__settings *ret)
 {
-    struct clew__settings s = {.management = false};
+    struct clew__settings s = {.nwarnings = 0};
     long queue_kib;
 
     if (own_number("CLEW_EXPORT_QUEUE_KIB", 1024, 4194304, 16384, &queue_kib) < 0 ||
         own_number("CLEW_SHUTDOWN_TIMEOUT_MS", 0, 600000, 5000, &s.shutdown_timeout_ms) < 0 ||
-        read_management(&s) < 0 || read_loki(&s) < 0 || clew__settings_read_otlp(&s) < 0)
+        clew__settings_bool("CLEW_METRICS_ENABLED", true, &s.metrics) < 0 ||
+        clew__settings_read_management(&s.management) < 0 || read_loki(&s) < 0 ||
+        clew__settings_read_otlp(&s) < 0)
         return -EINVAL;
     s.queue_bytes = (size_t)queue_kib * 1024;
     *ret = s;

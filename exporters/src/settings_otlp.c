@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where and how spans are exported (OpenTelemetry specification, "Environment
- * Variable Specification" and "OTLP Exporter Configuration"). Deviations:
- * nothing configured means no network, so without an endpoint spans are sent to
- * the default one only if OTEL_TRACES_EXPORTER says otlp; and where sizes of
- * batch and queue are not set they are larger than the specification's, which
- * are meant for slower runtimes.
+ * Where and how spans and metrics are exported (OpenTelemetry specification,
+ * "Environment Variable Specification" and "OTLP Exporter Configuration").
+ * Deviations: nothing configured means no network, so without an endpoint spans
+ * are sent to the default one only if OTEL_TRACES_EXPORTER says otlp. Metrics
+ * are there to be scraped: they are sent if OTEL_METRICS_EXPORTER says otlp or
+ * their own endpoint is set. And where sizes of batch and queue are not set they
+ * are larger than the specification's, which are meant for slower runtimes.
  */
 #include "settings_priv.h"
 
@@ -19,13 +20,41 @@
 #include <string.h>
 #include <strings.h>
 
-#define GRPC_PATH "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 #define BATCH_DUE 512
 #define BATCH_RECORDS 8192
 #define QUEUE_RECORDS 65536
 
-#define EITHER(name) \
-    clew__settings_get_either("OTEL_EXPORTER_OTLP_TRACES_" name, "OTEL_EXPORTER_OTLP_" name)
+/* What the signals differ in. */
+struct signal {
+    const char *name; /* in variables */
+    const char *path, *grpc_path;
+    bool has_json;
+    bool follows; /* the endpoint of all signals; else it wants its own */
+};
+static const struct signal traces = {"TRACES", "/v1/traces",
+                                     "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                                     true, true};
+static const struct signal metrics = {
+    "METRICS", "/v1/metrics", "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    false, false};
+
+/* The signal's own variable, NULL when it is not set. */
+static const char *own(const struct signal *signal, const char *name)
+{
+    char variable[96];
+
+    (void)snprintf(variable, sizeof(variable), "OTEL_EXPORTER_OTLP_%s_%s", signal->name, name);
+    return clew__settings_get(variable);
+}
+
+static const char *either(const struct signal *signal, const char *name)
+{
+    const char *value = own(signal, name);
+    char variable[96];
+
+    (void)snprintf(variable, sizeof(variable), "OTEL_EXPORTER_OTLP_%s", name);
+    return value ? value : clew__settings_get(variable);
+}
 
 static bool percent_decode(char *to, const char *from, size_t len)
 {
@@ -71,9 +100,10 @@ static bool decode_header(const char *p, size_t len, char line[2048])
 }
 
 /* k=v,k2=v2 in the form of W3C baggage, into header lines. */
-static void read_headers(struct clew__settings *s)
+static void read_headers(struct clew__settings *s, const struct signal *signal,
+                         struct clew__otlp_settings *to)
 {
-    const char *p = EITHER("HEADERS");
+    const char *p = either(signal, "HEADERS");
     size_t used = 0;
 
     while (p && *p) {
@@ -83,11 +113,11 @@ static void read_headers(struct clew__settings *s)
         if (!decode_header(p, len, line)) {
             clew__settings_warn_later(s,
                                       "OTEL_EXPORTER_OTLP_HEADERS: a malformed header is left out");
-        } else if (strlen(line) >= sizeof(s->otlp_headers) - used) {
+        } else if (strlen(line) >= sizeof(to->headers) - used) {
             clew__settings_warn_later(s, "OTEL_EXPORTER_OTLP_HEADERS: too long, cut");
             return;
         } else {
-            memcpy(s->otlp_headers + used, line, strlen(line) + 1);
+            memcpy(to->headers + used, line, strlen(line) + 1);
             used += strlen(line);
         }
         p += len;
@@ -95,34 +125,38 @@ static void read_headers(struct clew__settings *s)
     }
 }
 
-static void read_protocol(struct clew__settings *s)
+static void read_protocol(struct clew__settings *s, const struct signal *signal,
+                          struct clew__otlp_settings *to)
 {
     static const char *const names[] = {
         [CLEW__OTLP_HTTP_PROTOBUF] = "http/protobuf",
         [CLEW__OTLP_HTTP_JSON] = "http/json",
         [CLEW__OTLP_GRPC] = "grpc",
     };
-    const char *protocol = EITHER("PROTOCOL");
+    const char *protocol = either(signal, "PROTOCOL");
 
-    s->otlp_protocol = CLEW__OTLP_HTTP_PROTOBUF;
+    to->protocol = CLEW__OTLP_HTTP_PROTOBUF;
     for (unsigned i = 0; protocol && i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcasecmp(protocol, names[i]) == 0) {
-            s->otlp_protocol = (enum clew__otlp_protocol)i;
+        if (strcasecmp(protocol, names[i]) == 0 &&
+            (i != CLEW__OTLP_HTTP_JSON || signal->has_json)) {
+            to->protocol = (enum clew__otlp_protocol)i;
             return;
         }
     }
     if (protocol)
         clew__settings_warn_later(
-            s, "OTEL_EXPORTER_OTLP_PROTOCOL: \"%.32s\" is not known here, using http/protobuf",
-            protocol);
+            s,
+            "OTEL_EXPORTER_OTLP_PROTOCOL: \"%.32s\" is not known here for %s, using http/protobuf",
+            protocol, signal->path + strlen("/v1/"));
 }
 
-static void read_compression(struct clew__settings *s)
+static void read_compression(struct clew__settings *s, const struct signal *signal,
+                             struct clew__otlp_settings *to)
 {
-    const char *compression = EITHER("COMPRESSION");
+    const char *compression = either(signal, "COMPRESSION");
 
-    s->otlp_gzip = compression && strcasecmp(compression, "gzip") == 0;
-    if (compression && !s->otlp_gzip && strcasecmp(compression, "none") != 0)
+    to->gzip = compression && strcasecmp(compression, "gzip") == 0;
+    if (compression && !to->gzip && strcasecmp(compression, "none") != 0)
         clew__settings_warn_later(
             s, "OTEL_EXPORTER_OTLP_COMPRESSION: \"%.32s\" is not known here, using none",
             compression);
@@ -153,9 +187,11 @@ static void read_batches(struct clew__settings *s)
 }
 
 /* gRPC has one path, whatever the endpoint's; and it may come without a scheme. */
-static int read_grpc_url(struct clew__settings *s, const char *name, const char *endpoint)
+static int read_grpc_url(const struct signal *signal, struct clew__otlp_settings *to,
+                         const char *name, const char *endpoint)
 {
-    const char *insecure = EITHER("INSECURE"), *scheme = "", *authority = strstr(endpoint, "://");
+    const char *insecure = either(signal, "INSECURE"), *scheme = "",
+               *authority = strstr(endpoint, "://");
     char base[CLEW__URL_MAX];
     size_t len;
 
@@ -165,25 +201,30 @@ static int read_grpc_url(struct clew__settings *s, const char *name, const char 
     len += strcspn(endpoint + len, "/?#");
     if (snprintf(base, sizeof(base), "%s%.*s", scheme, (int)len, endpoint) >= (int)sizeof(base))
         return clew_set_error(-EINVAL, "%s: longer than %zu bytes", name, sizeof(base) - 1);
-    return clew__settings_join_url(s->otlp_url, sizeof(s->otlp_url), name, base, GRPC_PATH);
+    return clew__settings_join_url(to->url, sizeof(to->url), name, base, signal->grpc_path);
 }
 
-static int read_url(struct clew__settings *s)
+static int read_url(const struct signal *signal, struct clew__otlp_settings *to)
 {
-    const char *own = clew__settings_get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    const char *endpoint = own(signal, "ENDPOINT");
     const char *base = clew__settings_get("OTEL_EXPORTER_OTLP_ENDPOINT");
-    const char *name = own ? "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" : "OTEL_EXPORTER_OTLP_ENDPOINT";
+    char name[96] = "OTEL_EXPORTER_OTLP_ENDPOINT";
     const char *slash;
 
-    if (s->otlp_protocol == CLEW__OTLP_GRPC)
-        return read_grpc_url(s, name, own ? own : base ? base : "http://localhost:4317");
-    if (!own)
-        return clew__settings_join_url(s->otlp_url, sizeof(s->otlp_url), name,
-                                       base ? base : "http://localhost:4318", "/v1/traces");
-    slash = strstr(own, "://");
-    if (slash && strchr(slash + 3, '/') && clew__settings_is_url(own)) /* as it is */
-        return clew__settings_copy(s->otlp_url, sizeof(s->otlp_url), name, own);
-    return clew__settings_join_url(s->otlp_url, sizeof(s->otlp_url), name, own, "/");
+    if (endpoint)
+        (void)snprintf(name, sizeof(name), "OTEL_EXPORTER_OTLP_%s_ENDPOINT", signal->name);
+    if (to->protocol == CLEW__OTLP_GRPC)
+        return read_grpc_url(signal, to, name,
+                             endpoint ? endpoint
+                             : base   ? base
+                                      : "http://localhost:4317");
+    if (!endpoint)
+        return clew__settings_join_url(to->url, sizeof(to->url), name,
+                                       base ? base : "http://localhost:4318", signal->path);
+    slash = strstr(endpoint, "://");
+    if (slash && strchr(slash + 3, '/') && clew__settings_is_url(endpoint)) /* as it is */
+        return clew__settings_copy(to->url, sizeof(to->url), name, endpoint);
+    return clew__settings_join_url(to->url, sizeof(to->url), name, endpoint, "/");
 }
 
 static int read_file_name(char *to, const char *name, const char *value)
@@ -191,21 +232,47 @@ static int read_file_name(char *to, const char *name, const char *value)
     return value ? clew__settings_copy(to, CLEW__URL_MAX, name, value) : 0;
 }
 
-/* Whether spans are exported at all. */
-static bool is_wanted(struct clew__settings *s)
+/* Whether the signal is exported at all. */
+static bool is_wanted(struct clew__settings *s, const struct signal *signal)
 {
-    const char *exporter = clew__settings_get("OTEL_TRACES_EXPORTER");
-    const char *disabled = clew__settings_get("OTEL_SDK_DISABLED");
+    char variable[96];
+    const char *exporter, *disabled = clew__settings_get("OTEL_SDK_DISABLED");
 
+    (void)snprintf(variable, sizeof(variable), "OTEL_%s_EXPORTER", signal->name);
+    exporter = clew__settings_get(variable);
     if ((disabled && strcasecmp(disabled, "true") == 0) ||
         (exporter && strcasecmp(exporter, "none") == 0))
         return false;
+    if (exporter && strcasecmp(exporter, "prometheus") == 0 && signal == &metrics)
+        return false; /* that is the management server */
     if (exporter && strcasecmp(exporter, "otlp") != 0)
-        clew__settings_warn_later(
-            s, "OTEL_TRACES_EXPORTER: \"%.32s\" is not known here, using otlp", exporter);
-    return (exporter && strcasecmp(exporter, "otlp") == 0) ||
-           clew__settings_get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") ||
-           clew__settings_get("OTEL_EXPORTER_OTLP_ENDPOINT");
+        clew__settings_warn_later(s, "%s: \"%.32s\" is not known here, using otlp", variable,
+                                  exporter);
+    return (exporter && strcasecmp(exporter, "otlp") == 0) || own(signal, "ENDPOINT") ||
+           (signal->follows && clew__settings_get("OTEL_EXPORTER_OTLP_ENDPOINT"));
+}
+
+static int read_signal(struct clew__settings *s, const struct signal *signal,
+                       struct clew__otlp_settings *to)
+{
+    char variable[96];
+
+    if (!is_wanted(s, signal))
+        return 0;
+    read_protocol(s, signal, to);
+    read_compression(s, signal, to);
+    read_headers(s, signal, to);
+    (void)snprintf(variable, sizeof(variable), "OTEL_EXPORTER_OTLP_%s_TIMEOUT", signal->name);
+    to->timeout_ms =
+        clew__settings_otel_number(s, variable, "OTEL_EXPORTER_OTLP_TIMEOUT", 1, 3600000, 10000);
+    if (read_file_name(to->certificate, "OTEL_EXPORTER_OTLP_CERTIFICATE",
+                       either(signal, "CERTIFICATE")) < 0 ||
+        read_file_name(to->client_certificate, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+                       either(signal, "CLIENT_CERTIFICATE")) < 0 ||
+        read_file_name(to->client_key, "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+                       either(signal, "CLIENT_KEY")) < 0)
+        return -EINVAL;
+    return read_url(signal, to);
 }
 
 int clew__settings_read_otlp(struct clew__settings *s)
@@ -216,20 +283,10 @@ int clew__settings_read_otlp(struct clew__settings *s)
         clew__settings_warn_later(
             s, "OTEL_RESOURCE_ATTRIBUTES: malformed, all of it is left out; use k=v,k2=v2 with "
                "percent-encoding");
-    if (!is_wanted(s))
-        return 0;
-    read_protocol(s);
-    read_compression(s);
     read_batches(s);
-    read_headers(s);
-    s->otlp_timeout_ms = clew__settings_otel_number(
-        s, "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT", 1, 3600000, 10000);
-    if (read_file_name(s->otlp_certificate, "OTEL_EXPORTER_OTLP_CERTIFICATE",
-                       EITHER("CERTIFICATE")) < 0 ||
-        read_file_name(s->otlp_client_certificate, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-                       EITHER("CLIENT_CERTIFICATE")) < 0 ||
-        read_file_name(s->otlp_client_key, "OTEL_EXPORTER_OTLP_CLIENT_KEY", EITHER("CLIENT_KEY")) <
-            0)
+    s->metrics_interval_ms =
+        clew__settings_otel_number(s, "OTEL_METRIC_EXPORT_INTERVAL", NULL, 10, 86400000, 60000);
+    if (read_signal(s, &traces, &s->otlp) < 0)
         return -EINVAL;
-    return read_url(s);
+    return read_signal(s, &metrics, &s->otlp_metrics);
 }

@@ -22,6 +22,18 @@ void clew__settings_warn_later(struct clew__settings *s, const char *format, ...
 long clew__settings_otel_number(struct clew__settings *s, const char *own, const char *general,
                                 long low, long high, long fallback);
 
+/* NAME, or the first line of the file NAME_FILE names; "" when neither is set. */
+int clew__settings_secret(char *to, size_t size, const char *name);
+/* The same for a token, which goes into a header. */
+int clew__settings_bearer(char *to, size_t size, const char *name);
+/* user:password in base64, "" when no user is set. */
+int clew__settings_basic(char to[CLEW__BASIC_MAX], const char *user_name,
+                         const char *password_name);
+/* true, false, 1, 0. */
+int clew__settings_bool(const char *name, bool fallback, bool *ret);
+
+/* settings_management.c. 0, or -EINVAL with clew_last_error(). */
+int clew__settings_read_management(struct clew__management_settings *ret);
 /* settings_otlp.c. 0, or -EINVAL with clew_last_error(). */
 int clew__settings_read_otlp(struct clew__settings *s);
 

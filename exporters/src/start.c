@@ -6,8 +6,12 @@
  */
 #include "exporters_priv.h"
 
-#include "address.h"
+#include "health.h"
+#include "management.h"
+#include "otlp_priv.h"
+#include "metrics/config.h"
 #include "metrics/metrics_priv.h"
+#include "metrics/rules_priv.h"
 
 #include <clew/export.h>
 
@@ -28,7 +32,13 @@ static int start_metrics(void)
     int err = done ? 0 : clew__self_metrics_start();
 
     if (err == 0 && !done)
-        err = clew__red_start();
+        err = clew__process_metrics_start();
+    if (err == 0 && !done)
+        err = clew__service_metrics_start();
+    if (err == 0 && !done)
+        err = clew__health_metrics_start();
+    if (err == 0 && !done)
+        err = clew__rules_start();
     done = done || err == 0;
     return err;
 }
@@ -38,19 +48,27 @@ static int start_parts(const char *service, const char *version)
     int err = clew__settings_read(&settings);
 
     if (err == 0)
+        err = clew__metrics_config_check();
+    if (err == 0 && settings.metrics)
         err = start_metrics();
     if (err == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         err = clew_set_error(-ENOMEM, "libcurl could not be initialised");
-    if (err == 0 && settings.management)
-        err = clew__management_start(&settings.management_address);
+    if (err == 0)
+        err = clew__management_start(&settings.management, settings.metrics);
     if (err == 0 && settings.loki_url[0])
         err = clew__loki_add(&settings);
-    if (err == 0 && settings.otlp_url[0])
+    if (err == 0 && settings.otlp.url[0])
         err = clew__otlp_add(&settings);
+    if (err == 0 && settings.otlp_metrics.url[0])
+        err = clew__otlp_push_add(&settings);
     if (err == 0)
         err = clew__delivery_start();
     if (err == 0)
         err = clew_log_start(service, version);
+    if (err >= 0 && settings.otlp_metrics.url[0])
+        err = clew__otlp_push_start();
+    if (err >= 0)
+        err = clew__health_start();
     return err < 0 ? err : 0;
 }
 
@@ -59,12 +77,11 @@ static void report(void)
 {
     for (size_t i = 0; i < settings.nwarnings; i++)
         clew_warn("configuration", clew_kv("warning", (const char *)settings.warnings[i]));
-    if (settings.management && !clew__address_is_loopback(&settings.management_address))
-        clew_warn("management server is open to the network without authentication",
-                  clew_kv("port", clew__management_port()));
+    clew__management_warn();
     clew_debug("started", clew_kv("management_port", clew__management_port()),
                clew_kv("loki", (bool)(settings.loki_url[0] != '\0')),
-               clew_kv("otlp_traces", (bool)(settings.otlp_url[0] != '\0')));
+               clew_kv("otlp_traces", (bool)(settings.otlp.url[0] != '\0')),
+               clew_kv("otlp_metrics", (bool)(settings.otlp_metrics.url[0] != '\0')));
 }
 
 /* Whoever held it is not here. */
@@ -83,11 +100,13 @@ int clew_start(const char *service, const char *version)
         return clew_set_error(-ESHUTDOWN, "Clewline was stopped and cannot start again");
     err = start_parts(service, version);
     if (err < 0) {
+        clew__otlp_push_stop();
         clew__delivery_stop(clew__now_ns());
         clew__management_stop();
         return err;
     }
-    clew__self_metrics_name(clew_service_name(), clew_service_version());
+    if (settings.metrics)
+        clew__service_metrics_name(clew_service_name(), clew_service_version());
     owner = getpid();
     state = RUNNING;
     (void)atexit(clew_stop);
@@ -106,6 +125,7 @@ int clew_flush(unsigned timeout_ms)
     uint64_t deadline = deadline_in(timeout_ms), lost = clew__delivery_lost();
     int err = clew_log_flush(timeout_ms);
 
+    clew__otlp_push_now();
     if (err == 0 || err == -ESRCH)
         err = clew__delivery_flush(deadline);
     return err == 0 && clew__delivery_lost() != lost ? 1 : err;
@@ -119,12 +139,17 @@ static int stop_parts(unsigned timeout_ms)
     bool serves = owner == getpid();
     int log_err, err;
 
+    clew_drain();
     if (serves)
-        clew__management_drain();
+        clew__health_stop(0); /* no new checks */
+    clew__rules_stop();
     log_err = clew_log_shutdown(timeout_ms);
+    clew__otlp_push_stop();
     err = clew__delivery_stop(deadline);
-    if (serves)
+    if (serves) {
         clew__management_stop();
+        clew__health_stop(deadline);
+    }
     if (err < 0 || log_err < 0)
         return -ETIMEDOUT;
     return clew__delivery_lost() != lost ? 1 : 0;
@@ -151,4 +176,9 @@ void clew_stop(void)
 uint16_t clew_management_port(void)
 {
     return clew__management_port();
+}
+
+uint16_t clew_metrics_port(void)
+{
+    return clew__metrics_port();
 }

@@ -22,10 +22,12 @@
 
 /* The observers of one site. */
 struct observers {
+    const struct observers *replaced; /* may have readers for ever */
     size_t n;
     struct {
         const struct clew_observer_ops *ops;
         void *state;
+        size_t observer;
     } at[OBSERVERS_MAX];
 };
 
@@ -89,8 +91,15 @@ static void find_secrets(struct clew_site *site)
 {
     for (unsigned i = 0; i < site->nfields; i++)
         if (site->types[i] == CLEW_TYPE_SECRET || site->types[i] == CLEW_TYPE_LAZY ||
-            clew__key_is_secret(site->keys[i]))
+            clew_key_is_secret(site->keys[i]))
             site->secrets |= 1u << i;
+}
+
+static bool is_observed(const struct clew_site *site)
+{
+    const struct observers *list = site->observers;
+
+    return list && list->n > 0;
 }
 
 static void set_gate(struct clew_site *site)
@@ -101,7 +110,7 @@ static void set_gate(struct clew_site *site)
     if (site->id &&
         (site->kind == CLEW_SITE_SPAN || site->level >= clew__site_threshold(site, &forced)))
         gate |= CLEW_GATE_LINE | (forced ? CLEW_GATE_FORCED : 0);
-    if (site->observers)
+    if (is_observed(site))
         gate |= CLEW_GATE_OBSERVED;
     if (gate && site->secrets)
         gate |= CLEW_GATE_SECRET;
@@ -114,23 +123,47 @@ void clew__sites_regate(void)
         set_gate(site_at(i));
 }
 
+static void leave_out(struct observers *list, size_t observer)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->n; i++)
+        if (list->at[i].observer != observer)
+            list->at[n++] = list->at[i];
+    list->n = n;
+}
+
+static bool has(const struct observers *list, size_t observer)
+{
+    for (size_t i = 0; list && i < list->n; i++)
+        if (list->at[i].observer == observer)
+            return true;
+    return false;
+}
+
 /* Asks observer i about site. Old lists are left to the readers they may have. */
 static void match(struct clew_site *site, size_t i)
 {
-    void *state = observers[i].ops->match(observers[i].self, site);
+    const struct clew_observer_ops *ops = observers[i].ops;
+    void *state = ops->match(observers[i].self, site);
     const struct observers *old = site->observers;
     struct observers *list;
 
-    if (!state)
+    if (!state && !has(old, i))
         return;
     list = calloc(1, sizeof(*list));
     if (!list)
         return;
     if (old)
         *list = *old;
-    list->at[list->n].ops = observers[i].ops;
-    list->at[list->n].state = state;
-    list->n++;
+    list->replaced = old;
+    leave_out(list, i);
+    if (state) {
+        list->at[list->n].ops = ops;
+        list->at[list->n].state = state;
+        list->at[list->n].observer = i;
+        list->n++;
+    }
     __atomic_store_n(&site->observers, list, __ATOMIC_RELEASE);
 }
 
@@ -159,13 +192,14 @@ uint32_t clew_log_register(struct clew_site *site)
     return gate;
 }
 
-void clew__site_observe(const struct clew_site *site, const struct clew_value *values)
+void clew__site_observe(const struct clew_site *site, const struct clew_logger *logger,
+                        const struct clew_value *values)
 {
     const struct observers *list = __atomic_load_n(&site->observers, __ATOMIC_ACQUIRE);
     struct clew_scope scope = clew_scope_current();
 
     for (size_t i = 0; i < list->n; i++)
-        list->at[i].ops->observe(list->at[i].state, site, values, &scope);
+        list->at[i].ops->observe(list->at[i].state, site, logger, values, &scope);
 }
 
 void clew__sites_save(void)
@@ -175,6 +209,18 @@ void clew__sites_save(void)
         (void)clew__file_add_site(site_at(i));
     clew__loggers_save();
     clew__registry_unlock();
+}
+
+/* Asks observer i about all sites there are. */
+static void match_all(size_t i)
+{
+    for (uint32_t index = 0; index < nsites; index++) {
+        struct clew_site *site = site_at(index);
+
+        if (site->kind != CLEW_SITE_SPAN)
+            match(site, i);
+        set_gate(site);
+    }
 }
 
 int clew_observer_add(const struct clew_observer_ops *ops, void *self)
@@ -190,12 +236,22 @@ int clew_observer_add(const struct clew_observer_ops *ops, void *self)
         observers[nobservers].ops = ops;
         observers[nobservers].self = self;
         nobservers++;
-        for (uint32_t i = 0; i < nsites; i++) {
-            if (site_at(i)->kind != CLEW_SITE_SPAN)
-                match(site_at(i), nobservers - 1);
-            set_gate(site_at(i));
-        }
+        match_all(nobservers - 1);
     }
     clew__registry_unlock();
     return err;
+}
+
+int clew_observer_again(const struct clew_observer_ops *ops, void *self)
+{
+    int err = -ENOENT;
+
+    clew__registry_lock();
+    for (size_t i = 0; i < nobservers; i++)
+        if (observers[i].ops == ops && observers[i].self == self) {
+            match_all(i);
+            err = 0;
+        }
+    clew__registry_unlock();
+    return err < 0 ? clew_set_error(err, "observer: it was not added") : 0;
 }

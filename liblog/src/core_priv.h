@@ -205,7 +205,8 @@ extern const struct clew__span_hooks *clew__span_hooks;
 #define CLEW__SITES_MAX 65536u
 
 const struct clew_site *clew__site_by_id(uint32_t id);
-void clew__site_observe(const struct clew_site *site, const struct clew_value *values);
+void clew__site_observe(const struct clew_site *site, const struct clew_logger *logger,
+                        const struct clew_value *values);
 /* Sets all gates; the registry's lock is held. */
 void clew__sites_regate(void);
 /* Writes all known sites and loggers into a new file. */

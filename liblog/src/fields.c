@@ -53,7 +53,7 @@ int clew__fields_set(struct clew__fields *fields, const char *key, unsigned type
     char token[CLEW__TOKEN_BYTES];
     char *at;
 
-    if (type == CLEW_TYPE_SECRET || clew__key_is_secret(key))
+    if (type == CLEW_TYPE_SECRET || clew_key_is_secret(key))
         type = clew__tokenise(type, &value, token);
     if (key_len == 0 || key_len > 255 || !clew__type_is_stored(type) || type == CLEW_TYPE_MESSAGE)
         return -EINVAL;

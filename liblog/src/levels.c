@@ -20,6 +20,8 @@
 
 enum kind { LOGGER, FILE_NAME, FUNCTION, MESSAGE };
 
+static const char *const prefixes[] = {"", "file:", "function:", "message:"};
+
 struct rules {
     size_t n;
     struct rule {
@@ -28,6 +30,9 @@ struct rules {
         char pattern[PATTERN_BYTES];
     } at[RULES_MAX];
 };
+
+/* A rule's text: ",function:" and "=fatal" around the pattern. */
+_Static_assert(8 + RULES_MAX * (PATTERN_BYTES + 16) <= CLEW_LOG_LEVELS_MAX, "room for all rules");
 
 static int threshold = CLEW_LEVEL_INFO;
 static struct rules rules;
@@ -111,21 +116,17 @@ static int bad(const char *part, size_t len, const char *why)
 
 static int read_rule(struct rules *ret, const char *part, size_t len, const char *equals)
 {
-    static const struct {
-        const char *prefix;
-        enum kind kind;
-    } kinds[] = {{"file:", FILE_NAME}, {"function:", FUNCTION}, {"message:", MESSAGE}};
     struct rule *rule = &ret->at[ret->n];
     size_t name_len = (size_t)(equals - part);
 
     if (ret->n == RULES_MAX)
         return bad(part, len, "more than 64 rules");
     rule->kind = LOGGER;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        size_t n = strlen(kinds[i].prefix);
+    for (enum kind kind = FILE_NAME; kind <= MESSAGE; kind++) {
+        size_t n = strlen(prefixes[kind]);
 
-        if (name_len >= n && memcmp(part, kinds[i].prefix, n) == 0) {
-            rule->kind = kinds[i].kind;
+        if (name_len >= n && memcmp(part, prefixes[kind], n) == 0) {
+            rule->kind = kind;
             part += n;
             name_len -= n;
             len -= n;
@@ -221,4 +222,29 @@ enum clew_level clew_log_level(void)
     level = (enum clew_level)threshold;
     clew__registry_unlock();
     return level;
+}
+
+/* A level's name in small letters, behind at. */
+static char *put_level(char *at, int level)
+{
+    for (const char *name = clew_level_name((enum clew_level)level); *name; name++)
+        *at++ = (char)(*name | 0x20);
+    return at;
+}
+
+size_t clew_log_levels(char ret_spec[CLEW_LOG_LEVELS_MAX])
+{
+    char *at = ret_spec;
+
+    clew__registry_lock();
+    at = put_level(at, threshold);
+    for (size_t i = 0; i < rules.n; i++) {
+        *at++ = ',';
+        at = stpcpy(stpcpy(at, prefixes[rules.at[i].kind]), rules.at[i].pattern);
+        *at++ = '=';
+        at = put_level(at, rules.at[i].level);
+    }
+    clew__registry_unlock();
+    *at = '\0';
+    return (size_t)(at - ret_spec);
 }

@@ -239,7 +239,7 @@ void clew__values_resolve(const struct clew_site *site, struct clew_value *value
             text += len;
             room -= len;
         }
-        if (site->types[i] == CLEW_TYPE_SECRET || clew__key_is_secret(site->keys[i]))
+        if (site->types[i] == CLEW_TYPE_SECRET || clew_key_is_secret(site->keys[i]))
             (void)clew__tokenise(types[i], value, room_for->tokens[i]);
         types[i] = clew__stored_type(site, i);
     }
@@ -281,11 +281,12 @@ static void emit(const struct clew_site *site, const struct clew_logger *logger,
 }
 
 /* Whom it concerns; whether a line is wanted. */
-static bool wanted(const struct clew_site *site, const struct clew_value *values, uint32_t *ret)
+static bool wanted(const struct clew_site *site, const struct clew_logger *logger,
+                   const struct clew_value *values, uint32_t *ret)
 {
     *ret = __atomic_load_n(&site->gate, __ATOMIC_ACQUIRE);
     if (*ret & CLEW_GATE_OBSERVED)
-        clew__site_observe(site, values);
+        clew__site_observe(site, logger, values);
     return (*ret & CLEW_GATE_LINE) != 0;
 }
 
@@ -293,7 +294,7 @@ void clew_log_emit(struct clew_site *site, const struct clew_value *values)
 {
     uint32_t gate;
 
-    if (wanted(site, values, &gate))
+    if (wanted(site, NULL, values, &gate))
         emit(site, NULL, gate, values);
 }
 
@@ -302,7 +303,7 @@ void clew_log_emit_to(struct clew_site *site, const struct clew_logger *logger,
 {
     uint32_t gate;
 
-    if (wanted(site, values, &gate) &&
+    if (wanted(site, logger, values, &gate) &&
         ((gate & CLEW_GATE_FORCED) || clew_logger_enabled(logger, (enum clew_level)site->level)))
         emit(site, logger, gate, values);
 }
@@ -314,7 +315,7 @@ void clew_log_emit_limited(struct clew_site *site, struct clew_limit *limit,
     uint32_t gate;
     uint64_t held;
 
-    if (!wanted(site, values, &gate) || !clew__limit_passes(site, limit, &held))
+    if (!wanted(site, NULL, values, &gate) || !clew__limit_passes(site, limit, &held))
         return;
     memcpy(with_held, values, site->nfields * sizeof(*values));
     with_held[site->nfields - 1] = clew_value_uint(held);

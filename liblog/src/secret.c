@@ -153,7 +153,7 @@ int clew__secret_config(void)
     return read_fields(getenv("CLEW_SECRET_FIELDS"));
 }
 
-bool clew__key_is_secret(const char *name)
+bool clew_key_is_secret(const char *name)
 {
     char plain[NAME_MAX_BYTES];
 

@@ -15,9 +15,6 @@
 
 /* Reads CLEW_SECRET_KEY and CLEW_SECRET_FIELDS; 0 or -EINVAL. */
 int clew__secret_config(void);
-/* Whether the deny-list has this key. Case, '_', '-', '.' and spaces do not
- * count; password, secret, authorization and the like count within a key. */
-bool clew__key_is_secret(const char *key);
 /* Replaces the value by its token (which ret points to then) and returns its
  * type; null and bool stay what they are. */
 unsigned clew__tokenise(unsigned type, struct clew_value *value, char token[CLEW__TOKEN_BYTES]);

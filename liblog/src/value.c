@@ -107,7 +107,7 @@ static unsigned resolve(const struct clew_fields *fields, size_t i, char token[C
     unsigned type = fields->types[i];
 
     *ret = fields->values[i];
-    if (type == CLEW_TYPE_SECRET || clew__key_is_secret(fields->keys[i]))
+    if (type == CLEW_TYPE_SECRET || clew_key_is_secret(fields->keys[i]))
         return clew__tokenise(type, ret, token);
     return type == CLEW_TYPE_LAZY || !clew__type_is_stored(type) ? CLEW_TYPE_NULL : type;
 }

@@ -170,7 +170,7 @@ static size_t make_named(struct named *named, const struct clew__attributes *att
     named->type = type;
     if (named->key_len == 0 || named->key_len > 255)
         return 0;
-    if (!attributes->resolved && (type == CLEW_TYPE_SECRET || clew__key_is_secret(key)))
+    if (!attributes->resolved && (type == CLEW_TYPE_SECRET || clew_key_is_secret(key)))
         named->type = clew__tokenise(type, &named->value, named->token);
     if (!clew__type_is_stored(named->type) || named->type == CLEW_TYPE_MESSAGE)
         return 0;

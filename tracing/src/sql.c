@@ -7,6 +7,7 @@
  * It is no parser and needs none.
  */
 #include "sql_priv.h"
+#include "tracing_priv.h"
 
 static void emit(struct clew__sql *r, const char *bytes, size_t len)
 {
@@ -119,4 +120,35 @@ void clew_sql_describe(struct clew_span *span, const char *sql, size_t len,
         clew_span_set(span, clew_kv("db.operation.name", (const char *)parts.operation));
     if (parts.collection[0])
         clew_span_set(span, clew_kv("db.collection.name", (const char *)parts.collection));
+}
+
+void clew_sql_verb(const char *sql, size_t len, char ret_verb[CLEW_SQL_VERB_MAX])
+{
+    size_t at = 0, n = 0;
+
+    while (at < len && strchr(" \t\r\n(;", sql[at]) && sql[at])
+        at++;
+    for (; at < len && n + 1 < CLEW_SQL_VERB_MAX; at++) {
+        char c = sql[at] >= 'a' && sql[at] <= 'z' ? (char)(sql[at] - 'a' + 'A') : sql[at];
+
+        if (c < 'A' || c > 'Z')
+            break;
+        ret_verb[n++] = c;
+    }
+    ret_verb[n] = '\0';
+}
+
+uint64_t clew_sql_now_ns(void)
+{
+    return clew__monotonic_ns();
+}
+
+void clew_sql_completed(const char *system, const char *operation, const char *status,
+                        uint64_t started_ns)
+{
+    double seconds = (double)(clew__monotonic_ns() - started_ns) / 1e9;
+
+    clew_trace("database query completed", clew_kv("system", system),
+               clew_kv("operation", operation), clew_kv("status", status),
+               clew_kv("duration_seconds", seconds));
 }

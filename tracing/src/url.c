@@ -41,7 +41,7 @@ static bool is_secret(const char *name, size_t len)
     for (size_t i = 0; i < sizeof(signatures) / sizeof(signatures[0]); i++)
         if (strcasecmp(text, signatures[i]) == 0)
             return true;
-    return clew__key_is_secret(text);
+    return clew_key_is_secret(text);
 }
 
 /* name=value&name=value */

@@ -14,6 +14,7 @@
 #ifndef CLEW_EXPORT_H
 #define CLEW_EXPORT_H
 
+#include <clew/health.h>
 #include <clew/metrics.h>
 
 #ifdef __cplusplus
@@ -54,13 +55,14 @@ CLEW_PUBLIC int clew_shutdown(unsigned timeout_ms);
  *          -ETIMEDOUT */
 CLEW_PUBLIC int clew_flush(unsigned timeout_ms);
 
-/* A named check of /health: ready is the conjunction of all.
- * args name copied, 1..64 bytes of [a-zA-Z0-9_.-]. MT-Safe.
- * returns 0, -EINVAL, -ENOSPC (64 checks) */
-CLEW_PUBLIC int clew_health_set(const char *name, bool healthy);
+/* The operation of that name went well just now: last_successful_operation_timestamp
+ * {operation} and its twin in the base unit, …_timestamp_seconds.
+ * args name any bytes, one of a few. MT-Safe, AS-Unsafe */
+CLEW_PUBLIC void clew_operation_succeeded(const char *name);
 
-/* The port the management server listens on, 0 when it is off. */
+/* The ports of /health and of /metrics, which may be the same; 0 when off. */
 CLEW_PUBLIC uint16_t clew_management_port(void);
+CLEW_PUBLIC uint16_t clew_metrics_port(void);
 
 #ifdef __cplusplus
 }

@@ -1,210 +1,202 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The registry. Metrics and series are made under a lock and live for ever, so
- * finding and updating them needs none: a metric's table of series is open
- * addressing over atomic pointers that are only ever filled. Counters and
- * histograms are kept in shards, a cache line or more apart, so that threads
- * do not fight over one; a scrape adds the shards up.
+ * The registry: metrics are made under a lock and live for ever. Every name that
+ * may stand on a page belongs to one metric: the counter x_total also has x and
+ * x_created, the histogram x also x_bucket, x_count, x_sum and x_created, so
+ * that no page has two families of one name (OpenMetrics, "MetricFamily Name").
  */
-#include "registry_priv.h"
+#include "config.h"
+#include "scrape.h"
 
 #include <buf.h>
 #include <json.h>
 
-#include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
+
+#define NAME_MAX_BYTES 200u
+#define HELP_MAX_BYTES 1024u
+#define NAME_SLOTS 1024u
+#define NATIVE_MIN 80u /* buckets: every double has one at Prometheus' lowest schema */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct clew_metric *_Atomic first;
 static struct clew_metric *last;
+static _Atomic uint64_t counting_since;
+static _Atomic unsigned generation = 1;
+
+/* A name that is taken. */
+struct name {
+    struct name *next;
+    struct clew_metric *metric;
+    char text[];
+};
+static struct name *names[NAME_SLOTS];
 
 static const double standard_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
                                          0.5,   0.75, 1,     2.5,  5,     7.5, 10};
+
+/* What a metric is to be. */
+struct wanted {
+    enum clew__kind kind;
+    const char *name, *help;
+    const char *const *labels;
+    const double *bounds;
+    size_t nbounds;
+    int schema;
+    unsigned native_max;
+};
+
+void clew__metrics_lock(void)
+{
+    clew__locks++;
+    atomic_signal_fence(memory_order_seq_cst);
+    pthread_mutex_lock(&lock);
+}
+
+void clew__metrics_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+    atomic_signal_fence(memory_order_seq_cst);
+    clew__locks--;
+}
 
 struct clew_metric *clew__metrics_first(void)
 {
     return atomic_load_explicit(&first, memory_order_acquire);
 }
 
-static bool name_is_good(const char *name, bool colons)
+/* ---- forks ---------------------------------------------------------------------------- */
+
+static void set_counting_since(void)
 {
-    if (!name || !*name || isdigit((unsigned char)*name))
-        return false;
-    for (; *name; name++)
-        if (!isalnum((unsigned char)*name) && *name != '_' && !(colons && *name == ':'))
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    atomic_store(&counting_since, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+}
+
+uint64_t clew__counting_since(void)
+{
+    return atomic_load(&counting_since);
+}
+
+unsigned clew__generation(void)
+{
+    return atomic_load(&generation);
+}
+
+static void in_child(void)
+{
+    clew__shards_forked();
+    clew__update_forked();
+    clew__scrape_forked();
+    set_counting_since();
+    atomic_fetch_add(&generation, 1);
+    clew__metrics_unlock();
+}
+
+/* With the library, and so before anybody else's: handlers run in the opposite
+ * order before a fork, and the registry's lock is always the last that is taken. */
+__attribute__((constructor)) static void at_load(void)
+{
+    set_counting_since();
+    (void)pthread_atfork(clew__metrics_lock, clew__metrics_unlock, in_child);
+}
+
+/* ---- names ----------------------------------------------------------------------------- */
+
+static struct name **names_of(const char *text, size_t len)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 16777619u;
+    return &names[hash % NAME_SLOTS];
+}
+
+static struct clew_metric *owner_of(const char *text)
+{
+    struct name *name = *names_of(text, strlen(text));
+
+    while (name && strcmp(name->text, text) != 0)
+        name = name->next;
+    return name ? name->metric : NULL;
+}
+
+#define TAKEN_MAX 5u
+#define TAKEN_BYTES (NAME_MAX_BYTES + 16)
+
+/* The names a metric takes, its own first; how many. */
+static unsigned names_taken(enum clew__kind kind, const char *name, char taken[][TAKEN_BYTES])
+{
+    static const char *const suffixes[][TAKEN_MAX] = {
+        [CLEW__COUNTER] = {"_total", "", "_created"},
+        [CLEW__GAUGE] = {""},
+        [CLEW__INFO] = {"_info", ""},
+        [CLEW__HISTOGRAM] = {"", "_bucket", "_count", "_sum", "_created"},
+        [CLEW__NATIVE] = {"", "_bucket", "_count", "_sum", "_created"},
+    };
+    size_t family = strlen(name) - strlen(suffixes[kind][0]);
+    unsigned n;
+
+    for (n = 0; n < TAKEN_MAX && suffixes[kind][n]; n++)
+        (void)snprintf(taken[n], TAKEN_BYTES, "%.*s%s", (int)family, name, suffixes[kind][n]);
+    return n;
+}
+
+static bool take_names(struct clew_metric *metric)
+{
+    char taken[TAKEN_MAX][TAKEN_BYTES];
+    unsigned n = names_taken(metric->kind, metric->name, taken);
+
+    for (unsigned i = 0; i < n; i++) {
+        struct name *name = malloc(sizeof(*name) + strlen(taken[i]) + 1);
+        struct name **list = names_of(taken[i], strlen(taken[i]));
+
+        if (!name)
             return false;
+        strcpy(name->text, taken[i]);
+        name->metric = metric;
+        name->next = *list;
+        *list = name;
+    }
     return true;
 }
 
-/* Any text as valid UTF-8, cut. */
-static char *clean_copy(const char *text, size_t max)
+/* After a failure: a metric that is not made has no names. */
+static void give_names_back(const struct clew_metric *metric)
 {
-    size_t len = clew__utf8_cut(text ? text : "", text ? strlen(text) : 0, max);
-    struct clew__buf clean;
+    char taken[TAKEN_MAX][TAKEN_BYTES];
+    unsigned n = names_taken(metric->kind, metric->name, taken);
 
-    clew__buf_init(&clean, 3 * max + 1);
-    clew__utf8_clean(&clean, text ? text : "", len);
-    return clew__buf_take(&clean, &len);
-}
+    for (unsigned i = 0; i < n; i++) {
+        struct name **link = names_of(taken[i], strlen(taken[i])), *name;
 
-/* ---- series --------------------------------------------------------------------- */
-
-static uint64_t hash_values(const struct clew_metric *metric, const char *const *values)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < metric->nlabels; i++) {
-        for (const char *p = values[i] ? values[i] : ""; *p; p++)
-            hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-        hash = (hash ^ 0xFF) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
-
-/* Values are told apart by their 64-bit hash alone. */
-static struct clew_series *find(const struct clew_metric *metric, uint64_t hash)
-{
-    for (size_t i = hash % TABLE_SLOTS;; i = (i + 1) % TABLE_SLOTS) {
-        struct clew_series *series = atomic_load_explicit(&metric->table[i], memory_order_acquire);
-
-        if (!series || series->hash == hash)
-            return series;
+        while ((name = *link)) {
+            if (name->metric == metric) {
+                *link = name->next;
+                free(name);
+            } else {
+                link = &name->next;
+            }
+        }
     }
 }
 
-static void *zeroed(size_t alignment, size_t size)
-{
-    void *p = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-
-    if (p)
-        memset(p, 0, size);
-    return p;
-}
-
-static void free_series(struct clew_series *series)
-{
-    if (!series)
-        return;
-    for (size_t i = 0; i < CLEW_METRIC_LABELS_MAX; i++)
-        free(series->values[i]);
-    free(series->counters);
-    free(series->histograms);
-    free(series->exemplars);
-    free(series);
-}
-
-static struct clew_series *make_series(struct clew_metric *metric, const char *const *values,
-                                       uint64_t hash)
-{
-    struct clew_series *series = calloc(1, sizeof(*series));
-    bool good = series != NULL;
-
-    if (!good)
-        return NULL;
-    series->metric = metric;
-    series->hash = hash;
-    for (size_t i = 0; good && i < metric->nlabels; i++)
-        good = (series->values[i] = clean_copy(values[i], LABEL_VALUE_MAX)) != NULL;
-    if (metric->type == METRIC_COUNTER)
-        good = good && (series->counters = zeroed(64, SHARDS * sizeof(struct counter_shard)));
-    if (metric->type == METRIC_HISTOGRAM) {
-        good = good && (series->histograms = zeroed(64, SHARDS * metric->shard_bytes));
-        good = good && (series->exemplars = calloc(metric->nbounds + 1, sizeof(struct exemplar)));
-    }
-    if (good)
-        return series;
-    free_series(series);
-    return NULL;
-}
-
-static void link_series(struct clew_metric *metric, struct clew_series *series)
-{
-    series->next = atomic_load(&metric->series);
-    atomic_store_explicit(&metric->series, series, memory_order_release);
-    metric->nseries++;
-}
-
-static struct clew_series *add_clean_series(struct clew_metric *metric, const char *const *values,
-                                            uint64_t hash)
-{
-    struct clew_series *series;
-
-    pthread_mutex_lock(&lock);
-    series = find(metric, hash);
-    if (series)
-        goto out; /* another thread was first */
-    if (metric->nseries < CLEW_METRIC_SERIES_MAX)
-        series = make_series(metric, values, hash);
-    if (series) {
-        size_t i = hash % TABLE_SLOTS;
-
-        while (atomic_load(&metric->table[i]))
-            i = (i + 1) % TABLE_SLOTS;
-        link_series(metric, series);
-        atomic_store_explicit(&metric->table[i], series, memory_order_release);
-    } else {
-        series = metric->overflow;
-        if (!metric->overflow_is_linked)
-            link_series(metric, series); /* shown from its first use on */
-        metric->overflow_is_linked = true;
-    }
-out:
-    pthread_mutex_unlock(&lock);
-    return series;
-}
-
-/* Values that look alike on the page, cleaned and cut, are one series. Such odd
- * ones are looked up under the lock each time. */
-static struct clew_series *add_series(struct clew_metric *metric, const char *const *values)
-{
-    char *clean[CLEW_METRIC_LABELS_MAX] = {NULL};
-    struct clew_series *series = metric->overflow;
-    uint64_t hash;
-    size_t i;
-
-    for (i = 0; i < metric->nlabels && (clean[i] = clean_copy(values[i], LABEL_VALUE_MAX)); i++)
-        ;
-    if (i == metric->nlabels) {
-        hash = hash_values(metric, (const char *const *)clean);
-        series = add_clean_series(metric, (const char *const *)clean, hash);
-    }
-    while (i > 0)
-        free(clean[--i]);
-    return series;
-}
-
-struct clew_series *clew_metric_series(struct clew_metric *metric, const char *const *label_values)
-{
-    static const char *const none[] = {NULL};
-    const char *const *values = label_values ? label_values : none;
-    struct clew_series *series;
-    uint64_t hash;
-
-    if (!metric)
-        return NULL;
-    if (metric->nlabels == 0)
-        return metric->overflow; /* its one series */
-    for (size_t i = 0; i < metric->nlabels; i++)
-        if (!values[i])
-            return metric->overflow;
-    hash = hash_values(metric, values);
-    series = find(metric, hash);
-    return series ? series : add_series(metric, values);
-}
-
-/* ---- metrics ------------------------------------------------------------------------ */
+/* ---- making ------------------------------------------------------------------------------ */
 
 static void free_metric(struct clew_metric *metric)
 {
     if (!metric)
         return;
-    free_series(metric->overflow);
-    free(metric->table);
+    clew__series_free(metric->overflow);
+    for (size_t i = 0; metric->bound_texts && i <= metric->nbounds; i++)
+        free(metric->bound_texts[i]);
+    free(metric->bound_texts);
     free(metric->bounds);
     for (size_t i = 0; i < metric->nlabels; i++)
         free(metric->labels[i]);
@@ -213,258 +205,373 @@ static void free_metric(struct clew_metric *metric)
     free(metric);
 }
 
-static bool has_label(const struct clew_metric *metric, const char *name)
+static bool copy_labels(struct clew_metric *metric, const char *const *labels)
 {
-    for (size_t i = 0; i < metric->nlabels; i++)
-        if (strcmp(metric->labels[i], name) == 0)
-            return true;
-    return false;
-}
-
-static bool set_labels(struct clew_metric *metric, const char *const *names)
-{
-    for (; names && *names; names++) {
-        if (metric->nlabels == CLEW_METRIC_LABELS_MAX || !name_is_good(*names, false) ||
-            strncmp(*names, "__", 2) == 0 ||
-            (metric->type == METRIC_HISTOGRAM && strcmp(*names, "le") == 0) ||
-            has_label(metric, *names)) {
-            (void)clew_set_error(-EINVAL,
-                                 "metric %s: label name \"%.64s\" is bad, there twice or one too "
-                                 "many",
-                                 metric->name, *names);
+    for (size_t i = 0; labels && labels[i]; i++) {
+        metric->labels[i] = strdup(labels[i]);
+        if (!metric->labels[i])
             return false;
-        }
-        metric->labels[metric->nlabels] = strdup(*names);
-        if (!metric->labels[metric->nlabels++])
-            return false;
+        metric->nlabels++;
     }
     return true;
+}
+
+/* le="0.5"} and a space. */
+static char *bound_text(double bound)
+{
+    char number[CLEW__PUT_NUMBER_MAX], *text;
+
+    *clew__put_double(number, bound) = '\0';
+    return asprintf(&text, "le=\"%s\"} ", clew__is_finite(bound) ? number : "+Inf") < 0 ? NULL
+                                                                                        : text;
 }
 
 static bool set_bounds(struct clew_metric *metric, const double *bounds, size_t n)
 {
-    if (!bounds) {
-        bounds = standard_bounds;
-        n = sizeof(standard_bounds) / sizeof(standard_bounds[0]);
-    }
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(bounds[i]) || (i && bounds[i] <= bounds[i - 1]) ||
-            n > CLEW_METRIC_BUCKETS_MAX) {
-            (void)clew_set_error(-EINVAL,
-                                 "metric %s: bounds must be finite, ascending and at most %u",
-                                 metric->name, CLEW_METRIC_BUCKETS_MAX);
-            return false;
-        }
-    metric->bounds = malloc((n ? n : 1) * sizeof(*bounds));
-    if (!metric->bounds)
+    size_t padded = clew__bounds_padded(n);
+
+    metric->bounds = aligned_alloc(16, padded * sizeof(*bounds));
+    metric->bound_texts = calloc(n + 1, sizeof(*metric->bound_texts));
+    if (!metric->bounds || !metric->bound_texts)
         return false;
-    memcpy(metric->bounds, bounds, n * sizeof(*bounds));
     metric->nbounds = n;
-    metric->shard_bytes =
-        (sizeof(struct histogram_shard) + (n + 1) * sizeof(uint64_t) + 63) & ~(size_t)63;
+    for (size_t i = 0; i < padded; i++)
+        metric->bounds[i] = i < n ? bounds[i] : __builtin_inf();
+    for (size_t i = 0; i <= n; i++)
+        if (!(metric->bound_texts[i] = bound_text(i < n ? bounds[i] : __builtin_inf())))
+            return false;
     return true;
 }
 
-static struct clew_metric *make(enum metric_type type, const char *name, const char *help,
-                                const char *const *label_names, const double *bounds,
-                                size_t nbounds)
+static char *clean_help(const char *help)
 {
-    static const char *const overflow[CLEW_METRIC_LABELS_MAX] = {"overflow", "overflow", "overflow",
-                                                                 "overflow", "overflow", "overflow",
-                                                                 "overflow", "overflow"};
+    size_t len = clew__utf8_cut(help ? help : "", help ? strlen(help) : 0, HELP_MAX_BYTES);
+    struct clew__buf clean;
+
+    clew__buf_init(&clean, 3 * HELP_MAX_BYTES + 1);
+    clew__utf8_clean(&clean, help ? help : "", len);
+    return clew__buf_take(&clean, &len);
+}
+
+static size_t cell_bytes(const struct wanted *wanted)
+{
+    switch (wanted->kind) {
+    case CLEW__COUNTER:
+        return sizeof(struct clew__counter_cell);
+    case CLEW__GAUGE:
+    case CLEW__INFO:
+        return sizeof(struct clew__gauge_cell);
+    case CLEW__HISTOGRAM:
+        return sizeof(struct clew__histogram_cell) + (wanted->nbounds + 2) / 2 * 16;
+    case CLEW__NATIVE:
+        break;
+    }
+    return clew__native_bytes(wanted->native_max);
+}
+
+static bool fill(struct clew_metric *metric, const struct wanted *wanted)
+{
+    static const struct clew_label overflow = {"overflow", 8};
+    const struct clew__metrics_config *config = clew__metrics_config();
+    struct clew_label values[CLEW_METRIC_LABELS_MAX];
+
+    metric->kind = wanted->kind;
+    metric->name = strdup(wanted->name);
+    metric->help = clean_help(wanted->help);
+    if (!metric->name || !metric->help || !copy_labels(metric, wanted->labels) ||
+        (wanted->kind == CLEW__HISTOGRAM && !set_bounds(metric, wanted->bounds, wanted->nbounds)))
+        return false;
+    metric->name_len = strlen(metric->name);
+    metric->schema = wanted->schema;
+    metric->native_max = wanted->native_max;
+    metric->cell_bytes = cell_bytes(wanted);
+    metric->seed = clew__values_seed();
+    metric->series_max = (size_t)config->series_max;
+    for (size_t i = 0; i < metric->nlabels; i++) {
+        atomic_store(&metric->limit[i].max, (size_t)config->values_max);
+        values[i] = overflow;
+    }
+    metric->overflow = clew__locked_series_new(metric, values);
+    if (!metric->overflow)
+        return false;
+    metric->overflow->pinned = true;
+    if (metric->nlabels == 0) {
+        metric->overflow_is_shown = true;
+        clew__locked_series_show(metric, metric->overflow);
+    }
+    return true;
+}
+
+static struct clew_metric *make(const struct wanted *wanted)
+{
     struct clew_metric *metric = calloc(1, sizeof(*metric));
 
     if (!metric)
         return NULL;
-    metric->type = type;
-    metric->name = strdup(name);
-    metric->help = clean_copy(help, 1024);
-    if (!metric->name || !metric->help || !set_labels(metric, label_names) ||
-        (type == METRIC_HISTOGRAM && !set_bounds(metric, bounds, nbounds)))
-        goto bad;
-    if (metric->nlabels && !(metric->table = calloc(TABLE_SLOTS, sizeof(*metric->table))))
-        goto bad;
-    metric->overflow = make_series(metric, overflow, 0);
-    if (!metric->overflow)
-        goto bad;
-    if (metric->nlabels == 0)
-        link_series(metric, metric->overflow);
+    if (!fill(metric, wanted)) {
+        free_metric(metric);
+        return NULL;
+    }
+    if (!take_names(metric)) {
+        give_names_back(metric);
+        free_metric(metric);
+        return NULL;
+    }
+    if (last)
+        atomic_store_explicit(&last->next, metric, memory_order_release);
+    else
+        atomic_store_explicit(&first, metric, memory_order_release);
+    last = metric;
     return metric;
-bad:
-    free_metric(metric);
-    return NULL;
 }
 
-static bool same_labels(const struct clew_metric *metric, const char *const *names)
+/* ---- finding ------------------------------------------------------------------------------ */
+
+static bool is_same(const struct clew_metric *metric, const struct wanted *wanted)
 {
     size_t n = 0;
 
-    for (; names && names[n]; n++)
-        if (n >= metric->nlabels || strcmp(names[n], metric->labels[n]) != 0)
+    if (metric->kind != wanted->kind || metric->schema != wanted->schema ||
+        metric->native_max != wanted->native_max || metric->nbounds != wanted->nbounds)
+        return false;
+    if (wanted->nbounds &&
+        memcmp(metric->bounds, wanted->bounds, wanted->nbounds * sizeof(*wanted->bounds)) != 0)
+        return false;
+    for (; wanted->labels && wanted->labels[n]; n++)
+        if (n >= metric->nlabels || strcmp(wanted->labels[n], metric->labels[n]) != 0)
             return false;
     return n == metric->nlabels;
 }
 
-/* OpenMetrics calls the family of the counter x_total x, so no other may. */
-static bool same_family(const struct clew_metric *metric, enum metric_type type, const char *name)
+static struct clew_metric *locked_get(const struct wanted *wanted)
 {
-    size_t a = strlen(metric->name), b = strlen(name);
+    char taken[TAKEN_MAX][TAKEN_BYTES];
+    unsigned n = names_taken(wanted->kind, wanted->name, taken);
+    struct clew_metric *metric = owner_of(wanted->name);
 
-    if (metric->type == METRIC_COUNTER)
-        a -= 6;
-    if (type == METRIC_COUNTER)
-        b -= 6;
-    return (a == b && strncmp(metric->name, name, a) == 0) || strcmp(metric->name, name) == 0;
-}
-
-static struct clew_metric *get(enum metric_type type, const char *name, const char *help,
-                               const char *const *label_names, const double *bounds, size_t nbounds)
-{
-    struct clew_metric *metric;
-    size_t len = name ? strlen(name) : 0;
-
-    if (!name_is_good(name, true) || len > 200 ||
-        (type == METRIC_COUNTER && (len < 7 || strcmp(name + len - 6, "_total") != 0))) {
-        (void)clew_set_error(-EINVAL,
-                             "metric \"%.64s\": [a-zA-Z_:][a-zA-Z0-9_:]*, counters end in _total",
-                             name ? name : "");
+    if (metric && strcmp(metric->name, wanted->name) == 0) {
+        if (is_same(metric, wanted))
+            return metric;
+        (void)clew_set_error(-EEXIST,
+                             "metric %s: exists with another type, other labels or other buckets",
+                             wanted->name);
         return NULL;
     }
-    pthread_mutex_lock(&lock);
-    for (metric = atomic_load(&first); metric && !same_family(metric, type, name);
-         metric = metric->next)
-        ;
-    if (metric && strcmp(metric->name, name) != 0) {
-        (void)clew_set_error(-EEXIST, "metric %s: %s is the same family in OpenMetrics", name,
-                             metric->name);
-        metric = NULL;
-    } else if (metric && (metric->type != type || !same_labels(metric, label_names))) {
-        (void)clew_set_error(-EEXIST, "metric %s: exists with another type or other labels", name);
-        metric = NULL;
-    } else if (!metric) {
-        metric = make(type, name, help, label_names, bounds, nbounds);
-        if (metric && last)
-            __atomic_store_n(&last->next, metric, __ATOMIC_RELEASE);
-        else if (metric)
-            atomic_store_explicit(&first, metric, memory_order_release);
-        if (metric)
-            last = metric;
-    }
-    pthread_mutex_unlock(&lock);
+    for (unsigned i = 0; i < n; i++)
+        if ((metric = owner_of(taken[i]))) {
+            (void)clew_set_error(-EEXIST, "metric %s: the name %s is taken by the metric %s",
+                                 wanted->name, taken[i], metric->name);
+            return NULL;
+        }
+    metric = make(wanted);
+    if (!metric)
+        (void)clew_set_error(-ENOMEM, "metric %s: no memory", wanted->name);
     return metric;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    size_t len = strlen(name), n = strlen(end);
+
+    return len > n && strcmp(name + len - n, end) == 0;
+}
+
+static bool bounds_are_good(const struct wanted *wanted)
+{
+    bool good = wanted->nbounds <= CLEW_METRIC_BUCKETS_MAX;
+
+    for (size_t i = 0; good && i < wanted->nbounds; i++)
+        good = clew__is_finite(wanted->bounds[i]) &&
+               (i == 0 || wanted->bounds[i] > wanted->bounds[i - 1]);
+    if (!good)
+        (void)clew_set_error(-EINVAL, "metric %s: bounds must be finite, ascending and at most %u",
+                             wanted->name, CLEW_METRIC_BUCKETS_MAX);
+    return good;
+}
+
+static const char *label_fault(const struct wanted *wanted, size_t i)
+{
+    const char *name = wanted->labels[i];
+
+    if (i == CLEW_METRIC_LABELS_MAX)
+        return "is one too many, there may be 8";
+    if (!clew__metric_name_is_good(name, false) || strlen(name) > NAME_MAX_BYTES)
+        return "is bad, use [a-zA-Z_][a-zA-Z0-9_]*";
+    if (strncmp(name, "__", 2) == 0)
+        return "is reserved for Prometheus, as all that begin with __";
+    if (strcmp(name, "quantile") == 0)
+        return "is reserved for summaries";
+    if (strcmp(name, "le") == 0 && wanted->kind >= CLEW__HISTOGRAM)
+        return "is that of the buckets";
+    while (i-- > 0)
+        if (strcmp(wanted->labels[i], name) == 0)
+            return "is there twice";
+    return NULL;
+}
+
+static bool labels_are_good(const struct wanted *wanted)
+{
+    for (size_t i = 0; wanted->labels && wanted->labels[i]; i++) {
+        const char *fault = label_fault(wanted, i);
+
+        if (fault) {
+            (void)clew_set_error(-EINVAL, "metric %s: the label name \"%.64s\" %s", wanted->name,
+                                 wanted->labels[i], fault);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool name_is_good(const struct wanted *wanted)
+{
+    const char *end = wanted->kind == CLEW__COUNTER ? "_total"
+                      : wanted->kind == CLEW__INFO  ? "_info"
+                                                    : "";
+
+    if (clew__metric_name_is_good(wanted->name, true) && strlen(wanted->name) <= NAME_MAX_BYTES &&
+        ends_with(wanted->name, end))
+        return true;
+    (void)clew_set_error(-EINVAL,
+                         "metric \"%.64s\": use [a-zA-Z_:][a-zA-Z0-9_:]*, at most %u characters; "
+                         "a counter ends in _total, an info in _info",
+                         wanted->name ? wanted->name : "", NAME_MAX_BYTES);
+    return false;
+}
+
+static struct clew_metric *get(struct wanted wanted)
+{
+    struct clew_metric *metric;
+
+    if (wanted.kind == CLEW__HISTOGRAM && !wanted.bounds) {
+        wanted.bounds = standard_bounds;
+        wanted.nbounds = sizeof(standard_bounds) / sizeof(standard_bounds[0]);
+    }
+    if (!name_is_good(&wanted) || !labels_are_good(&wanted) || !bounds_are_good(&wanted))
+        return NULL;
+    clew__metrics_lock();
+    metric = locked_get(&wanted);
+    clew__metrics_unlock();
+    return metric;
+}
+
+/* ---- the calls ------------------------------------------------------------------------------ */
+
 struct clew_metric *clew_counter(const char *name, const char *help, const char *const *labels)
 {
-    return get(METRIC_COUNTER, name, help, labels, NULL, 0);
+    return get((struct wanted){CLEW__COUNTER, name, help, labels, NULL, 0, 0, 0});
 }
 
 struct clew_metric *clew_gauge(const char *name, const char *help, const char *const *labels)
 {
-    return get(METRIC_GAUGE, name, help, labels, NULL, 0);
+    return get((struct wanted){CLEW__GAUGE, name, help, labels, NULL, 0, 0, 0});
 }
 
 struct clew_metric *clew_histogram(const char *name, const char *help, const char *const *labels,
                                    const double *bounds, size_t nbounds)
 {
-    return get(METRIC_HISTOGRAM, name, help, labels, bounds, nbounds);
+    return get(
+        (struct wanted){CLEW__HISTOGRAM, name, help, labels, bounds, bounds ? nbounds : 0, 0, 0});
 }
 
-void clew__series_callback(struct clew_series *series, double (*value)(void *arg), void *arg)
+struct clew_metric *clew_native_histogram(const char *name, const char *help,
+                                          const char *const *labels, int schema,
+                                          unsigned buckets_max)
 {
-    if (!series)
-        return;
-    series->callback_arg = arg;
-    __atomic_store_n(&series->callback, value, __ATOMIC_RELEASE);
+    unsigned max = buckets_max ? buckets_max : CLEW_METRIC_NATIVE_MAX;
+
+    if (schema < -4 || schema > 8 || max < NATIVE_MIN || max > CLEW_METRIC_NATIVE_MAX) {
+        (void)clew_set_error(-EINVAL,
+                             "metric \"%.64s\": schema must be -4 to 8, buckets_max %u to %u",
+                             name ? name : "", NATIVE_MIN, CLEW_METRIC_NATIVE_MAX);
+        return NULL;
+    }
+    clew__native_prepare();
+    return get((struct wanted){CLEW__NATIVE, name, help, labels, NULL, 0, schema, max});
 }
 
-int clew_metric_callback(struct clew_metric *metric, double (*value)(void *arg), void *arg)
+int clew_metric_info(const char *name, const char *help, const char *const *labels,
+                     const char *const *values)
 {
-    if (!metric || !value || metric->nlabels || metric->type == METRIC_HISTOGRAM)
-        return clew_set_error(-EINVAL, "callback: needs a counter or gauge without labels");
-    clew__series_callback(metric->overflow, value, arg);
+    struct clew_metric *metric =
+        get((struct wanted){CLEW__INFO, name, help, labels, NULL, 0, 0, 0});
+
+    if (!metric)
+        return -EINVAL;
+    clew_series_set(clew_metric_series(metric, values), 1);
     return 0;
 }
 
-/* ---- updates ------------------------------------------------------------------------- */
-
-static unsigned my_shard(void)
+/* The name with the prefix; too long, it is refused with the name's own check. */
+static const char *derived(const char *name, char room[512])
 {
-    static _Atomic unsigned threads;
-    static __thread unsigned mine;
-
-    if (mine == 0)
-        mine = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % SHARDS + 1;
-    return mine - 1;
+    (void)snprintf(room, 512, "%s%s", clew__metrics_config()->prefix, name);
+    return room;
 }
 
-static void add_double(_Atomic uint64_t *bits, double amount)
+struct clew_metric *clew__derived_counter(const char *name, const char *help,
+                                          const char *const *labels)
 {
-    uint64_t old = atomic_load_explicit(bits, memory_order_relaxed);
+    char room[512];
 
-    while (!atomic_compare_exchange_weak_explicit(bits, &old,
-                                                  double_to_bits(bits_to_double(old) + amount),
-                                                  memory_order_relaxed, memory_order_relaxed))
-        ;
+    return clew_counter(derived(name, room), help, labels);
 }
 
-void clew_series_add(struct clew_series *series, double amount)
+struct clew_metric *clew__derived_gauge(const char *name, const char *help,
+                                        const char *const *labels)
 {
-    struct counter_shard *shard;
+    char room[512];
 
-    if (!series)
-        return;
-    if (series->metric->type == METRIC_GAUGE) {
-        add_double(&series->gauge_bits, amount);
-        return;
-    }
-    if (series->metric->type != METRIC_COUNTER || !(amount >= 0) || isinf(amount))
-        return;
-    shard = &series->counters[my_shard()];
-    if (amount < 4503599627370496.0 && amount == (double)(uint64_t)amount)
-        atomic_fetch_add_explicit(&shard->whole, (uint64_t)amount, memory_order_relaxed);
+    return clew_gauge(derived(name, room), help, labels);
+}
+
+struct clew_metric *clew__derived_histogram(const char *name, const char *help,
+                                            const char *const *labels, const double *bounds,
+                                            size_t nbounds)
+{
+    char room[512];
+
+    return clew_histogram(derived(name, room), help, labels, bounds, nbounds);
+}
+
+int clew__derived_info(const char *name, const char *help, const char *const *labels,
+                       const char *const *values)
+{
+    char room[512];
+
+    return clew_metric_info(derived(name, room), help, labels, values);
+}
+
+/* ---- limits ------------------------------------------------------------------------------- */
+
+/* The values there are become known with the first limit of a label. */
+static bool locked_limit_values(struct clew_metric *metric, size_t label, size_t max)
+{
+    bool good = true;
+
+    if (atomic_load(&metric->limit[label].max) == 0)
+        good = clew__locked_values_learn(metric, label);
+    if (good)
+        atomic_store(&metric->limit[label].max, max);
+    return good;
+}
+
+int clew_metric_limit(struct clew_metric *metric, const char *label, size_t max)
+{
+    size_t i = 0;
+    bool good = true;
+
+    if (!metric || max < 1 || max > CLEW__SERIES_MAX_MAX)
+        return clew_set_error(-EINVAL, "limit of a metric: must be 1 to %u", CLEW__SERIES_MAX_MAX);
+    while (label && i < metric->nlabels && strcmp(metric->labels[i], label) != 0)
+        i++;
+    if (label && i == metric->nlabels)
+        return clew_set_error(-EINVAL, "metric %s: has no label \"%.64s\"", metric->name, label);
+    clew__metrics_lock();
+    if (label)
+        good = locked_limit_values(metric, i, max);
     else
-        add_double(&shard->fraction_bits, amount);
-}
-
-void clew_series_set(struct clew_series *series, double value)
-{
-    if (series && series->metric->type == METRIC_GAUGE)
-        atomic_store_explicit(&series->gauge_bits, double_to_bits(value), memory_order_relaxed);
-}
-
-static void set_exemplar(struct exemplar *e, double value, const uint8_t *trace_id,
-                         uint64_t span_id)
-{
-    uint64_t version = atomic_load_explicit(&e->version, memory_order_relaxed), trace[2];
-    struct timespec now;
-
-    if ((version & 1) || !atomic_compare_exchange_strong(&e->version, &version, version + 1))
-        return;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    memcpy(trace, trace_id, 16);
-    atomic_store_explicit(&e->trace[0], trace[0], memory_order_relaxed);
-    atomic_store_explicit(&e->trace[1], trace[1], memory_order_relaxed);
-    atomic_store_explicit(&e->span, span_id, memory_order_relaxed);
-    atomic_store_explicit(&e->value_bits, double_to_bits(value), memory_order_relaxed);
-    atomic_store_explicit(&e->time_ns, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
-                          memory_order_relaxed);
-    atomic_store_explicit(&e->version, version + 2, memory_order_release);
-}
-
-void clew_series_observe(struct clew_series *series, double value, const uint8_t *trace_id,
-                         uint64_t span_id)
-{
-    struct histogram_shard *shard;
-    size_t bucket = 0;
-
-    if (!series || series->metric->type != METRIC_HISTOGRAM || isnan(value))
-        return;
-    while (bucket < series->metric->nbounds && value > series->metric->bounds[bucket])
-        bucket++;
-    shard = histogram_shard_at(series, my_shard());
-    atomic_fetch_add_explicit(&shard->buckets[bucket], 1, memory_order_relaxed);
-    add_double(&shard->sum_bits, value);
-    if (trace_id)
-        set_exemplar(&series->exemplars[bucket], value, trace_id, span_id);
+        atomic_store(&metric->series_max, max);
+    clew__metrics_unlock();
+    return good ? 0 : clew_set_error(-ENOMEM, "metric %s: no memory", metric->name);
 }

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Metrics of the process and of the runtime itself, read when scraped. */
+ * Metrics of the runtime itself, read when scraped. */
 #include "metrics_priv.h"
-#include "registry_priv.h"
 
-#include <dirent.h>
+#include <clew/metrics.h>
+
+#include "../management_priv.h"
+
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
 #define STAT(member)                       \
     static double read_##member(void *arg) \
@@ -40,51 +36,6 @@ STAT(spans_live)
 STAT(misused)
 #undef STAT
 
-static double cpu_seconds(void *arg)
-{
-    struct rusage u;
-
-    (void)arg;
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
-static double resident_bytes(void *arg)
-{
-    FILE *f = fopen("/proc/self/statm", "re");
-    long size, resident = 0;
-
-    (void)arg;
-    if (!f)
-        return 0;
-    if (fscanf(f, "%ld %ld", &size, &resident) != 2)
-        resident = 0;
-    (void)fclose(f);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
-
-static double open_descriptors(void *arg)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    double n = -3; /* ".", ".." and the directory itself */
-
-    (void)arg;
-    while (dir && readdir(dir))
-        n++;
-    if (dir)
-        closedir(dir);
-    return dir ? n : 0;
-}
-
-static double started_at;
-
-static double start_time(void *arg)
-{
-    (void)arg;
-    return started_at;
-}
-
 static bool add(struct clew_metric *metric, double (*read)(void *))
 {
     return metric && clew_metric_callback(metric, read, NULL) == 0;
@@ -104,7 +55,7 @@ static bool add_drops(void)
                      (const char *const[]){"reason", NULL});
 
     for (size_t i = 0; metric && i < sizeof(reasons) / sizeof(reasons[0]); i++)
-        clew__series_callback(
+        (void)clew_series_callback(
             clew_metric_series(metric, (const char *const[]){reasons[i].reason, NULL}),
             reasons[i].read, NULL);
     return metric;
@@ -122,31 +73,36 @@ static bool add_spans(void)
 
     if (!started || !live)
         return false;
-    clew__series_callback(
+    (void)clew_series_callback(
         clew_metric_series(started, (const char *const[]){"RECORD_AND_SAMPLE", NULL}),
         read_spans_started_sampled, NULL);
-    clew__series_callback(clew_metric_series(started, (const char *const[]){"DROP", NULL}),
-                          read_spans_started_dropped, NULL);
-    clew__series_callback(
+    (void)clew_series_callback(clew_metric_series(started, (const char *const[]){"DROP", NULL}),
+                               read_spans_started_dropped, NULL);
+    (void)clew_series_callback(
         clew_metric_series(live, (const char *const[]){"RECORD_AND_SAMPLE", NULL}), read_spans_live,
         NULL);
     return true;
 }
 
+static double read_evicted(void *arg)
+{
+    (void)arg;
+    return (double)clew__guard_evicted();
+}
+
+static bool add_server(void)
+{
+    return add(clew_counter("clew_management_connections_evicted_total",
+                            "Connections to the management server that were closed because there "
+                            "were too many.",
+                            NULL),
+               read_evicted);
+}
+
 int clew__self_metrics_start(void)
 {
-    struct timespec now;
     bool good = true;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    started_at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-    good &= add(clew_gauge("process_start_time_seconds", "Start of the process, Unix time.", NULL),
-                start_time);
-    good &= add(clew_counter("process_cpu_seconds_total", "User and system CPU time.", NULL),
-                cpu_seconds);
-    good &=
-        add(clew_gauge("process_resident_memory_bytes", "Resident memory.", NULL), resident_bytes);
-    good &= add(clew_gauge("process_open_fds", "Open file descriptors.", NULL), open_descriptors);
     good &= add(clew_counter("clew_log_lines_total", "Log lines handed to the sinks.", NULL),
                 read_lines);
     good &= add(clew_counter("clew_spans_total", "Spans handed to the sinks.", NULL), read_spans);
@@ -168,13 +124,5 @@ int clew__self_metrics_start(void)
                              "Mistakes of the program with contexts, scopes and spans, survived.",
                              NULL),
                 read_misused);
-    return good && add_drops() && add_spans() ? 0 : -ENOMEM;
-}
-
-void clew__self_metrics_name(const char *service, const char *version)
-{
-    struct clew_metric *info = clew_gauge("service_info", "What runs here; always 1.",
-                                          (const char *const[]){"service", "version", NULL});
-
-    clew_series_set(clew_metric_series(info, (const char *const[]){service, version, NULL}), 1);
+    return good && add_drops() && add_spans() && add_server() ? 0 : -ENOMEM;
 }

@@ -101,6 +101,11 @@ CLEW_PUBLIC enum clew_level clew_log_level(void);
  * returns  0; -EINVAL and nothing is changed, clew_last_error() says where */
 CLEW_PUBLIC int clew_log_set_levels(const char *spec);
 
+/* The threshold and the rules that hold now, as clew_log_set_levels() takes
+ * them. Returns the length without the terminating NUL. MT-Safe, AS-Unsafe. */
+#define CLEW_LOG_LEVELS_MAX 9232u
+CLEW_PUBLIC size_t clew_log_levels(char ret_spec[CLEW_LOG_LEVELS_MAX]);
+
 /* Closes and opens the files written to: for logrotate, after it moved them.
  * Done by the collector within a second; a file that was moved is noticed within
  * a second without it. MT-Safe, AS-Safe, never blocks. */
@@ -122,6 +127,12 @@ CLEW_PUBLIC const char *clew_last_error(void);
  * build on this one. */
 CLEW_PUBLIC int clew_set_error(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Whether a field of that name becomes a token whatever its type is: the
+ * deny-list has it (CLEW_SECRET_FIELDS adds to it). Case, '_', '-', '.' and
+ * spaces do not count; password, secret, authorization and the like count
+ * within a key. MT-Safe, AS-Safe once the runtime runs. */
+CLEW_PUBLIC bool clew_key_is_secret(const char *key);
 
 /* What the runtime counts about itself since the start of the process. */
 struct clew_stats {

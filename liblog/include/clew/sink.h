@@ -146,20 +146,26 @@ CLEW_PUBLIC int clew_sink_add(const struct clew_sink_ops *ops, void *self);
 
 /* An observer is asked once per call site and then called for every event of
  * the sites it chose. observe runs in the caller's thread: no lock, no wait,
- * no log call. values are as the call gave them, string lengths may be
- * CLEW_LENGTH_UNKNOWN, string pointers may be NULL. */
+ * no log call. logger is what a call that names its logger gave, else NULL.
+ * values are as the call gave them, string lengths may be CLEW_LENGTH_UNKNOWN,
+ * string pointers may be NULL. */
 struct clew_observer_ops {
     const char *name; /* static */
     /* Returns the state for this site, NULL when the site does not matter.
      * Runs with the registry's lock held: no log call. State lives for ever. */
     void *(*match)(void *self, const struct clew_site *site);
-    void (*observe)(void *state, const struct clew_site *site, const struct clew_value *values,
-                    const struct clew_scope *scope);
+    void (*observe)(void *state, const struct clew_site *site, const struct clew_logger *logger,
+                    const struct clew_value *values, const struct clew_scope *scope);
 };
 
 /* Adds an observer for all call sites, those registered already included.
  * It cannot be removed. returns 0; -ENOSPC when there are 8 already; -EINVAL */
 CLEW_PUBLIC int clew_observer_add(const struct clew_observer_ops *ops, void *self);
+
+/* Asks an observer that was added about all call sites once more; what it answers
+ * replaces what it said before. Events that are on their way may still come with
+ * the old state. MT-Safe. returns 0; -ENOENT: it was not added */
+CLEW_PUBLIC int clew_observer_again(const struct clew_observer_ops *ops, void *self);
 
 #ifdef __cplusplus
 }

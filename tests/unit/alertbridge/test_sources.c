@@ -328,7 +328,7 @@ static void test_sources_configuration_errors(void **state)
         {"sources: [{path: '/a?b'}]", "letters"},
         {"sources: [{path: /a, labels: {'a-b': c}}]", "name of a label"},
         {"sources: [{path: /a, labels: {}}]", "expected labels"},
-        {"sources: [{path: /a, labels: x}]", "expected labels"},
+        {"sources: [{path: /a, labels: x}]", "expected a mapping"},
         {"sources: [{path: /a}, {path: /a}]", "a path or credentials of its own"},
         {"sources: [{path: /a, bearer_token: ''}]", "token is empty"},
         {"tls: {cert_file: /x}", "needs cert_file and key_file"},
@@ -348,6 +348,38 @@ static void test_sources_configuration_errors(void **state)
     }
 }
 
+static unsigned warnings;
+
+static void count_warning(const char *text)
+{
+    warnings += strstr(text, "everybody may post") != NULL;
+}
+
+/* Tokens for sources, none for the rest: allowed, but told. */
+static void test_sources_warn_of_open_paths(void **state)
+{
+    static const struct {
+        const char *webhook;
+        unsigned warnings;
+    } cases[] = {
+        {"sources: [{path: /a, bearer_token: s}]", 1},
+        {"sources: [{path: /a, bearer_token: s}], bearer_token: t", 0},
+        {"sources: [{path: /a}]", 0},
+        {"max_body_bytes: 2048", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *file = bench_write(&bench, "open.yml", "%swebhook: {%s}\n", usual_config(9, ""),
+                                       cases[i].webhook);
+
+        warnings = 0;
+        assert_int_equal(clew__config_load(file, count_warning, &config), 0);
+        config = clew__config_free(config);
+        assert_int_equal(warnings, cases[i].warnings);
+    }
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -360,6 +392,7 @@ int main(void)
         TEST(test_sources_mutual_tls),
         TEST(test_sources_slow_connections_keep_nobody_out),
         TEST(test_sources_configuration_errors),
+        TEST(test_sources_warn_of_open_paths),
     };
 
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -17,44 +17,44 @@
 static void test_when_reads_what_loggers_write(void **state)
 {
     static const struct {
-        enum cli_type type;
+        enum clew__scan_type type;
         const char *text;
         int64_t ns; /* -1: none */
     } cases[] = {
-        {CLI_STRING, "2025-08-20T10:00:00Z", T},
-        {CLI_STRING, "2025-08-20T10:00:00.123456789Z", T + 123456789},
-        {CLI_STRING, "2025-08-20 10:00:00,5", T + 500000000},
-        {CLI_STRING, "2025-08-20T12:00:00+02:00", T},
-        {CLI_STRING, "2025-08-20T12:00:00.0000000000001+0200", T},
-        {CLI_STRING, "2025-08-20t04:30:00-05:30", T},
-        {CLI_STRING, "1970-01-01T00:00:00Z", 0},
-        {CLI_STRING, "2000-02-29T00:00:00Z", INT64_C(951782400000000000)},
-        {CLI_STRING, "1969-12-31T23:59:59Z", -1},
-        {CLI_STRING, "1970-01-01T00:00:00+01:00", -1},
-        {CLI_STRING, "9999-01-01T00:00:00Z", -1},
-        {CLI_STRING, "2025-13-20T10:00:00Z", -1},
-        {CLI_STRING, "2025-08-20T10:00", -1},
-        {CLI_STRING, "2025-08-20T10:00:00X", -1},
-        {CLI_STRING, "2025-08-20T10:00:00+2:00", -1},
-        {CLI_STRING, "yesterday evening, I think", -1},
-        {CLI_STRING, "", -1},
-        {CLI_NUMBER, "1755684000", T},
-        {CLI_NUMBER, "1755684000.25", T + 250000000},
-        {CLI_NUMBER, "1755684000123", T + 123000000},
-        {CLI_NUMBER, "1755684000123.5", T + 123500000},
-        {CLI_NUMBER, "1755684000123456", T + 123456000},
-        {CLI_NUMBER, "1755684000123456789", T + 123456789},
-        {CLI_NUMBER, "-5", -1},
-        {CLI_NUMBER, "1e9", -1},
-        {CLI_NUMBER, "99999999999", -1},
-        {CLI_NUMBER, "99999999999999999999999999", -1},
-        {CLI_NUMBER, "9223372036854775807", -1},
-        {CLI_TRUE, "true", -1},
+        {CLEW__SCAN_STRING, "2025-08-20T10:00:00Z", T},
+        {CLEW__SCAN_STRING, "2025-08-20T10:00:00.123456789Z", T + 123456789},
+        {CLEW__SCAN_STRING, "2025-08-20 10:00:00,5", T + 500000000},
+        {CLEW__SCAN_STRING, "2025-08-20T12:00:00+02:00", T},
+        {CLEW__SCAN_STRING, "2025-08-20T12:00:00.0000000000001+0200", T},
+        {CLEW__SCAN_STRING, "2025-08-20t04:30:00-05:30", T},
+        {CLEW__SCAN_STRING, "1970-01-01T00:00:00Z", 0},
+        {CLEW__SCAN_STRING, "2000-02-29T00:00:00Z", INT64_C(951782400000000000)},
+        {CLEW__SCAN_STRING, "1969-12-31T23:59:59Z", -1},
+        {CLEW__SCAN_STRING, "1970-01-01T00:00:00+01:00", -1},
+        {CLEW__SCAN_STRING, "9999-01-01T00:00:00Z", -1},
+        {CLEW__SCAN_STRING, "2025-13-20T10:00:00Z", -1},
+        {CLEW__SCAN_STRING, "2025-08-20T10:00", -1},
+        {CLEW__SCAN_STRING, "2025-08-20T10:00:00X", -1},
+        {CLEW__SCAN_STRING, "2025-08-20T10:00:00+2:00", -1},
+        {CLEW__SCAN_STRING, "yesterday evening, I think", -1},
+        {CLEW__SCAN_STRING, "", -1},
+        {CLEW__SCAN_NUMBER, "1755684000", T},
+        {CLEW__SCAN_NUMBER, "1755684000.25", T + 250000000},
+        {CLEW__SCAN_NUMBER, "1755684000123", T + 123000000},
+        {CLEW__SCAN_NUMBER, "1755684000123.5", T + 123500000},
+        {CLEW__SCAN_NUMBER, "1755684000123456", T + 123456000},
+        {CLEW__SCAN_NUMBER, "1755684000123456789", T + 123456789},
+        {CLEW__SCAN_NUMBER, "-5", -1},
+        {CLEW__SCAN_NUMBER, "1e9", -1},
+        {CLEW__SCAN_NUMBER, "99999999999", -1},
+        {CLEW__SCAN_NUMBER, "99999999999999999999999999", -1},
+        {CLEW__SCAN_NUMBER, "9223372036854775807", -1},
+        {CLEW__SCAN_TRUE, "true", -1},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct cli_value v = {
+        struct clew__scan_value v = {
             .type = cases[i].type, .at = cases[i].text, .len = strlen(cases[i].text)};
         int64_t ns = -1;
 

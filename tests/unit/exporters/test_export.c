@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * clew_start() to the far side and back: delivery against a server that
- * behaves as told, and the management pages. */
+ * behaves as told. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -14,7 +14,6 @@
 #include <clew/trace.h>
 #include <fake_http.h>
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,86 +246,6 @@ static void test_export_shutdown_keeps_its_deadline(void **state)
     run(hangs);
 }
 
-/* ---- management ---------------------------------------------------------------------- */
-
-static size_t keep(char *data, size_t size, size_t n, void *arg)
-{
-    char *body = arg;
-    size_t used = strlen(body);
-
-    (void)size;
-    if (used + n < 65536) {
-        memcpy(body + used, data, n);
-        body[used + n] = '\0';
-    }
-    return n;
-}
-
-static long fetch(const char *path, const char *method, const char *header, char body[65536],
-                  char type[128])
-{
-    struct curl_slist *list = header ? curl_slist_append(NULL, header) : NULL;
-    CURL *easy = curl_easy_init();
-    char url[128], *content_type = NULL;
-    long status = 0;
-
-    body[0] = '\0';
-    snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", clew_management_port(), path);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, body);
-    if (curl_easy_perform(easy) == CURLE_OK) {
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &content_type);
-    }
-    snprintf(type, 128, "%s", content_type ? content_type : "");
-    curl_easy_cleanup(easy);
-    curl_slist_free_all(list);
-    return status;
-}
-
-static int pages(void *arg)
-{
-    static char body[65536];
-    char type[128];
-
-    (void)arg;
-    setenv("CLEW_MANAGEMENT_ADDRESS", "127.0.0.1:0", 1);
-    CHECK(clew_start("svc", "2.0") == 0);
-    CHECK(clew_management_port() != 0);
-    CHECK(fetch("/metrics", "GET", NULL, body, type) == 200);
-    CHECK(strcmp(type, "text/plain; version=0.0.4; charset=utf-8") == 0);
-    CHECK(strstr(body, "service_info{service=\"svc\",version=\"2.0\"} 1.0\n"));
-    CHECK(strstr(body, "# TYPE http_requests_total counter\n"));
-    CHECK(strstr(body, "\nactive_connections 0.0\n"));
-    CHECK(!strstr(body, "# EOF"));
-    CHECK(fetch("/metrics", "GET", "Accept: application/openmetrics-text; version=1.0.0", body,
-                type) == 200);
-    CHECK(strncmp(type, "application/openmetrics-text; version=1.0.0", 43) == 0);
-    CHECK(strstr(body, "# EOF\n"));
-    CHECK(fetch("/health", "GET", NULL, body, type) == 200);
-    CHECK(strstr(body, "\"healthy\":true") && strstr(body, "\"service\":\"svc\""));
-    CHECK(clew_health_set("database", false) == 0);
-    CHECK(clew_health_set("bad name", true) < 0);
-    CHECK(fetch("/health", "GET", NULL, body, type) == 503);
-    CHECK(strstr(body, "\"checks\":{\"database\":false}"));
-    CHECK(fetch("/health/ready", "GET", NULL, body, type) == 503);
-    CHECK(fetch("/health/live", "GET", NULL, body, type) == 200);
-    CHECK(clew_health_set("database", true) == 0);
-    CHECK(fetch("/health/ready", "GET", NULL, body, type) == 200);
-    CHECK(fetch("/nowhere", "GET", NULL, body, type) == 404);
-    CHECK(fetch("/metrics", "POST", NULL, body, type) == 405);
-    return 0;
-}
-
-static void test_export_management_pages(void **state)
-{
-    (void)state;
-    run(pages);
-}
-
 static int port_is_taken(void *arg)
 {
     static const struct fake_answer answers[] = {{204, NULL, NULL, 0}};
@@ -374,7 +293,6 @@ int main(void)
         TEST(test_export_secrets_stay_out_of_the_log),
         TEST(test_export_outage_and_errors),
         TEST(test_export_shutdown_keeps_its_deadline),
-        TEST(test_export_management_pages),
         TEST(test_export_failed_start_can_be_repeated),
     };
 

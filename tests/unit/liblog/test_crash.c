@@ -704,9 +704,11 @@ static void *match_crashed(void *self, const struct clew_site *site)
 }
 
 static void observe_badly(void *state, const struct clew_site *site,
-                          const struct clew_value *values, const struct clew_scope *scope)
+                          const struct clew_logger *logger, const struct clew_value *values,
+                          const struct clew_scope *scope)
 {
     (void)site;
+    (void)logger;
     (void)values;
     (void)scope;
     if (*(const char *)state == 'c')

@@ -27,6 +27,7 @@ static void speak(void)
 static int rules(void *arg)
 {
     const struct clew_logger *http = clew_logger_get("http.server");
+    char levels[CLEW_LOG_LEVELS_MAX];
 
     (void)arg;
     speak();
@@ -40,6 +41,9 @@ static int rules(void *arg)
     CHECK(clew_log_set_levels("info,file:test_lev*.c=trace,function:speak=off") == 0);
     speak();
     clew_trace("by file");
+    CHECK(clew_log_levels(levels) == strlen(levels));
+    CHECK(strcmp(levels, "info,file:test_lev*.c=trace,function:speak=off") == 0);
+    CHECK(clew_log_set_levels(levels) == 0);
     CHECK(clew_log_set_levels("off,message:*secret word*=debug") == 0);
     clew_error("not this");
     clew_debug("the secret word");

@@ -298,10 +298,11 @@ static void *match_watched(void *self, const struct clew_site *site)
     return strcmp(site->message, "watched") == 0 ? self : NULL;
 }
 
-static void observe(void *state, const struct clew_site *site, const struct clew_value *values,
-                    const struct clew_scope *scope)
+static void observe(void *state, const struct clew_site *site, const struct clew_logger *logger,
+                    const struct clew_value *values, const struct clew_scope *scope)
 {
     (void)site;
+    (void)logger;
     (void)scope;
     ((struct seen *)state)->observed += (int)values[0].as.i;
 }

@@ -21,6 +21,11 @@
  * streaming calls. A server's span lasts until the handler has given its status,
  * a client's until it has received it. Lists of interceptors of the program's
  * own can be added to.
+ *
+ * Each call is the event "grpc call completed", at a client "grpc client call
+ * completed" (level debug), with service, method, status and duration_seconds;
+ * "grpc call started" (level trace) goes before the former. Metrics are derived
+ * from them (<clew/rules.h>).
  */
 #ifndef CLEW_GRPC_HPP
 #define CLEW_GRPC_HPP
@@ -30,6 +35,7 @@
 #include <grpcpp/support/client_interceptor.h>
 #include <grpcpp/support/server_interceptor.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -145,6 +151,64 @@ inline void end(struct clew_span *span, ::grpc::StatusCode code, bool error)
     clew_span_end(span);
 }
 
+/* "package.Service" and "Method", and since when it runs. */
+class call_event
+{
+  public:
+    explicit call_event(const char *method)
+        : method_(method_name(method)), started_(std::chrono::steady_clock::now())
+    {
+        size_t slash = method_.rfind('/');
+
+        if (slash == std::string::npos)
+            return;
+        service_ = method_.substr(0, slash);
+        method_.erase(0, slash + 1);
+    }
+
+    void log_started(struct clew_scope scope) const
+    {
+        struct clew_scope previous = clew_scope_enter(scope);
+
+        clew_trace("grpc call started", clew_kv("service", service_), clew_kv("method", method_));
+        clew_scope_leave(previous);
+    }
+
+    void log_served(struct clew_scope scope, ::grpc::StatusCode code) const
+    {
+        struct clew_scope previous = clew_scope_enter(scope);
+
+        if (is_server_error(code))
+            clew_error("grpc call completed", clew_kv("service", service_),
+                       clew_kv("method", method_), clew_kv("status", status_name(code)),
+                       clew_kv("duration_seconds", seconds()));
+        else
+            clew_info("grpc call completed", clew_kv("service", service_),
+                      clew_kv("method", method_), clew_kv("status", status_name(code)),
+                      clew_kv("duration_seconds", seconds()));
+        clew_scope_leave(previous);
+    }
+
+    void log_made(struct clew_scope scope, ::grpc::StatusCode code) const
+    {
+        struct clew_scope previous = clew_scope_enter(scope);
+
+        clew_debug("grpc client call completed", clew_kv("service", service_),
+                   clew_kv("method", method_), clew_kv("status", status_name(code)),
+                   clew_kv("duration_seconds", seconds()));
+        clew_scope_leave(previous);
+    }
+
+  private:
+    double seconds() const
+    {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+    }
+
+    std::string service_, method_;
+    std::chrono::steady_clock::time_point started_;
+};
+
 using metadata = std::multimap<std::string, std::string>;
 
 /* Keys of metadata are lower case. */
@@ -238,6 +302,8 @@ class server_call : public ::grpc::experimental::Interceptor
         span_ = start(info_->method(), CLEW_SPAN_SERVER, scope_, remote);
         if (span_)
             scope_.span_id = clew_span_scope(span_).span_id;
+        event_.reset(new call_event(info_->method()));
+        event_->log_started(scope_);
         if (!clew_span_is_recording(span_))
             return;
         peer client(info_->server_context()->peer());
@@ -259,6 +325,9 @@ class server_call : public ::grpc::experimental::Interceptor
 
     void finish(::grpc::StatusCode code)
     {
+        if (event_)
+            event_->log_served(scope_, code);
+        event_.reset();
         end(span_, code, is_server_error(code));
         span_ = nullptr;
     }
@@ -266,6 +335,7 @@ class server_call : public ::grpc::experimental::Interceptor
     ::grpc::experimental::ServerRpcInfo *info_;
     struct clew_scope scope_ = {nullptr, 0};
     struct clew_span *span_ = nullptr;
+    std::unique_ptr<call_event> event_; /* while the call runs */
 };
 
 class server_factory : public ::grpc::experimental::ServerInterceptorFactoryInterface
@@ -285,7 +355,7 @@ class client_call : public ::grpc::experimental::Interceptor
   public:
     explicit client_call(::grpc::experimental::ClientRpcInfo *info)
         : info_(info), span_(start(info->method(), CLEW_SPAN_CLIENT, {nullptr, 0}, false)),
-          scope_(clew_span_scope(span_))
+          scope_(clew_span_scope(span_)), event_(new call_event(info->method()))
     {
         (void)clew_context_ref(scope_.context);
     }
@@ -324,6 +394,9 @@ class client_call : public ::grpc::experimental::Interceptor
 
     void finish(::grpc::StatusCode code)
     {
+        if (event_)
+            event_->log_made(scope_, code);
+        event_.reset();
         end(span_, code, code != ::grpc::StatusCode::OK);
         span_ = nullptr;
     }
@@ -331,6 +404,7 @@ class client_call : public ::grpc::experimental::Interceptor
     ::grpc::experimental::ClientRpcInfo *info_;
     struct clew_span *span_;
     struct clew_scope scope_;
+    std::unique_ptr<call_event> event_; /* while the call runs */
 };
 
 class client_factory : public ::grpc::experimental::ClientInterceptorFactoryInterface

@@ -11,13 +11,17 @@
  *     ...
  *     clew_redis_end(span, &async->c, reply);
  *
+ * The end of what clew_redis_command() and the like did is the event "database
+ * query completed" (<clew/sql.h>, system redis); GET and its kin are the event
+ * "cache lookup" too, with cache_type redis and hit.
+ *
  * A span has the command's name and "?" for each argument: keys and values are
  * not looked at.
  */
 #ifndef CLEW_HIREDIS_H
 #define CLEW_HIREDIS_H
 
-#include <clew/trace.h>
+#include <clew/sql.h>
 #include <hiredis.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,21 +111,42 @@ static inline unsigned clew_redis_parse_(const char *wire, char ret_name[CLEW_RE
     return nwords > 0 ? nwords - 1 : 0;
 }
 
+static inline void clew_redis_completed_(const char *name, const void *reply, uint64_t started_ns)
+{
+    static const char *const lookups[] = {"GET", "GETEX", "GETDEL", "HGET"};
+    const redisReply *answer = (const redisReply *)reply;
+    char verb[CLEW_SQL_VERB_MAX];
+
+    clew_sql_verb(name, strlen(name), verb);
+    clew_sql_completed("redis", verb,
+                       !answer                             ? "connection"
+                       : answer->type == REDIS_REPLY_ERROR ? "error"
+                                                           : "ok",
+                       started_ns);
+    for (size_t i = 0; i < sizeof(lookups) / sizeof(lookups[0]); i++)
+        if (answer && answer->type != REDIS_REPLY_ERROR && strcmp(verb, lookups[i]) == 0)
+            clew_trace("cache lookup", clew_kv("cache_type", "redis"),
+                       clew_kv("hit", (bool)(answer->type != REDIS_REPLY_NIL)));
+}
+
 /* Sends it, waits for the answer; wire is freed. */
 static inline void *clew_redis_send_(redisContext *context, char *wire, long long len)
 {
     char name[CLEW_REDIS_NAME_MAX_];
     struct clew_span *span;
+    uint64_t started_ns;
     void *reply = NULL;
 
     if (len <= 0)
         return NULL;
     unsigned narguments = clew_redis_parse_(wire, name);
     span = clew_redis_begin(context, name[0] ? name : "redis", narguments, 0);
+    started_ns = clew_sql_now_ns();
     if (redisAppendFormattedCommand(context, wire, (size_t)len) == REDIS_OK &&
         redisGetReply(context, &reply) != REDIS_OK)
         reply = NULL;
     redisFreeCommand(wire);
+    clew_redis_completed_(name, reply, started_ns);
     clew_redis_end(span, context, reply);
     return reply;
 }

@@ -10,6 +10,9 @@
  *     ...
  *     clew_pq_end(span, conn, result);      // the last result, or the one that failed
  *
+ * The end of what clew_pq_exec() and the like did is the event "database query
+ * completed" (<clew/sql.h>); with clew_pq_begin(), clew_sql_completed() makes it.
+ *
  * A span has the text with "?" for values (<clew/sql.h>); parameters are not
  * looked at, and of an error only the SQLSTATE: messages quote values.
  */
@@ -81,33 +84,55 @@ static inline struct clew_span *clew_pq_begin_named(PGconn *conn, const char *op
     return span;
 }
 
+/* The SQLSTATE, or what else went wrong; NULL: nothing. */
+static inline const char *clew_pq_error_(PGconn *conn, const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result); /* of NULL: PGRES_FATAL_ERROR */
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    if (status != PGRES_FATAL_ERROR && status != PGRES_BAD_RESPONSE)
+        return NULL;
+    return state ? state : PQstatus(conn) == CONNECTION_BAD ? "connection" : PQresStatus(status);
+}
+
 /* Ends the span with what came of the query.
  *
  * args     result: borrowed, NULL when there is none: the connection broke */
 static inline void clew_pq_end(struct clew_span *span, PGconn *conn, const PGresult *result)
 {
-    ExecStatusType status = PQresultStatus(result); /* of NULL: PGRES_FATAL_ERROR */
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *error = clew_pq_error_(conn, result);
 
     if (state)
         clew_span_set(span, clew_kv("db.response.status_code", state));
-    if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) {
-        const char *type = state                              ? state
-                           : PQstatus(conn) == CONNECTION_BAD ? "connection"
-                                                              : PQresStatus(status);
-
-        clew_span_set(span, clew_kv("error.type", type));
+    if (error) {
+        clew_span_set(span, clew_kv("error.type", error));
         clew_span_set_status(span, CLEW_SPAN_ERROR, NULL);
     }
     clew_span_end(span);
 }
 
+/* operation: NULL for the statement's own. */
+static inline void clew_pq_completed_(struct clew_span *span, PGconn *conn, const PGresult *result,
+                                      const char *operation, const char *sql, uint64_t started_ns)
+{
+    const char *error = clew_pq_error_(conn, result);
+    char verb[CLEW_SQL_VERB_MAX] = "";
+
+    if (!operation)
+        clew_sql_verb(sql, strlen(sql), verb);
+    clew_sql_completed("postgresql", operation ? operation : verb, error ? error : "ok",
+                       started_ns);
+    clew_pq_end(span, conn, result);
+}
+
 static inline PGresult *clew_pq_exec(PGconn *conn, const char *sql)
 {
     struct clew_span *span = clew_pq_begin(conn, sql);
+    uint64_t started_ns = clew_sql_now_ns();
     PGresult *result = PQexec(conn, sql);
 
-    clew_pq_end(span, conn, result);
+    clew_pq_completed_(span, conn, result, NULL, sql, started_ns);
     return result;
 }
 
@@ -116,9 +141,10 @@ static inline PGresult *clew_pq_exec_params(PGconn *conn, const char *sql, int n
                                             const int *formats, int result_format)
 {
     struct clew_span *span = clew_pq_begin(conn, sql);
+    uint64_t started_ns = clew_sql_now_ns();
     PGresult *result = PQexecParams(conn, sql, n, types, values, lengths, formats, result_format);
 
-    clew_pq_end(span, conn, result);
+    clew_pq_completed_(span, conn, result, NULL, sql, started_ns);
     return result;
 }
 
@@ -126,9 +152,10 @@ static inline PGresult *clew_pq_prepare(PGconn *conn, const char *statement, con
                                         const Oid *types)
 {
     struct clew_span *span = clew_pq_begin_named(conn, "PREPARE", statement);
+    uint64_t started_ns = clew_sql_now_ns();
     PGresult *result = PQprepare(conn, statement, sql, n, types);
 
-    clew_pq_end(span, conn, result);
+    clew_pq_completed_(span, conn, result, "PREPARE", NULL, started_ns);
     return result;
 }
 
@@ -137,9 +164,10 @@ static inline PGresult *clew_pq_exec_prepared(PGconn *conn, const char *statemen
                                               const int *formats, int result_format)
 {
     struct clew_span *span = clew_pq_begin_named(conn, "EXECUTE", statement);
+    uint64_t started_ns = clew_sql_now_ns();
     PGresult *result = PQexecPrepared(conn, statement, n, values, lengths, formats, result_format);
 
-    clew_pq_end(span, conn, result);
+    clew_pq_completed_(span, conn, result, "EXECUTE", NULL, started_ns);
     return result;
 }
 

@@ -13,9 +13,14 @@
  *         void *opaque = clew_kafka_delivered(message);      // ends the span
  *     }
  *     // the consumer
- *     struct clew_span *span = clew_kafka_process_begin(rk, message);
+ *     struct clew_kafka_work work;
+ *     clew_kafka_work_begin(&work, rk, message);
  *     ...                                    // lines and spans belong to the request
- *     clew_span_end(span);
+ *     clew_kafka_work_end(&work, NULL);
+ *
+ * The ends are the events "kafka message sent" (level trace; topic, status) and
+ * "kafka message processed" (info, with an error error; topic, partition, status,
+ * duration_seconds, and lag where it is known); metrics are derived from them.
  */
 #ifndef CLEW_RDKAFKA_H
 #define CLEW_RDKAFKA_H
@@ -25,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CLEW_KAFKA_NAME_MAX_ 300u /* a topic has 249 bytes */
 
@@ -59,6 +65,11 @@ static inline void clew_kafka_set_error_(struct clew_span *span, rd_kafka_resp_e
         return;
     clew_span_set(span, clew_kv("error.type", rd_kafka_err2name(error)));
     clew_span_set_status(span, CLEW_SPAN_ERROR, rd_kafka_err2str(error));
+}
+
+static inline const char *clew_kafka_status_(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR_NO_ERROR ? "ok" : rd_kafka_err2name(error);
 }
 
 /* ---- produce --------------------------------------------------------------------- */
@@ -139,6 +150,8 @@ static inline void *clew_kafka_delivered(const rd_kafka_message_t *message)
     if (message->offset >= 0)
         clew_span_set(sent->span, clew_kv("messaging.kafka.offset", message->offset));
     clew_kafka_set_error_(sent->span, message->err);
+    clew_trace("kafka message sent", clew_kv("topic", rd_kafka_topic_name(message->rkt)),
+               clew_kv("status", clew_kafka_status_(message->err)));
     clew_span_end(sent->span);
     free(sent);
     return opaque;
@@ -214,6 +227,66 @@ static inline struct clew_span *clew_kafka_process_begin(rd_kafka_t *rk,
     clew_span_set(span, clew_kv("messaging.message.body.size", message->len),
                   clew_kv("messaging.kafka.offset", message->offset));
     return span;
+}
+
+/* A message being worked on. Caller's storage; the members are the library's own. */
+struct clew_kafka_work {
+    struct clew_span *span;
+    rd_kafka_t *rk;
+    const rd_kafka_message_t *message;
+    struct timespec started;
+};
+
+/* clew_kafka_process_begin(), and its end is counted. message stays until then. */
+static inline void clew_kafka_work_begin(struct clew_kafka_work *work, rd_kafka_t *rk,
+                                         const rd_kafka_message_t *message)
+{
+    work->rk = rk;
+    work->message = message;
+    (void)clock_gettime(CLOCK_MONOTONIC, &work->started);
+    work->span = clew_kafka_process_begin(rk, message);
+}
+
+/* What is behind the message in its partition, as of the last fetch; -1: unknown. */
+static inline int64_t clew_kafka_lag_(const struct clew_kafka_work *work)
+{
+    int64_t low = 0, high = -1;
+
+    if (rd_kafka_get_watermark_offsets(work->rk, rd_kafka_topic_name(work->message->rkt),
+                                       work->message->partition, &low,
+                                       &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        high <= work->message->offset)
+        return -1;
+    return high - work->message->offset - 1;
+}
+
+/* args     error: NULL, or a word for what went wrong ("timeout"): it becomes a
+ *          label, so no text that differs from one message to the next */
+static inline void clew_kafka_work_end(struct clew_kafka_work *work, const char *error)
+{
+    const char *topic = rd_kafka_topic_name(work->message->rkt), *status = error ? error : "ok";
+    int64_t lag = clew_kafka_lag_(work);
+    struct timespec now;
+    double seconds;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    seconds = (double)(now.tv_sec - work->started.tv_sec) +
+              (double)(now.tv_nsec - work->started.tv_nsec) / 1e9;
+#define CLEW_KAFKA_FIELDS_                                                   \
+    clew_kv("topic", topic), clew_kv("partition", work->message->partition), \
+        clew_kv("status", status), clew_kv("duration_seconds", seconds)
+    if (error) {
+        clew_error("kafka message processed", CLEW_KAFKA_FIELDS_);
+        clew_span_set(work->span, clew_kv("error.type", error));
+        clew_span_set_status(work->span, CLEW_SPAN_ERROR, NULL);
+    } else if (lag >= 0) {
+        clew_info("kafka message processed", CLEW_KAFKA_FIELDS_, clew_kv("lag", lag));
+    } else {
+        clew_info("kafka message processed", CLEW_KAFKA_FIELDS_);
+    }
+#undef CLEW_KAFKA_FIELDS_
+    clew_span_end(work->span);
+    work->span = NULL;
 }
 
 /* Begins the span "receive TOPIC" of several messages under the current scope,

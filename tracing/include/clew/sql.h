@@ -56,6 +56,20 @@ CLEW_PUBLIC void clew_sql_normalise(const char *sql, size_t len, enum clew_sql_d
 CLEW_PUBLIC void clew_sql_describe(struct clew_span *span, const char *sql, size_t len,
                                    enum clew_sql_dialect dialect);
 
+#define CLEW_SQL_VERB_MAX 16u
+
+/* The first word of a statement, "SELECT", in upper case; "" when it begins with
+ * none. As clew_sql_normalise(), and cheap. */
+CLEW_PUBLIC void clew_sql_verb(const char *sql, size_t len, char ret_verb[CLEW_SQL_VERB_MAX]);
+
+/* Logs the event "database query completed" at level trace, which metrics are
+ * derived from: system ("sqlite"), operation (the verb), status ("ok", or what
+ * kind of error) and duration_seconds since then, CLOCK_MONOTONIC. */
+CLEW_PUBLIC void clew_sql_completed(const char *system, const char *operation, const char *status,
+                                    uint64_t started_ns);
+/* CLOCK_MONOTONIC. */
+CLEW_PUBLIC uint64_t clew_sql_now_ns(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -14,6 +14,8 @@
  * SQLite does not say through its trace hook that a statement failed. Use
  * clew_sqlite_step() and clew_sqlite_exec() where the program called
  * sqlite3_step() and sqlite3_exec(), and the span of one that failed says so.
+ *
+ * Each statement's end is the event "database query completed" (<clew/sql.h>).
  */
 #ifndef CLEW_SQLITE_H
 #define CLEW_SQLITE_H
@@ -28,6 +30,8 @@
 struct clew_sqlite_statement_ {
     sqlite3_stmt *stmt;
     struct clew_span *span;
+    uint64_t started_ns;
+    char verb[CLEW_SQL_VERB_MAX];
     struct clew_sqlite_statement_ *next;
 };
 
@@ -36,13 +40,24 @@ struct clew_sqlite_trace_ {
     struct clew_sqlite_statement_ *running;
 };
 
-/* Spans of statements that came to their end within a clew_sqlite_ call, which
- * knows how; one for the whole program. */
+/* The statement that came to its end within a clew_sqlite_ call, which knows how;
+ * one for the whole program. */
 struct clew_sqlite_call_ {
     bool active;
-    struct clew_span *ended;
+    struct clew_sqlite_statement_ *ended;
 };
 __attribute__((weak)) __thread struct clew_sqlite_call_ clew_sqlite_call_;
+
+/* Ends what it has and frees it; accepts NULL. */
+static inline void clew_sqlite_complete_(struct clew_sqlite_statement_ *statement,
+                                         const char *status)
+{
+    if (!statement)
+        return;
+    clew_sql_completed("sqlite", statement->verb, status, statement->started_ns);
+    clew_span_end(statement->span);
+    free(statement);
+}
 
 static inline void clew_sqlite_began_(struct clew_sqlite_trace_ *trace, sqlite3_stmt *stmt,
                                       const char *sql)
@@ -60,6 +75,8 @@ static inline void clew_sqlite_began_(struct clew_sqlite_trace_ *trace, sqlite3_
     options.kind = CLEW_SPAN_CLIENT;
     options.scope = "clew.sqlite";
     statement->stmt = stmt;
+    statement->started_ns = clew_sql_now_ns();
+    clew_sql_verb(sql, strlen(sql), statement->verb);
     statement->span = clew_span_start_with("sqlite", &options);
     statement->next = trace->running;
     trace->running = statement;
@@ -84,13 +101,12 @@ static inline void clew_sqlite_ended_(struct clew_sqlite_trace_ *trace, sqlite3_
     if (!statement)
         return;
     *at = statement->next;
-    clew_span_end(clew_sqlite_call_.ended);
+    clew_sqlite_complete_(clew_sqlite_call_.ended, "ok");
     clew_sqlite_call_.ended = NULL;
     if (clew_sqlite_call_.active)
-        clew_sqlite_call_.ended = statement->span;
+        clew_sqlite_call_.ended = statement;
     else
-        clew_span_end(statement->span);
-    free(statement);
+        clew_sqlite_complete_(statement, "ok");
 }
 
 static inline void clew_sqlite_close_(struct clew_sqlite_trace_ *trace)
@@ -145,18 +161,19 @@ static inline struct clew_sqlite_call_ clew_sqlite_enter_(void)
 
 static inline void clew_sqlite_leave_(struct clew_sqlite_call_ outer, sqlite3 *db, int code)
 {
-    struct clew_span *span = clew_sqlite_call_.ended;
-    char text[16];
+    struct clew_sqlite_statement_ *ended = clew_sqlite_call_.ended;
+    struct clew_span *span = ended ? ended->span : NULL;
+    char text[16] = "ok";
 
     clew_sqlite_call_ = outer;
-    if (span && code != SQLITE_OK && code != SQLITE_DONE && code != SQLITE_ROW) {
+    if (ended && code != SQLITE_OK && code != SQLITE_DONE && code != SQLITE_ROW) {
         code = sqlite3_extended_errcode(db);
         (void)snprintf(text, sizeof(text), "%d", code);
         clew_span_set(span, clew_kv("db.response.status_code", (const char *)text),
                       clew_kv("error.type", (const char *)text));
         clew_span_set_status(span, CLEW_SPAN_ERROR, sqlite3_errstr(code));
     }
-    clew_span_end(span);
+    clew_sqlite_complete_(ended, text);
 }
 
 /* sqlite3_step(); a failure is noted in the span with SQLite's (extended) code.

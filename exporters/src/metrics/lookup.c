@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From label values to the series. A thread remembers what it found last in a
+ * cache of its own, by a hash that nobody outside can foresee, and compares the
+ * values. Behind it is the metric's table, which is read without a lock.
+ *
+ * When series expire the caches are declared old, all at once, before the
+ * memory goes; a thread looks at that with every lookup.
+ */
+#include "registry_priv.h"
+
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define SECRET_1 UINT64_C(0xA0761D6478BD642F) /* odd bits, about half of them set */
+#define SECRET_2 UINT64_C(0xE7037ED1A0B428DB)
+#define SLOTS 1024u /* a power of two; pairs of them share what falls there */
+
+struct clew__cache {
+    uint64_t epoch;
+    struct {
+        uint64_t hash;
+        struct clew__series *series;
+    } slot[SLOTS];
+};
+
+static _Atomic uint64_t cache_epoch = 1;
+
+void clew__caches_forget(void)
+{
+    atomic_fetch_add(&cache_epoch, 1);
+}
+
+uint64_t clew__caches_epoch(void)
+{
+    return atomic_load_explicit(&cache_epoch, memory_order_acquire);
+}
+
+/* ---- hashing -------------------------------------------------------------------------- */
+
+uint64_t clew__values_seed(void)
+{
+    struct timespec now;
+    uint64_t seed;
+
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == (ssize_t)sizeof(seed))
+        return seed;
+    clock_gettime(CLOCK_MONOTONIC, &now); /* early at boot: better than nothing */
+    return (uint64_t)now.tv_nsec * UINT64_C(0x9E3779B97F4A7C15) ^ (uintptr_t)&now;
+}
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t load8(const char *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, 8);
+    return v;
+}
+
+static inline uint64_t load4(const char *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, 4);
+    return v;
+}
+
+static __attribute__((noinline)) uint64_t hash_long(const char *p, size_t len, uint64_t seed)
+{
+    uint64_t hash = seed ^ len;
+
+    for (; len > 16; p += 16, len -= 16)
+        hash = mix(load8(p) ^ hash, load8(p + 8) ^ SECRET_1);
+    return mix(load8(p + len - 16) ^ hash, load8(p + len - 8) ^ SECRET_2);
+}
+
+static inline struct clew__key key_of(const char *p, size_t len, uint64_t seed)
+{
+    if (len > 16)
+        return (struct clew__key){hash_long(p, len, seed), 0, len};
+    if (len >= 8)
+        return (struct clew__key){load8(p), load8(p + len - 8), len};
+    if (len >= 4)
+        return (struct clew__key){load4(p), load4(p + len - 4), len};
+    if (len == 0)
+        return (struct clew__key){0, 0, 0};
+    return (struct clew__key){(uint64_t)(unsigned char)p[0] << 8 | (unsigned char)p[len - 1],
+                              (unsigned char)p[len / 2], len};
+}
+
+static inline uint64_t hash_key(const struct clew__key *key, uint64_t seed)
+{
+    return mix(key->a ^ seed, key->b ^ SECRET_1 ^ key->len << 56);
+}
+
+uint64_t clew__bytes_hash(const char *bytes, size_t len, uint64_t seed)
+{
+    struct clew__key key = key_of(bytes, len, seed);
+
+    return mix(hash_key(&key, seed), seed ^ SECRET_2);
+}
+
+/* The values are hashed side by side, each with a seed of its own. */
+static inline uint64_t hash_values(const struct clew_metric *metric,
+                                   const struct clew_label *values, struct clew__key *keys)
+{
+    uint64_t hash = metric->seed, seed = metric->seed;
+
+    for (size_t i = 0; i < metric->nlabels; i++, seed += SECRET_2) {
+        keys[i] = key_of(values[i].value, values[i].len, seed);
+        hash += hash_key(&keys[i], seed);
+    }
+    return mix(hash, metric->seed ^ SECRET_2);
+}
+
+uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_label *values,
+                           struct clew__key *ret_keys)
+{
+    return hash_values(metric, values, ret_keys);
+}
+
+/* Long values that have the same key are compared byte by byte. */
+static __attribute__((noinline)) bool long_values_equal(const struct clew__series *series,
+                                                        const struct clew_label *values)
+{
+    for (size_t i = 0; i < series->metric->nlabels; i++)
+        if (memcmp(clew__series_value(series, i).value, values[i].value, values[i].len) != 0)
+            return false;
+    return true;
+}
+
+static inline bool is_it(const struct clew__series *series, const struct clew_metric *metric,
+                         const struct clew_label *values, const struct clew__key *keys)
+{
+    bool is_long = false;
+
+    if (series->metric != metric)
+        return false;
+    for (size_t i = 0; i < metric->nlabels; i++) {
+        const struct clew__key *key = &series->keys[i];
+
+        if ((key->a ^ keys[i].a) | (key->b ^ keys[i].b) | (key->len ^ keys[i].len))
+            return false;
+        is_long |= keys[i].len > 16;
+    }
+    return !is_long || long_values_equal(series, values);
+}
+
+static struct clew__series *known(const struct clew_metric *metric, const struct clew_label *values,
+                                  const struct clew__key *keys, uint64_t hash)
+{
+    struct clew__node *node = clew__table_first(&metric->table, hash);
+
+    while (node && !is_it(clew__series_of_node(node), metric, values, keys))
+        node = clew__table_next(atomic_load_explicit(&node->next, memory_order_acquire), hash);
+    return node ? clew__series_of_node(node) : NULL;
+}
+
+struct clew__series *clew__series_known(const struct clew_metric *metric,
+                                        const struct clew_label *values)
+{
+    struct clew__key keys[CLEW_METRIC_LABELS_MAX];
+    uint64_t hash = hash_values(metric, values, keys);
+
+    return known(metric, values, keys, hash);
+}
+
+/* ---- the thread's cache ------------------------------------------------------------------ */
+
+static struct clew__cache *make_cache(struct clew__shard *shard)
+{
+    void *p = mmap(NULL, sizeof(struct clew__cache), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        return NULL;
+    shard->cache = p;
+    return p;
+}
+
+void clew__cache_free(struct clew__cache *cache)
+{
+    if (cache)
+        (void)munmap(cache, sizeof(*cache));
+}
+
+/* NULL: there is none, and for a signal handler that interrupted its thread
+ * there must be none. */
+static inline struct clew__cache *current_cache(struct clew__shard *shard)
+{
+    struct clew__cache *cache = shard->cache;
+    uint64_t epoch = atomic_load_explicit(&cache_epoch, memory_order_acquire);
+
+    if (__builtin_expect(!cache, 0)) {
+        cache = shard == &clew__shared ? NULL : make_cache(shard);
+        if (!cache)
+            return NULL;
+    }
+    if (__builtin_expect(cache->epoch != epoch, 0)) {
+        memset(cache->slot, 0, sizeof(cache->slot));
+        cache->epoch = epoch;
+    }
+    return cache;
+}
+
+static __attribute__((noinline)) struct clew__series *
+find_slowly(struct clew__shard *shard, struct clew__cache *cache, struct clew_metric *metric,
+            const struct clew_label *values, const struct clew__key *keys, uint64_t hash)
+{
+    struct clew__series *series = known(metric, values, keys, hash);
+    size_t i = hash & (SLOTS - 2);
+
+    if (!series)
+        return clew__series_get(shard, metric, values, false);
+    if (cache) {
+        cache->slot[i + 1] = cache->slot[i];
+        cache->slot[i].hash = hash;
+        cache->slot[i].series = series;
+    }
+    return series;
+}
+
+static inline struct clew__series *find(struct clew__shard *shard, struct clew_metric *metric,
+                                        const struct clew_label *values)
+{
+    struct clew__key keys[CLEW_METRIC_LABELS_MAX];
+    struct clew__cache *cache = current_cache(shard);
+    uint64_t hash = hash_values(metric, values, keys);
+    size_t i = hash & (SLOTS - 2);
+
+    for (size_t end = i + 2; cache && i < end; i++)
+        if (cache->slot[i].hash == hash && cache->slot[i].series &&
+            is_it(cache->slot[i].series, metric, values, keys))
+            return cache->slot[i].series;
+    return metric->nlabels ? find_slowly(shard, cache, metric, values, keys, hash)
+                           : metric->overflow;
+}
+
+struct clew__series *clew__series_find(struct clew__shard *shard, struct clew_metric *metric,
+                                       const struct clew_label *values)
+{
+    return find(shard, metric, values);
+}
+
+/* ---- the calls --------------------------------------------------------------------------- */
+
+struct clew_series *clew_metric_series(struct clew_metric *metric, const char *const *label_values)
+{
+    struct clew_label values[CLEW_METRIC_LABELS_MAX];
+    struct clew__series *series;
+    struct clew__shard *shard;
+
+    if (!metric)
+        return NULL;
+    for (size_t i = 0; i < metric->nlabels; i++) {
+        if (!label_values || !label_values[i])
+            return &metric->overflow->handle;
+        values[i] = (struct clew_label){label_values[i], strlen(label_values[i])};
+    }
+    shard = clew__enter();
+    series = find(shard, metric, values);
+    if (!atomic_load_explicit(&series->pinned, memory_order_acquire))
+        series = clew__series_get(shard, metric, values, true);
+    clew__leave(shard);
+    return &series->handle;
+}
+
+void clew_metric_add(struct clew_metric *metric, const struct clew_label *values, double amount)
+{
+    struct clew__series *series;
+    struct clew__shard *shard;
+
+    if (!metric)
+        return;
+    shard = clew__enter();
+    series = find(shard, metric, values);
+    if (!(amount >= 0 && amount < CLEW__WHOLE_MAX && amount == (double)(int64_t)amount) ||
+        !clew__add_whole(&series->handle, (uint64_t)(int64_t)amount))
+        clew__update_add(shard, series, amount);
+    clew__leave(shard);
+}
+
+void clew_metric_set(struct clew_metric *metric, const struct clew_label *values, double value)
+{
+    struct clew__shard *shard;
+
+    if (!metric)
+        return;
+    shard = clew__enter();
+    clew__update_set(find(shard, metric, values), value);
+    clew__leave(shard);
+}
+
+void clew_metric_observe(struct clew_metric *metric, const struct clew_label *values, double value,
+                         const uint8_t *trace_id, uint64_t span_id)
+{
+    struct clew__shard *shard;
+
+    if (!metric)
+        return;
+    shard = clew__enter();
+    clew__update_observe(shard, find(shard, metric, values), value, trace_id, span_id);
+    clew__leave(shard);
+}

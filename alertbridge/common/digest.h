@@ -12,8 +12,8 @@
  * have the same input. Never fails. */
 void clew__digest(const char *const *strings, size_t n, char ret_hex[CLEW__DIGEST_TEXT]);
 
-/* HMAC-SHA256 of "first:second", as a signature is made over a time and a body. */
-void clew__sign(const char *secret, const char *first, const void *second, size_t len,
+/* HMAC-SHA256 of timestamp, ":" and body, or, with NULL, of the body, in hex. */
+void clew__sign(const char *secret, const char *timestamp, const char *body, size_t len,
                 char ret_hex[CLEW__DIGEST_TEXT]);
 
 /* Whether two secrets are the same, in a time that tells nothing about either. */

@@ -172,8 +172,10 @@ int clew__store_attempt(struct clew__db *db, void *arg)
         return r;
     return clew__db_run(db,
                         "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"
-                        " decision, reason) SELECT ?2, webhook_id, '', 0, target, 'given up', ?3"
-                        " FROM deliveries WHERE id = ?1",
+                        " decision, reason) SELECT ?2, d.webhook_id, coalesce(a.fingerprint, ''),"
+                        " coalesce(a.starts_at, 0), d.target, 'given up', ?3 FROM deliveries d"
+                        " LEFT JOIN json_each(d.alert_ids) j LEFT JOIN alerts a ON a.id = j.value"
+                        " WHERE d.id = ?1",
                         "iis", attempt->delivery_id, attempt->now, attempt->reason);
 }
 

@@ -66,10 +66,11 @@ static int read_integration(struct loader *loader, struct clew__yaml_node node,
     if (r == 0)
         r = integration->ops->configure(integration, node);
     if (r == 0 && integration->off && loader->warn) {
-        (void)snprintf(
-            text, sizeof(text), "%s:%zu:%zu: receiver \"%s\": %s[%u] has no address or secret and is off",
-            node.yaml->file, node.node->start_mark.line + 1, node.node->start_mark.column + 1,
-            integration->receiver, integration->ops->kind, integration->index);
+        (void)snprintf(text, sizeof(text),
+                       "%s:%zu:%zu: receiver \"%s\": %s[%u] has no address or secret and is off",
+                       node.yaml->file, node.node->start_mark.line + 1,
+                       node.node->start_mark.column + 1, integration->receiver,
+                       integration->ops->kind, integration->index);
         loader->warn(text);
     }
     return r;

@@ -49,9 +49,9 @@ int clew__route_test(const struct clew__config *config, const char *file, FILE *
     char reason[512];
     int r;
 
-    clew__buf_init(&body, config->max_body_bytes + 65536);
+    clew__buf_init(&body, config->webhook.max_body_bytes + 65536);
     r = read_file(file, &body);
-    if (r == 0 && body.len > config->max_body_bytes)
+    if (r == 0 && body.len > config->webhook.max_body_bytes)
         r = clew_set_error(-EFBIG, "%s: larger than webhook.max_body_bytes", file);
     if (r == 0) {
         r = clew__notification_parse(&notification, body.data, body.len);

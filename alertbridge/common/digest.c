@@ -6,6 +6,7 @@
 
 #include <json.h>
 
+#include <nettle/hmac.h>
 #include <nettle/sha2.h>
 #include <stdint.h>
 #include <string.h>
@@ -34,6 +35,23 @@ void clew__digest(const char *const *strings, size_t n, char ret_hex[CLEW__DIGES
     uint8_t bytes[BYTES];
 
     digest_bytes(strings, n, bytes);
+    clew__hex(ret_hex, bytes, BYTES);
+    ret_hex[2 * BYTES] = '\0';
+}
+
+void clew__sign(const char *secret, const char *timestamp, const char *body, size_t len,
+                char ret_hex[CLEW__DIGEST_TEXT])
+{
+    struct hmac_sha256_ctx hmac;
+    uint8_t bytes[BYTES];
+
+    hmac_sha256_set_key(&hmac, strlen(secret), (const uint8_t *)secret);
+    if (timestamp) {
+        hmac_sha256_update(&hmac, strlen(timestamp), (const uint8_t *)timestamp);
+        hmac_sha256_update(&hmac, 1, (const uint8_t *)":");
+    }
+    hmac_sha256_update(&hmac, len, (const uint8_t *)body);
+    hmac_sha256_digest(&hmac, BYTES, bytes);
     clew__hex(ret_hex, bytes, BYTES);
     ret_hex[2 * BYTES] = '\0';
 }

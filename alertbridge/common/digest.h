@@ -12,6 +12,10 @@
  * have the same input. Never fails. */
 void clew__digest(const char *const *strings, size_t n, char ret_hex[CLEW__DIGEST_TEXT]);
 
+/* HMAC-SHA256 of timestamp, ":" and body, or, with NULL, of the body, in hex. */
+void clew__sign(const char *secret, const char *timestamp, const char *body, size_t len,
+                char ret_hex[CLEW__DIGEST_TEXT]);
+
 /* Whether two secrets are the same, in a time that tells nothing about either. */
 bool clew__secret_equal(const char *a, const char *b);
 

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 static struct {
-    struct clew_metric *webhooks, *alerts, *deliveries, *ack, *delay;
+    struct clew_metric *webhooks, *alerts, *deliveries, *ack, *delay, *reload;
 } metrics;
 
 static struct clew__queue read_queue(void *arg)
@@ -67,8 +67,10 @@ int clew__metrics_init(struct clew__store *store)
     age = clew_gauge("alertbridge_oldest_delivery_age_seconds",
                      "Age of the oldest delivery that waits.", NULL);
     dead = clew_gauge("alertbridge_dead_letters", "Deliveries given up and still kept.", NULL);
+    metrics.reload = clew_gauge("alertbridge_config_last_reload_successful",
+                                "Whether the newest configuration is the one in use.", NULL);
     if (!metrics.webhooks || !metrics.alerts || !metrics.deliveries || !metrics.ack ||
-        !metrics.delay || !length || !age || !dead)
+        !metrics.delay || !metrics.reload || !length || !age || !dead)
         return -ENOMEM;
     if (clew_metric_callback(length, queue_length, store) < 0 ||
         clew_metric_callback(age, queue_age, store) < 0 ||
@@ -91,6 +93,12 @@ static void observe(struct clew_metric *metric, const char *const *labels, doubl
         clew_series_observe(clew_metric_series(metric, labels), value,
                             scope.context ? clew_context_trace_id(scope.context) : NULL,
                             scope.span_id);
+}
+
+void clew__metrics_reload(bool taken)
+{
+    if (metrics.reload)
+        clew_series_set(clew_metric_series(metrics.reload, NULL), taken);
 }
 
 void clew__metrics_webhook(const char *result, double seconds)

@@ -13,6 +13,8 @@ struct clew__store;
  * comes before clew__store_close(). returns 0, -errno */
 int clew__metrics_init(struct clew__store *store);
 
+/* Whether the newest reload of the configuration was taken. */
+void clew__metrics_reload(bool taken);
 /* result: "accepted", "invalid", "too_large", "unauthorized", "unavailable"; seconds
  * from the first byte to the answer */
 void clew__metrics_webhook(const char *result, double seconds);

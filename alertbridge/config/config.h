@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The configuration, checked and ready for use. It does not change after
- * clew__config_load(), so every thread may read it. */
+ * clew__config_load(), so every thread may read it. A reload makes a second one;
+ * who works with the first holds a reference until it is done. */
 #ifndef CLEW_ALERTBRIDGE_CONFIG_H
 #define CLEW_ALERTBRIDGE_CONFIG_H
 
+#include "webhook.h"
+
 #include <receivers/receiver.h>
 #include <routing/route.h>
+
+#include <stdatomic.h>
 
 struct clew__receiver {
     char *name;
@@ -20,12 +25,11 @@ struct clew__link {
 };
 
 struct clew__config {
+    atomic_uint references;
     char *listen; /* "host:port" */
     char *storage;
     char *external_url; /* "" when not set */
-    uint64_t max_body_bytes;
-    char *username, *password; /* "": no basic authentication */
-    char *bearer_token;        /* "": none */
+    struct clew__webhook webhook;
     struct clew__route *route; /* the root */
     struct clew__receiver *receivers;
     size_t nreceivers;
@@ -41,7 +45,9 @@ struct clew__config {
  *          untouched then */
 int clew__config_load(const char *file, void (*warn)(const char *text),
                       struct clew__config **ret_config);
-/* Accepts NULL, returns NULL. */
+/* One more reference, for clew__config_free(). MT-Safe. */
+struct clew__config *clew__config_ref(struct clew__config *config);
+/* Gives up a reference; the last one frees. MT-Safe. Accepts NULL, returns NULL. */
 struct clew__config *clew__config_free(struct clew__config *config);
 
 /* Borrowed; NULL when there is none of this name. */

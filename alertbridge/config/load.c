@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BODY_DEFAULT (32u << 20)
 #define RECEIVERS_MAX 256
 #define INTEGRATIONS_MAX 64 /* in all: each target has a thread */
 #define LINKS_MAX 10
@@ -24,40 +23,6 @@ struct loader {
     void (*warn)(const char *text);
     int nintegrations;
 };
-
-static int read_webhook(struct clew__yaml_node node, struct clew__config *config)
-{
-    static const char *const keys[] = {"max_body_bytes", "basic_auth", "bearer_token",
-                                       "bearer_token_file", NULL};
-    static const char *const basic_keys[] = {"username", "password", "password_file", NULL};
-    struct clew__yaml_node basic;
-    int r;
-
-    r = clew__yaml_keys(node, keys);
-    if (r == 0)
-        r = clew__yaml_uint(clew__yaml_get(node, "max_body_bytes"), 1024, 1u << 30,
-                            &config->max_body_bytes);
-    if (r == 0)
-        r = clew__config_secret(node, "bearer_token", "bearer_token_file", &config->bearer_token);
-    if (r < 0)
-        return r;
-    if ((clew__yaml_get(node, "bearer_token").node ||
-         clew__yaml_get(node, "bearer_token_file").node) &&
-        !*config->bearer_token)
-        return clew__yaml_error(node, "the bearer token is empty");
-    basic = clew__yaml_get(node, "basic_auth");
-    if (!basic.node)
-        return 0;
-    r = clew__yaml_keys(basic, basic_keys);
-    if (r == 0)
-        r = clew__yaml_text(clew__yaml_get(basic, "username"), 256, "", &config->username);
-    if (r == 0)
-        r = clew__config_secret(basic, "password", "password_file", &config->password);
-    /* Empty means open to everybody: nobody who writes basic_auth wants that. */
-    if (r == 0 && (!*config->username || !*config->password))
-        r = clew__yaml_error(basic, "username or password is empty");
-    return r;
-}
 
 static int read_links(struct clew__yaml_node list, struct clew__config *config)
 {
@@ -101,10 +66,11 @@ static int read_integration(struct loader *loader, struct clew__yaml_node node,
     if (r == 0)
         r = integration->ops->configure(integration, node);
     if (r == 0 && integration->off && loader->warn) {
-        (void)snprintf(
-            text, sizeof(text), "%s:%zu:%zu: receiver \"%s\": %s[%u] has no secret and is off",
-            node.yaml->file, node.node->start_mark.line + 1, node.node->start_mark.column + 1,
-            integration->receiver, integration->ops->kind, integration->index);
+        (void)snprintf(text, sizeof(text),
+                       "%s:%zu:%zu: receiver \"%s\": %s[%u] has no address or secret and is off",
+                       node.yaml->file, node.node->start_mark.line + 1,
+                       node.node->start_mark.column + 1, integration->receiver,
+                       integration->ops->kind, integration->index);
         loader->warn(text);
     }
     return r;
@@ -188,6 +154,25 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
     return r;
 }
 
+/* Who protects sources, but not the webhook itself, probably forgot it. */
+static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_node node)
+{
+    const struct clew__webhook *webhook = &loader->config->webhook;
+    bool any = false;
+    char text[512];
+
+    for (size_t i = 1; i < webhook->nsources; i++)
+        any = any || clew__credentials_any(&webhook->sources[i].credentials);
+    if (!any || !loader->warn || clew__credentials_any(&webhook->sources[0].credentials))
+        return;
+    (void)snprintf(text, sizeof(text),
+                   "%s:%zu:%zu: sources have credentials, webhook itself has none: everybody may "
+                   "post to " CLEW__WEBHOOK_PATH " and read",
+                   node.yaml->file, node.node->start_mark.line + 1,
+                   node.node->start_mark.column + 1);
+    loader->warn(text);
+}
+
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
     static const char *const keys[] = {"listen", "storage",   "external_url", "webhook",
@@ -215,8 +200,9 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
     if (*config->external_url && !clew__is_url(config->external_url))
         return clew__yaml_error(node, "external_url is no http or https URL");
     node = clew__yaml_get(root, "webhook");
-    if (node.node)
-        r = read_webhook(node, config);
+    r = clew__webhook_read(node, &config->webhook);
+    if (r == 0)
+        warn_of_open_paths(loader, node);
     if (r == 0)
         r = read_links(clew__yaml_get(root, "links"), config);
     if (r == 0)
@@ -242,7 +228,7 @@ int clew__config_load(const char *file, void (*warn)(const char *text),
         free(loader.config);
         return r;
     }
-    loader.config->max_body_bytes = BODY_DEFAULT;
+    atomic_init(&loader.config->references, 1);
     r = read_all(&loader, clew__yaml_root(&yaml));
     clew__yaml_done(&yaml);
     if (r < 0)
@@ -252,9 +238,15 @@ int clew__config_load(const char *file, void (*warn)(const char *text),
     return r;
 }
 
+struct clew__config *clew__config_ref(struct clew__config *config)
+{
+    (void)atomic_fetch_add(&config->references, 1);
+    return config;
+}
+
 struct clew__config *clew__config_free(struct clew__config *config)
 {
-    if (!config)
+    if (!config || atomic_fetch_sub(&config->references, 1) > 1)
         return NULL;
     for (size_t i = 0; i < config->nreceivers; i++) {
         struct clew__receiver *receiver = &config->receivers[i];
@@ -278,9 +270,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->listen);
     free(config->storage);
     free(config->external_url);
-    free(config->username);
-    free(config->password);
-    free(config->bearer_token);
+    clew__webhook_done(&config->webhook);
     free(config);
     return NULL;
 }

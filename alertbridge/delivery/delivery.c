@@ -11,7 +11,7 @@
 #include "delivery.h"
 
 #include "backoff.h"
-#include "http.h"
+#include "connection.h"
 
 #include <common/instant.h>
 #include <common/metrics.h>
@@ -33,7 +33,7 @@ struct sender {
     const char *target;
     pthread_t thread;
     bool started;
-    struct clew__http *http;
+    struct clew__connection *connection;
     unsigned failures;    /* in a row, of the target */
     int64_t paused_until; /* of the target */
     uint64_t generation;  /* of all->generation, seen before the queue was read */
@@ -174,7 +174,10 @@ static void send_page(struct sender *sender, const struct clew__delivery *delive
     clew__buf_init(&body, 4u << 20);
     r = integration->ops->render(integration, sender->all->config, &load->page, &body);
     if (r == 0) {
-        clew__http_post(sender->http, integration->url, body.data, body.len, &answer);
+        if (integration->mail)
+            clew__smtp_send(sender->connection, integration, &body, &answer);
+        else
+            clew__http_post(sender->connection, integration, &body, &answer);
         verdict = integration->ops->verdict(&answer);
     } else if (r == -ENOMEM) {
         verdict = (struct clew__verdict){CLEW__RETRY, "out_of_memory", -1, false};
@@ -246,8 +249,8 @@ static int start_one(struct clew__senders *all, const char *target)
             return 0;
     sender = &all->senders[all->n];
     *sender = (struct sender){.all = all, .target = target};
-    sender->http = clew__http_new(&all->abort);
-    if (!sender->http)
+    sender->connection = clew__connection_new(&all->abort);
+    if (!sender->connection)
         return clew_set_error(-ENOMEM, "out of memory");
     all->n++;
     (void)pthread_mutex_lock(&all->lock);
@@ -321,7 +324,7 @@ struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t 
     for (size_t i = 0; i < senders->n; i++) {
         if (senders->senders[i].started)
             (void)pthread_join(senders->senders[i].thread, NULL);
-        (void)clew__http_free(senders->senders[i].http);
+        (void)clew__connection_free(senders->senders[i].connection);
     }
     (void)pthread_cond_destroy(&senders->changed);
     (void)pthread_mutex_destroy(&senders->lock);

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Answers in JSON, and who gets one. Secrets are compared by their digests, name
- * and password both in any case, so that the time tells nothing. No state; runs in
- * the server's threads. */
+ * Answers. No state; runs in the server's threads. */
 #include "answer.h"
-
-#include <common/digest.h>
 
 #include <clew/mhd.h>
 
@@ -13,8 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum MHD_Result clew__answer_text(struct MHD_Connection *connection, unsigned status, char *text,
-                                  size_t len)
+/* A page runs nothing, asks nobody, and is shown in no other page. */
+static void add_page_headers(struct MHD_Response *response)
+{
+    (void)MHD_add_response_header(response, "Content-Type", "text/html; charset=utf-8");
+    (void)MHD_add_response_header(response, "Content-Security-Policy",
+                                  "default-src 'none'; style-src 'unsafe-inline'; "
+                                  "frame-ancestors 'none'");
+    (void)MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
+}
+
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, char *text,
+                              size_t len, bool page)
 {
     struct MHD_Response *response =
         text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
@@ -24,7 +31,11 @@ enum MHD_Result clew__answer_text(struct MHD_Connection *connection, unsigned st
         free(text);
         return MHD_NO;
     }
-    (void)MHD_add_response_header(response, "Content-Type", "application/json");
+    if (page)
+        add_page_headers(response);
+    else
+        (void)MHD_add_response_header(response, "Content-Type", "application/json");
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
         (void)MHD_add_response_header(response, "Allow", "GET, POST");
     if (status == MHD_HTTP_UNAUTHORIZED)
@@ -33,6 +44,17 @@ enum MHD_Result clew__answer_text(struct MHD_Connection *connection, unsigned st
     result = clew_mhd_respond(connection, status, response);
     MHD_destroy_response(response);
     return result;
+}
+
+enum MHD_Result clew__answer_text(struct MHD_Connection *connection, unsigned status, char *text,
+                                  size_t len)
+{
+    return answer(connection, status, text, len, false);
+}
+
+enum MHD_Result clew__answer_page(struct MHD_Connection *connection, char *html, size_t len)
+{
+    return answer(connection, MHD_HTTP_OK, html, len, true);
 }
 
 enum MHD_Result clew__answer_error(struct MHD_Connection *connection, unsigned status,
@@ -48,32 +70,4 @@ enum MHD_Result clew__answer_error(struct MHD_Connection *connection, unsigned s
     clew__buf_adds(&json, "}\n");
     text = clew__buf_take(&json, &len);
     return clew__answer_text(connection, status, text, len);
-}
-
-bool clew__authorized(const struct clew__config *config, struct MHD_Connection *connection)
-{
-    bool basic = config->username && *config->username;
-    bool bearer = config->bearer_token && *config->bearer_token;
-    const char *header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
-    char *password = NULL, *username;
-    bool right = false;
-
-    if (!basic && !bearer)
-        return true;
-    if (!header)
-        return false;
-    if (bearer && strncasecmp(header, "Bearer ", 7) == 0)
-        return clew__secret_equal(header + 7, config->bearer_token);
-    if (!basic)
-        return false;
-    username = MHD_basic_auth_get_username_password(connection, &password);
-    if (username && password) {
-        bool same_name = clew__secret_equal(username, config->username);
-        bool same_password = clew__secret_equal(password, config->password);
-
-        right = same_name && same_password;
-    }
-    MHD_free(username);
-    MHD_free(password);
-    return right;
 }

@@ -6,12 +6,17 @@
  * touched on the way to the answer.
  *
  * Threads: a pool of libmicrohttpd's; a request stays with one of them. A body is
- * bounded, and so is the sum of all bodies in memory. `lock` guards the count of
- * requests in hand, which the stop waits for. */
+ * bounded, and so is the sum of all bodies in memory. `lock` guards the
+ * configuration, of which each request holds a reference, the senders, and the
+ * count of requests in hand, which the stop waits for. */
 #include "intake.h"
 
 #include "answer.h"
+#include "credentials.h"
+#include "guard.h"
 #include "listen.h"
+#include "server.h"
+#include "status.h"
 
 #include <common/instant.h>
 #include <common/metrics.h>
@@ -26,36 +31,34 @@
 #include <string.h>
 #include <unistd.h>
 
-#define THREADS 8u
-#define CONNECTIONS_MAX 4000u
-#define IDLE_TIMEOUT_S 30u
 #define BODIES_MAX 4u          /* so many bodies of the largest size in memory */
 #define ANSWER_MAX (64u << 20) /* bytes of a view */
 #define LARGE_BODY (1u << 20)
 #define LOGGED_MAX 100u /* lines about the alerts of one webhook */
 
 struct clew__intake {
-    const struct clew__config *config;
     struct clew__store *store;
-    struct clew__senders *senders;
     struct clew_mhd middleware;
     struct MHD_Daemon *daemon;
+    struct clew__guard *guard;
     uint16_t port;
     atomic_size_t body_bytes; /* of all requests in hand */
     pthread_mutex_t lock;
     pthread_cond_t idle;
+    struct clew__config *config;
+    struct clew__senders *senders;
     unsigned requests;
 };
 
 struct request {
+    struct clew__config *config;
+    const struct clew__source *source; /* NULL: the body's signature decides */
     struct clew__buf body;
     int64_t started;
     unsigned refused; /* the status of an answer that is decided already, 0: none */
     uint64_t received;
     size_t counted; /* in intake->body_bytes */
 };
-
-static const char webhook_path[] = "/api/v1/alertmanager";
 
 static double seconds_since(int64_t instant)
 {
@@ -135,12 +138,20 @@ static void done_notification(struct clew__notification *notification,
         (void)malloc_trim(0);
 }
 
+static void wake(struct clew__intake *intake)
+{
+    (void)pthread_mutex_lock(&intake->lock);
+    if (intake->senders)
+        clew__senders_wake(intake->senders);
+    (void)pthread_mutex_unlock(&intake->lock);
+}
+
 static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Connection *connection,
                                     struct request *request)
 {
     struct clew__notification notification;
     struct clew__thread_of thread = {"", "", ""};
-    struct clew__apply apply = {.config = intake->config,
+    struct clew__apply apply = {.config = request->config,
                                 .notification = &notification,
                                 .thread = &thread,
                                 .now = clew__instant_now()};
@@ -154,14 +165,19 @@ static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Conn
     clew__buf_done(&request->body);
     if (r < 0)
         return refuse(connection, request, r == -EINVAL ? 400 : 503, clew_last_error());
+    if (request->source->labels &&
+        clew__notification_pin(&notification, request->source->labels) < 0) {
+        done_notification(&notification, request);
+        return refuse(connection, request, 503, clew_last_error());
+    }
     clew_inject(clew_scope_current(), take_header, &thread);
     r = clew__store_write(intake->store, clew__store_apply, &apply);
     if (r < 0) {
         done_notification(&notification, request);
         return refuse(connection, request, 503, clew_last_error());
     }
-    if (apply.ndeliveries && intake->senders)
-        clew__senders_wake(intake->senders);
+    if (apply.ndeliveries)
+        wake(intake);
     report(request, &apply);
     clew__buf_init(&json, 256);
     clew__buf_addf(&json, "{\"alerts\":%zu,\"deliveries\":%llu}\n", notification.nalerts,
@@ -180,7 +196,7 @@ static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Conne
     int r;
 
     clew__buf_init(&json, ANSWER_MAX);
-    r = clew__store_read(intake->store, view, &json);
+    r = clew__store_read(intake->store, view, &(struct clew__view){.json = &json});
     if (r < 0) {
         clew__buf_done(&json);
         return clew__answer_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, clew_last_error());
@@ -189,14 +205,20 @@ static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Conne
     return clew__answer_text(connection, MHD_HTTP_OK, text, len);
 }
 
-/* The head of a webhook: what can be refused before the body is read. */
-static unsigned check_head(struct clew__intake *intake, struct MHD_Connection *connection)
+/* Whom the head shows, and what is wrong with it before the body comes; 0: nothing. */
+static unsigned check_head(struct request *request, const char *url,
+                           struct MHD_Connection *connection)
 {
+    const struct clew__webhook *webhook = &request->config->webhook;
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    bool is_signed;
 
-    if (!clew__authorized(intake->config, connection))
+    if (!clew__client_trusted(webhook, connection))
         return MHD_HTTP_UNAUTHORIZED;
-    if (length && strtoull(length, NULL, 10) > intake->config->max_body_bytes)
+    request->source = clew__source_of_head(webhook, url, connection, &is_signed);
+    if (!request->source && !is_signed)
+        return MHD_HTTP_UNAUTHORIZED;
+    if (length && strtoull(length, NULL, 10) > webhook->max_body_bytes)
         return MHD_HTTP_CONTENT_TOO_LARGE;
     return 0;
 }
@@ -206,7 +228,7 @@ static unsigned check_head(struct clew__intake *intake, struct MHD_Connection *c
 static enum MHD_Result take_chunk(struct clew__intake *intake, struct request *request,
                                   const char *data, size_t len)
 {
-    const uint64_t max = intake->config->max_body_bytes;
+    const uint64_t max = request->config->webhook.max_body_bytes;
 
     request->received += len;
     if (!request->refused) {
@@ -239,43 +261,78 @@ static const char *refusal(unsigned status)
     }
 }
 
+/* The signature was in the head, what it signs is here now. */
+static void check_signature(struct request *request, const char *url,
+                            struct MHD_Connection *connection)
+{
+    if (request->refused || request->source)
+        return;
+    request->source = clew__source_of_body(&request->config->webhook, url, connection,
+                                           request->body.data ? request->body.data : "",
+                                           request->body.len, clew__instant_now());
+    if (!request->source)
+        request->refused = MHD_HTTP_UNAUTHORIZED;
+}
+
 static enum MHD_Result handle_webhook(struct clew__intake *intake,
                                       struct MHD_Connection *connection, struct request *request,
-                                      bool first, const char *data, size_t *len)
+                                      const char *url, bool first, const char *data, size_t *len)
 {
-    clew_mhd_route(webhook_path);
+    clew_mhd_route(url);
     if (first) {
-        request->refused = check_head(intake, connection);
-        if (!request->refused)
+        request->refused = check_head(request, url, connection);
+        if (!request->refused) {
+            clew__guard_head(intake->guard, connection);
             return MHD_YES;
+        }
     } else if (*len) {
         enum MHD_Result result = take_chunk(intake, request, data, *len);
 
         *len = 0;
         return result;
     }
+    clew__guard_busy(intake->guard, connection);
+    check_signature(request, url, connection);
     if (request->refused)
         return refuse(connection, request, request->refused, refusal(request->refused));
     return take_webhook(intake, connection, request);
 }
 
-static enum MHD_Result handle_rest(struct clew__intake *intake, struct MHD_Connection *connection,
-                                   const char *url, const char *method)
+static enum MHD_Result answer_status(struct clew__intake *intake, struct MHD_Connection *connection)
 {
+    struct clew__buf html;
+    size_t len = 0;
+    char *text;
+
+    clew__buf_init(&html, ANSWER_MAX);
+    if (clew__status_page(intake->store, &html) < 0) {
+        clew__buf_done(&html);
+        return clew__answer_error(connection, MHD_HTTP_SERVICE_UNAVAILABLE, clew_last_error());
+    }
+    text = clew__buf_take(&html, &len);
+    return clew__answer_page(connection, text, len);
+}
+
+static enum MHD_Result handle_rest(struct clew__intake *intake, struct MHD_Connection *connection,
+                                   const struct request *request, const char *url,
+                                   const char *method)
+{
+    const struct clew__webhook *webhook = &request->config->webhook;
     clew__store_work *view = strcmp(url, "/api/v1/alerts") == 0       ? clew__store_view_alerts
                              : strcmp(url, "/api/v1/deliveries") == 0 ? clew__store_view_deliveries
                                                                       : NULL;
+    bool page = strcmp(url, "/") == 0;
 
-    if (!view && strcmp(url, webhook_path) != 0)
+    if (!view && !page && !clew__source_path(webhook, url))
         return clew__answer_error(connection, MHD_HTTP_NOT_FOUND, "no such path");
     clew_mhd_route(url);
-    if (!view || strcmp(method, "GET") != 0)
+    if ((!view && !page) || strcmp(method, "GET") != 0)
         return clew__answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
                                   "another method is needed");
-    if (!clew__authorized(intake->config, connection))
+    if (!clew__client_trusted(webhook, connection) || !clew__authorized(webhook, connection))
         return clew__answer_error(connection, MHD_HTTP_UNAUTHORIZED,
                                   refusal(MHD_HTTP_UNAUTHORIZED));
-    return answer_view(intake, connection, view);
+    return page ? answer_status(intake, connection) : answer_view(intake, connection, view);
 }
 
 static struct request *begin(struct clew__intake *intake)
@@ -284,11 +341,12 @@ static struct request *begin(struct clew__intake *intake)
 
     if (!request)
         return NULL;
-    clew__buf_init(&request->body, intake->config->max_body_bytes + 1);
     request->started = clew__instant_now();
     (void)pthread_mutex_lock(&intake->lock);
+    request->config = clew__config_ref(intake->config);
     intake->requests++;
     (void)pthread_mutex_unlock(&intake->lock);
+    clew__buf_init(&request->body, request->config->webhook.max_body_bytes + 1);
     return request;
 }
 
@@ -298,11 +356,13 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
     struct clew__intake *intake = cls;
     struct request *request = *con_cls;
 
-    (void)connection, (void)why;
+    (void)why;
+    clew__guard_idle(intake->guard, connection);
     if (!request)
         return;
     (void)atomic_fetch_sub(&intake->body_bytes, request->counted);
     clew__buf_done(&request->body);
+    (void)clew__config_free(request->config);
     free(request);
     *con_cls = NULL;
     (void)pthread_mutex_lock(&intake->lock);
@@ -325,9 +385,10 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         if (!request)
             return MHD_NO;
     }
-    if (strcmp(url, webhook_path) == 0 && strcmp(method, "POST") == 0)
-        return handle_webhook(intake, connection, request, first, data, len);
-    return handle_rest(intake, connection, url, method);
+    if (strcmp(method, "POST") == 0 && clew__source_path(&request->config->webhook, url))
+        return handle_webhook(intake, connection, request, url, first, data, len);
+    clew__guard_busy(intake->guard, connection);
+    return handle_rest(intake, connection, request, url, method);
 }
 
 static int start_daemon(struct clew__intake *intake)
@@ -336,18 +397,15 @@ static int start_daemon(struct clew__intake *intake)
 
     if (fd < 0)
         return fd;
-    intake->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, clew_mhd_handle,
-        &intake->middleware, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, THREADS,
-        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
-        MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL, MHD_OPTION_END);
+    intake->daemon =
+        clew__server_start(&intake->config->webhook, fd, &intake->middleware, &intake->guard);
     if (intake->daemon)
         return 0;
     (void)close(fd);
     return clew_set_error(-EIO, "the HTTP server does not start");
 }
 
-int clew__intake_start(const struct clew__config *config, struct clew__store *store,
+int clew__intake_start(struct clew__config *config, struct clew__store *store,
                        struct clew__senders *senders, struct clew__intake **ret_intake)
 {
     struct clew__intake *intake = calloc(1, sizeof(*intake));
@@ -355,7 +413,7 @@ int clew__intake_start(const struct clew__config *config, struct clew__store *st
 
     if (!intake)
         return clew_set_error(-ENOMEM, "out of memory");
-    intake->config = config;
+    intake->config = clew__config_ref(config);
     intake->store = store;
     intake->senders = senders;
     intake->middleware = (struct clew_mhd){handle, intake, completed, intake};
@@ -367,6 +425,19 @@ int clew__intake_start(const struct clew__config *config, struct clew__store *st
     else
         *ret_intake = intake;
     return r;
+}
+
+void clew__intake_use(struct clew__intake *intake, struct clew__config *config,
+                      struct clew__senders *senders)
+{
+    struct clew__config *former;
+
+    (void)pthread_mutex_lock(&intake->lock);
+    former = intake->config;
+    intake->config = clew__config_ref(config);
+    intake->senders = senders;
+    (void)pthread_mutex_unlock(&intake->lock);
+    (void)clew__config_free(former);
 }
 
 struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t deadline)
@@ -389,6 +460,8 @@ struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t dead
         (void)close(listener);
     (void)pthread_cond_destroy(&intake->idle);
     (void)pthread_mutex_destroy(&intake->lock);
+    (void)clew__guard_free(intake->guard);
+    (void)clew__config_free(intake->config);
     free(intake);
     return NULL;
 }

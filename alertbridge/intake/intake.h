@@ -10,11 +10,17 @@
 
 struct clew__intake;
 
-/* Listens on config->listen. senders may be NULL: nobody is woken.
+/* Listens on config->listen, and keeps a reference. senders may be NULL: nobody is
+ * woken.
  * owner    clew__intake_stop()
  * returns  0, -errno */
-int clew__intake_start(const struct clew__config *config, struct clew__store *store,
+int clew__intake_start(struct clew__config *config, struct clew__store *store,
                        struct clew__senders *senders, struct clew__intake **ret_intake);
+/* From the next request on another configuration (but for listen and webhook.tls)
+ * and other senders; requests in hand end with the configuration that they began
+ * with. On return nobody uses the former senders any more. MT-Safe. */
+void clew__intake_use(struct clew__intake *intake, struct clew__config *config,
+                      struct clew__senders *senders);
 /* Takes no new connection, waits for the requests in hand until deadline (ns, wall
  * clock), stops. Accepts NULL, returns NULL. */
 struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t deadline);

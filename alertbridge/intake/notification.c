@@ -188,6 +188,14 @@ static int take_all(struct clew__notification *notification)
     return r == 0 ? take_alerts(notification) : r;
 }
 
+static void name_group(struct clew__notification *notification)
+{
+    clew__digest(&notification->group_key, 1, notification->group);
+    clew__digest((const char *const[]){notification->external_url, notification->receiver,
+                                       notification->group_key},
+                 3, notification->source);
+}
+
 int clew__notification_parse(struct clew__notification *notification, const char *body, size_t len)
 {
     json_error_t error;
@@ -206,16 +214,53 @@ int clew__notification_parse(struct clew__notification *notification, const char
         clew__notification_done(notification);
         return r;
     }
-    clew__digest(&notification->group_key, 1, notification->group);
-    clew__digest((const char *const[]){notification->external_url, notification->receiver,
-                                       notification->group_key},
-                 3, notification->source);
+    name_group(notification);
     return 0;
+}
+
+/* "<fingerprint><8 digits of the digest of it and the labels>", as long as may be. */
+static void pin_fingerprint(struct clew__alert *alert, const char *labels,
+                            char ret_text[CLEW__FINGERPRINT_MAX + 1])
+{
+    char digest[CLEW__DIGEST_TEXT];
+
+    clew__digest((const char *const[]){labels, alert->fingerprint}, 2, digest);
+    (void)snprintf(ret_text, CLEW__FINGERPRINT_MAX + 1, "%.*s%.8s", (int)CLEW__FINGERPRINT_MAX - 8,
+                   alert->fingerprint, digest);
+    alert->fingerprint = ret_text;
+}
+
+int clew__notification_pin(struct clew__notification *notification, json_t *labels)
+{
+    const size_t each = CLEW__FINGERPRINT_MAX + 1;
+    char *text = json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS);
+    size_t room = text ? strlen(text) + strlen(notification->group_key) + 1 : 0;
+    int r = 0;
+
+    notification->pinned = text ? malloc(notification->nalerts * each + room) : NULL;
+    if (!notification->pinned) {
+        free(text);
+        return clew_set_error(-ENOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < notification->nalerts && r == 0; i++) {
+        pin_fingerprint(&notification->alerts[i], text, notification->pinned + i * each);
+        r = json_object_update(notification->alerts[i].labels, labels);
+    }
+    if (r == 0)
+        r = json_object_update(notification->common_labels, labels);
+    /* The same group of another tenant is another group. */
+    (void)snprintf(notification->pinned + notification->nalerts * each, room, "%s%s", text,
+                   notification->group_key);
+    notification->group_key = notification->pinned + notification->nalerts * each;
+    name_group(notification);
+    free(text);
+    return r == 0 ? 0 : clew_set_error(-ENOMEM, "out of memory");
 }
 
 void clew__notification_done(struct clew__notification *notification)
 {
     free(notification->alerts);
+    free(notification->pinned);
     json_decref(notification->root);
     *notification = (struct clew__notification){0};
 }

@@ -50,6 +50,7 @@ struct clew__notification {
     uint64_t ntruncated;
     struct clew__alert *alerts;
     size_t nalerts;
+    char *pinned; /* texts that clew__notification_pin() made */
 };
 
 /* args     body: len bytes, need not end in NUL
@@ -57,6 +58,11 @@ struct clew__notification {
  * returns  0; -EINVAL: clew_last_error() names the place, nothing is held then;
  *          -ENOMEM */
 int clew__notification_parse(struct clew__notification *notification, const char *body, size_t len);
+/* Puts labels on every alert, over its own, and makes alerts and groups different
+ * from those with the same names and other labels: the fingerprint gets 8 digits
+ * more. labels is copied; it is kept as an object of strings.
+ * returns  0, -ENOMEM */
+int clew__notification_pin(struct clew__notification *notification, json_t *labels);
 void clew__notification_done(struct clew__notification *notification);
 
 const char *clew__change_text(enum clew__change change);

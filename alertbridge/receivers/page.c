@@ -32,3 +32,15 @@ const char *clew__page_name(const struct clew__page *page)
         name = clew__page_value(page->alerts[0].labels, "alertname");
     return *name ? name : "alert";
 }
+
+enum clew__tone clew__page_tone(const struct clew__page *page)
+{
+    const char *severity = clew__page_shared(page, false, "severity");
+
+    if (page->nfiring == 0)
+        return CLEW__TONE_GOOD;
+    if (strcmp(severity, "warning") == 0)
+        return CLEW__TONE_WARNING;
+    return strcmp(severity, "info") == 0 || strcmp(severity, "none") == 0 ? CLEW__TONE_INFO
+                                                                          : CLEW__TONE_DANGER;
+}

@@ -24,7 +24,10 @@ struct clew__page_alert {
 
 struct clew__page {
     bool resolve; /* the action: everything this page is about is over */
+    int64_t id;   /* of the delivery: the same at every attempt */
     const char *dedup_key;
+    int64_t opened_at;     /* when the incident began, or the group first fired */
+    const char *group_key; /* Alertmanager's, cut at 1024 characters */
     const char *receiver;
     const char *external_url; /* Alertmanager's, "" for none */
     json_t *group_labels;     /* objects of strings */
@@ -47,6 +50,10 @@ static inline const char *clew__page_value(const json_t *map, const char *name)
 
 /* The value of a label that all alerts of the page share, "" otherwise. */
 const char *clew__page_shared(const struct clew__page *page, bool annotation, const char *name);
+/* How bad it is, for colours: by the severity that all share; what is unknown is bad. */
+enum clew__tone { CLEW__TONE_GOOD, CLEW__TONE_INFO, CLEW__TONE_WARNING, CLEW__TONE_DANGER };
+enum clew__tone clew__page_tone(const struct clew__page *page);
+
 /* The page's alertname: of the group, common, or of the first alert; never "". */
 const char *clew__page_name(const struct clew__page *page);
 

@@ -24,17 +24,21 @@
 #define DETAIL_MAX 2000
 #define DETAILS_MAX (300u << 10)
 #define LINK_TEXT_MAX 100
+#define SEVERITIES_MAX 64
 
 struct pagerduty {
     char *routing_key;
     struct clew__template *severity, *description;
+    struct severity {
+        char *word;
+        const char *severity; /* one of PagerDuty's */
+    } * severities;           /* the configuration's, before the table below */
+    size_t nseverities;
 };
 
-static const char *const keys[] = {"routing_key", "routing_key_file",
-                                   "service_key", "service_key_file",
-                                   "url",         "severity",
-                                   "description", "send_resolved",
-                                   "dedup",       NULL};
+static const char *const keys[] = {
+    "routing_key", "routing_key_file", "service_key", "service_key_file", "url", "severity",
+    "description", "send_resolved",    "dedup",       "severities",       NULL};
 
 static void release(void *options)
 {
@@ -45,6 +49,9 @@ static void release(void *options)
     free(pagerduty->routing_key);
     (void)clew__template_free(pagerduty->severity);
     (void)clew__template_free(pagerduty->description);
+    for (size_t i = 0; i < pagerduty->nseverities; i++)
+        free(pagerduty->severities[i].word);
+    free(pagerduty->severities);
     free(pagerduty);
 }
 
@@ -60,6 +67,36 @@ static int read_dedup(struct clew__integration *self, struct clew__yaml_node nod
     if (!self->per_alert && strcmp(word, "group") != 0)
         r = clew__yaml_error(dedup, "dedup is alert or group");
     free(word);
+    return r;
+}
+
+static int read_severities(struct pagerduty *pagerduty, struct clew__yaml_node node)
+{
+    static const char *const known[] = {"critical", "error", "warning", "info"};
+    int n = clew__yaml_pairs(node, SEVERITIES_MAX), r = 0;
+
+    if (n <= 0)
+        return n;
+    pagerduty->severities = calloc((size_t)n, sizeof(*pagerduty->severities));
+    if (!pagerduty->severities)
+        return clew_set_error(-ENOMEM, "out of memory");
+    for (int i = 0; i < n && r == 0; i++) {
+        struct severity *severity = &pagerduty->severities[pagerduty->nseverities];
+        struct clew__yaml_node value, key = clew__yaml_pair(node, i, &value);
+        char *text = NULL;
+
+        severity->word = strdup(clew__yaml_word(key));
+        if (!severity->word)
+            return clew_set_error(-ENOMEM, "out of memory");
+        pagerduty->nseverities++;
+        r = clew__yaml_text(value, 64, "", &text);
+        for (size_t j = 0; r == 0 && j < sizeof(known) / sizeof(known[0]); j++)
+            if (strcmp(text, known[j]) == 0)
+                severity->severity = known[j];
+        if (r == 0 && !severity->severity)
+            r = clew__yaml_error(key, "PagerDuty knows critical, error, warning and info");
+        free(text);
+    }
     return r;
 }
 
@@ -94,6 +131,8 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
         r = clew__config_template(node, "description", NULL, &pagerduty->description);
     if (r == 0)
         r = read_dedup(self, node);
+    if (r == 0)
+        r = read_severities(pagerduty, clew__yaml_get(node, "severities"));
     if (r < 0)
         return r;
     if (!clew__is_url(self->url))
@@ -104,13 +143,16 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
 }
 
 /* Unknown and missing ones are "error": rather too loud than lost. */
-static const char *known_severity(const char *word)
+static const char *known_severity(const struct pagerduty *pagerduty, const char *word)
 {
     static const char *const table[][2] = {
         {"critical", "critical"}, {"error", "error"},     {"high", "error"},
         {"major", "error"},       {"warning", "warning"}, {"medium", "warning"},
         {"info", "info"},         {"low", "info"},        {"none", "info"}};
 
+    for (size_t i = 0; i < pagerduty->nseverities; i++)
+        if (strcasecmp(word, pagerduty->severities[i].word) == 0)
+            return pagerduty->severities[i].severity;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (strcasecmp(word, table[i][0]) == 0)
             return table[i][1];
@@ -127,7 +169,7 @@ static void add_severity(struct clew__buf *json, const struct pagerduty *pagerdu
     clew__buf_init(&text, CLEW__TEMPLATE_RESULT_MAX);
     clew__template_render(pagerduty->severity, page, NULL, &text);
     word = clew__buf_take(&text, &len);
-    clew__text_member(json, "severity", known_severity(word ? word : ""), 16);
+    clew__text_member(json, "severity", known_severity(pagerduty, word ? word : ""), 16);
     free(word);
 }
 
@@ -164,17 +206,9 @@ static void add_summary(struct clew__buf *json, const struct pagerduty *pagerdut
     clew__text_member(json, "summary", *summary ? summary : clew__page_name(page), SUMMARY_MAX);
 }
 
-/* An object of strings, each cut; those that do not fit any more are left out. */
 static void add_map(struct clew__buf *json, const char *key, json_t *map)
 {
-    size_t limit = json->len + DETAILS_MAX / 3;
-    const char *name;
-    json_t *value;
-
-    clew__buf_addf(json, ",\"%s\":{", key);
-    json_object_foreach(map, name, value) if (json->len < limit && strlen(name) <= SOURCE_MAX)
-        clew__text_member(json, name, json_string_value(value), DETAIL_MAX);
-    clew__buf_addc(json, '}');
+    clew__text_map(json, key, map, DETAIL_MAX, DETAILS_MAX / 3);
 }
 
 static void add_details(struct clew__buf *json, const struct clew__page *page)

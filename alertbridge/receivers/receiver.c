@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct clew__receiver_ops *const clew__receiver_kinds[] = {&clew__slack, &clew__pagerduty,
-                                                                 NULL};
+const struct clew__receiver_ops *const clew__receiver_kinds[] = {
+    &clew__slack, &clew__pagerduty, &clew__webhook, &clew__teams, &clew__email, NULL};
 
 void clew__integration_name_target(struct clew__integration *self, const char *second)
 {

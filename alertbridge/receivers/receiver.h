@@ -31,12 +31,24 @@ struct clew__verdict {
 
 /* What came back. */
 struct clew__answer {
-    unsigned status;         /* 0: no answer; problem says why */
+    unsigned status;         /* of HTTP or SMTP; 0: no answer, problem says why */
     const char *problem;     /* "" when there was an answer */
     const char *retry_after; /* the header's text, "" when absent */
     const char *body;        /* cut at 64 KiB, NUL-terminated */
     int64_t now;             /* for dates in retry_after */
 };
+
+/* How mail travels: envelope and login. Borrowed from the integration. */
+struct clew__mail_route {
+    const char *from;
+    const char *const *to;           /* addresses, NULL-terminated */
+    const char *username, *password; /* "": no login */
+    const char *ca_file;             /* "": the system's */
+    bool require_tls;                /* STARTTLS, with a certificate that is checked */
+};
+
+/* Takes a further header line of an HTTP request. */
+typedef void clew__add_header(void *arg, const char *name, const char *value);
 
 struct clew__receiver_ops {
     const char *kind;        /* "slack"; the configuration's list is <kind>_configs */
@@ -51,6 +63,10 @@ struct clew__receiver_ops {
     /* Appends the request's body. returns 0, -ENOMEM, -E2BIG */
     int (*render)(const struct clew__integration *self, const struct clew__config *config,
                   const struct clew__page *page, struct clew__buf *body);
+    /* What an HTTP request needs besides a JSON body: a login, a signature made
+     * over the body now. NULL: nothing. */
+    void (*headers)(const struct clew__integration *self, const struct clew__buf *body, int64_t now,
+                    clew__add_header *add, void *arg);
     struct clew__verdict (*verdict)(const struct clew__answer *answer);
 };
 
@@ -61,14 +77,18 @@ struct clew__integration {
     unsigned index;       /* among those of its kind there */
     bool send_resolved;
     bool per_alert;  /* an incident is one alert; false: a whole group */
-    bool off;        /* its secret is empty */
+    bool off;        /* its secret or address is empty */
     char *url;       /* secret */
     char target[96]; /* "<kind>:<digest>": names the far side without telling the secret */
     void *options;   /* the kind's own */
+    const struct clew__mail_route *mail; /* url is SMTP's; NULL: HTTP */
 };
 
 extern const struct clew__receiver_ops clew__slack;
 extern const struct clew__receiver_ops clew__pagerduty;
+extern const struct clew__receiver_ops clew__webhook;
+extern const struct clew__receiver_ops clew__teams;
+extern const struct clew__receiver_ops clew__email;
 
 /* All kinds, NULL-terminated. */
 extern const struct clew__receiver_ops *const clew__receiver_kinds[];

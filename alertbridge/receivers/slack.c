@@ -85,11 +85,6 @@ static void escape(struct clew__buf *buf, const char *value, size_t len)
     }
 }
 
-static void escape_string(struct clew__buf *buf, const char *text)
-{
-    escape(buf, text, clew__utf8_cut(text, strlen(text), 4 * TEXT_MAX));
-}
-
 /* "[FIRING:2] InstanceDown" unless the configuration says otherwise. */
 static void title(struct clew__buf *text, const struct slack *slack, const struct clew__page *page)
 {
@@ -97,48 +92,16 @@ static void title(struct clew__buf *text, const struct slack *slack, const struc
         clew__template_render(slack->title, page, escape, text);
     if (text->len)
         return;
-    if (page->nfiring)
-        clew__buf_addf(text, "[FIRING:%llu] ", (unsigned long long)page->nfiring);
-    else
-        clew__buf_adds(text, "[RESOLVED] ");
-    escape_string(text, clew__page_name(page));
-}
-
-/* What tells this alert from the others of its group. */
-static void add_difference(struct clew__buf *text, const struct clew__page *page,
-                           const struct clew__page_alert *alert)
-{
-    const char *name;
-    json_t *value;
-    bool first = true;
-
-    json_object_foreach(alert->labels, name, value)
-    {
-        if (json_object_get(page->common_labels, name))
-            continue;
-        clew__buf_adds(text, first ? "" : ", ");
-        escape_string(text, name);
-        clew__buf_adds(text, "=");
-        escape_string(text, json_string_value(value));
-        first = false;
-    }
-    if (first)
-        escape_string(text, clew__page_value(alert->labels, "alertname"));
+    clew__text_title(text, page, escape);
 }
 
 static void add_alert(struct clew__buf *text, const struct clew__page *page,
                       const struct clew__page_alert *alert)
 {
-    const char *summary = clew__page_value(alert->annotations, "summary");
     struct clew__buf line;
 
-    if (!*summary)
-        summary = clew__page_value(alert->annotations, "message");
     clew__buf_init(&line, 1u << 20);
-    if (*summary)
-        escape_string(&line, summary);
-    else
-        add_difference(&line, page, alert);
+    clew__text_alert(&line, page, alert, escape);
     clew__text_cut(&line, ALERT_TEXT_MAX);
     clew__buf_adds(text, "\n\xE2\x80\xA2 ");
     clew__buf_add(text, line.data ? line.data : "", line.len);
@@ -171,15 +134,10 @@ static void body_text(struct clew__buf *text, const struct slack *slack,
     struct clew__buf said;
 
     clew__buf_init(&said, CLEW__TEMPLATE_RESULT_MAX);
-    if (slack->text) {
+    if (slack->text)
         clew__template_render(slack->text, page, escape, &said);
-    } else {
-        escape_string(&said, clew__page_value(page->common_annotations, "summary"));
-        if (*clew__page_value(page->common_annotations, "description")) {
-            clew__buf_adds(&said, said.len ? "\n" : "");
-            escape_string(&said, clew__page_value(page->common_annotations, "description"));
-        }
-    }
+    else
+        clew__text_said(&said, page, escape);
     /* Half of the room, so that what changed is always seen. */
     clew__text_cut(&said, TEXT_MAX / 2);
     clew__buf_add(text, said.data ? said.data : "", said.len);
@@ -199,10 +157,7 @@ static void body_text(struct clew__buf *text, const struct slack *slack,
 
 static void add_buffer(struct clew__buf *json, const char *key, struct clew__buf *text)
 {
-    clew__buf_addf(json, ",\"%s\":", key);
-    clew__json_string(json, text->data ? text->data : "", text->len);
-    if (text->failed)
-        json->failed = true;
+    clew__text_buffer(json, key, text);
     clew__buf_done(text);
 }
 
@@ -213,7 +168,7 @@ static void add_field(struct clew__buf *json, const char *name, const char *valu
     if (!*value)
         return;
     clew__buf_init(&text, 1u << 20);
-    escape_string(&text, value);
+    clew__text_value(&text, value, escape);
     clew__text_cut(&text, FIELD_MAX);
     if (json->data[json->len - 1] == '}')
         clew__buf_addc(json, ',');
@@ -267,13 +222,12 @@ static void add_links(struct clew__buf *json, const struct clew__config *config,
 
 static const char *colour(const struct clew__page *page)
 {
-    const char *severity = clew__page_shared(page, false, "severity");
+    static const char *const colours[] = {[CLEW__TONE_GOOD] = "good",
+                                          [CLEW__TONE_INFO] = "#439FE0",
+                                          [CLEW__TONE_WARNING] = "warning",
+                                          [CLEW__TONE_DANGER] = "danger"};
 
-    if (page->nfiring == 0)
-        return "good";
-    if (strcmp(severity, "warning") == 0)
-        return "warning";
-    return strcmp(severity, "info") == 0 || strcmp(severity, "none") == 0 ? "#439FE0" : "danger";
+    return colours[clew__page_tone(page)];
 }
 
 static int render(const struct clew__integration *self, const struct clew__config *config,

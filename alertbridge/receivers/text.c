@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Cutting by characters, and the links of a page. All labels and annotations are
+ * Cutting by characters, what is said about a page, and its links. All labels and annotations are
  * untrusted: a link's URL that is none is left out. No state; MT-Safe. */
 #include "text.h"
 
@@ -39,8 +39,77 @@ void clew__text_cut(struct clew__buf *buf, size_t max)
     clew__buf_adds(buf, ellipsis);
 }
 
-static void add_member(struct clew__buf *json, const char *key, const struct clew__buf *text)
+#define NAME_MAX_BYTES 255u
+#define VALUE_MAX 12000u /* bytes of a label's or annotation's text that are looked at */
+
+void clew__text_value(struct clew__buf *buf, const char *text, clew__escape *escape)
 {
+    size_t len = clew__utf8_cut(text, strlen(text), VALUE_MAX);
+
+    if (escape)
+        escape(buf, text, len);
+    else
+        clew__buf_add(buf, text, len);
+}
+
+void clew__text_title(struct clew__buf *buf, const struct clew__page *page, clew__escape *escape)
+{
+    if (page->nfiring)
+        clew__buf_addf(buf, "[FIRING:%llu] ", (unsigned long long)page->nfiring);
+    else
+        clew__buf_adds(buf, "[RESOLVED] ");
+    clew__text_value(buf, clew__page_name(page), escape);
+}
+
+void clew__text_said(struct clew__buf *buf, const struct clew__page *page, clew__escape *escape)
+{
+    const char *summary = clew__page_value(page->common_annotations, "summary");
+    const char *description = clew__page_value(page->common_annotations, "description");
+
+    clew__text_value(buf, summary, escape);
+    clew__buf_adds(buf, *summary && *description ? "\n" : "");
+    clew__text_value(buf, description, escape);
+}
+
+/* The labels that it has for itself. */
+static void add_difference(struct clew__buf *buf, const struct clew__page *page,
+                           const struct clew__page_alert *alert, clew__escape *escape)
+{
+    const char *name;
+    json_t *value;
+    bool first = true;
+
+    json_object_foreach(alert->labels, name, value)
+    {
+        if (json_object_get(page->common_labels, name))
+            continue;
+        clew__buf_adds(buf, first ? "" : ", ");
+        clew__text_value(buf, name, escape);
+        clew__buf_adds(buf, "=");
+        clew__text_value(buf, json_string_value(value), escape);
+        first = false;
+    }
+    if (first)
+        clew__text_value(buf, clew__page_value(alert->labels, "alertname"), escape);
+}
+
+void clew__text_alert(struct clew__buf *buf, const struct clew__page *page,
+                      const struct clew__page_alert *alert, clew__escape *escape)
+{
+    const char *summary = clew__page_value(alert->annotations, "summary");
+
+    if (!*summary)
+        summary = clew__page_value(alert->annotations, "message");
+    if (*summary)
+        clew__text_value(buf, summary, escape);
+    else
+        add_difference(buf, page, alert, escape);
+}
+
+void clew__text_buffer(struct clew__buf *json, const char *key, const struct clew__buf *text)
+{
+    if (text->failed)
+        json->failed = true;
     if (json->len && json->data[json->len - 1] != '{')
         clew__buf_addc(json, ',');
     clew__json_string(json, key, strlen(key));
@@ -56,11 +125,21 @@ void clew__text_member(struct clew__buf *json, const char *key, const char *text
     /* At most 4 bytes a character: no need to copy what goes anyway. */
     clew__utf8_clean(&cut, text, clew__utf8_cut(text, strlen(text), max * 4 + 4));
     clew__text_cut(&cut, max);
-    if (cut.failed)
-        json->failed = true;
-    else
-        add_member(json, key, &cut);
+    clew__text_buffer(json, key, &cut);
     clew__buf_done(&cut);
+}
+
+void clew__text_map(struct clew__buf *json, const char *key, json_t *map, size_t max_chars,
+                    size_t max_bytes)
+{
+    size_t limit = json->len + max_bytes;
+    const char *name;
+    json_t *value;
+
+    clew__buf_addf(json, ",\"%s\":{", key);
+    json_object_foreach(map, name, value) if (json->len < limit && strlen(name) <= NAME_MAX_BYTES)
+        clew__text_member(json, name, json_string_value(value), max_chars);
+    clew__buf_addc(json, '}');
 }
 
 void clew__text_template(struct clew__buf *json, const char *key,
@@ -72,10 +151,8 @@ void clew__text_template(struct clew__buf *json, const char *key,
     clew__buf_init(&text, CLEW__TEMPLATE_RESULT_MAX);
     clew__template_render(template, page, escape, &text);
     clew__text_cut(&text, max);
-    if (text.failed)
-        json->failed = true;
-    else if (text.len)
-        add_member(json, key, &text);
+    if (text.len || text.failed)
+        clew__text_buffer(json, key, &text);
     clew__buf_done(&text);
 }
 

@@ -25,6 +25,37 @@ static int fail(struct clew__db *db)
     return clew_set_error(-error, "the store: %s", sqlite3_errmsg(db->handle));
 }
 
+static int open_handle(struct clew__db *db, const char *path, int flags)
+{
+    int r;
+
+    *db = (struct clew__db){0};
+    if (sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        r = db->handle ? fail(db) : clew_set_error(-ENOMEM, "out of memory");
+        clew__db_close(db);
+        return r;
+    }
+    (void)sqlite3_busy_timeout(db->handle, 5000);
+    return 0;
+}
+
+int clew__db_open_beside(struct clew__db *db, const char *path, bool write)
+{
+    int r;
+
+    if (access(path, write ? R_OK | W_OK : R_OK) != 0)
+        return clew_set_error(-errno, "the store %s: %s", path, strerror(errno));
+    r = open_handle(db, path, write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+    if (r < 0)
+        return r;
+    r = clew__db_check_schema(db);
+    if (r == 0 && write)
+        r = clew__db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;");
+    if (r < 0)
+        clew__db_close(db);
+    return r;
+}
+
 int clew__db_open(struct clew__db *db, const char *path)
 {
     /* SQLite would create it for everybody to read. */
@@ -34,14 +65,9 @@ int clew__db_open(struct clew__db *db, const char *path)
     if (fd < 0)
         return clew_set_error(-errno, "the store %s: %s", path, strerror(errno));
     (void)close(fd);
-    *db = (struct clew__db){0};
-    if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK) {
-        r = db->handle ? fail(db) : clew_set_error(-ENOMEM, "out of memory");
-        clew__db_close(db);
+    r = open_handle(db, path, SQLITE_OPEN_READWRITE);
+    if (r < 0)
         return r;
-    }
-    (void)sqlite3_busy_timeout(db->handle, 5000);
     r = clew__db_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
                           "PRAGMA foreign_keys=ON; PRAGMA cache_size=-8192; "
                           "PRAGMA journal_size_limit=67108864;");

@@ -4,6 +4,7 @@
 #define CLEW_ALERTBRIDGE_DB_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CLEW__DB_STATEMENTS_MAX 64u
@@ -19,6 +20,9 @@ struct clew__db {
 
 /* Opens, or creates with mode 0600. returns 0, -errno */
 int clew__db_open(struct clew__db *db, const char *path);
+/* Opens a database of the present schema beside the process that owns it, to read,
+ * or to write too. returns 0, -errno; -EPROTO: another version's */
+int clew__db_open_beside(struct clew__db *db, const char *path, bool write);
 void clew__db_close(struct clew__db *db);
 
 /* Runs statements without parameters and results. returns 0, -errno */
@@ -45,5 +49,7 @@ const char *clew__db_text(sqlite3_stmt *statement, int column);
 
 /* Brings an empty or older database to the present schema; refuses a newer one. */
 int clew__db_migrate(struct clew__db *db);
+/* Whether it has the present schema. returns 0, -EPROTO, -errno */
+int clew__db_check_schema(struct clew__db *db);
 
 #endif

@@ -56,7 +56,7 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
         db,
         "SELECT d.action = 'resolve', i.dedup_key, d.receiver, w.external_url, w.group_labels,"
         " w.common_labels, w.common_annotations, d.fired, d.resolved, d.firing, w.truncated,"
-        " w.received_at, w.request_id, w.correlation_id, w.traceparent"
+        " w.received_at, w.request_id, w.correlation_id, w.traceparent, i.opened_at, w.group_key"
         " FROM deliveries d JOIN webhooks w ON w.id = d.webhook_id"
         " JOIN incidents i ON i.id = d.incident_id WHERE d.id = ?1",
         "i", load->delivery_id);
@@ -83,11 +83,15 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
                    clew__db_text(row, 13));
     (void)snprintf(load->thread.traceparent, sizeof(load->thread.traceparent), "%s",
                    clew__db_text(row, 14));
+    page->opened_at = sqlite3_column_int64(row, 15);
+    load->group_key = strdup(clew__db_text(row, 16));
     clew__db_reset(row);
+    page->id = load->delivery_id;
     page->dedup_key = load->dedup_key;
+    page->group_key = load->group_key;
     page->receiver = load->receiver;
     page->external_url = load->external_url;
-    return page->external_url ? 0 : clew_set_error(-ENOMEM, "out of memory");
+    return page->external_url && page->group_key ? 0 : clew_set_error(-ENOMEM, "out of memory");
 }
 
 /* The alerts, the fired ones first. An alert is shown as it was at the time of
@@ -143,6 +147,7 @@ void clew__load_done(struct clew__load *load)
         json_decref(load->alerts[i].annotations);
     }
     free(load->external_url);
+    free(load->group_key);
     json_decref(load->page.group_labels);
     json_decref(load->page.common_labels);
     json_decref(load->page.common_annotations);
@@ -167,8 +172,10 @@ int clew__store_attempt(struct clew__db *db, void *arg)
         return r;
     return clew__db_run(db,
                         "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"
-                        " decision, reason) SELECT ?2, webhook_id, '', 0, target, 'given up', ?3"
-                        " FROM deliveries WHERE id = ?1",
+                        " decision, reason) SELECT ?2, d.webhook_id, coalesce(a.fingerprint, ''),"
+                        " coalesce(a.starts_at, 0), d.target, 'given up', ?3 FROM deliveries d"
+                        " LEFT JOIN json_each(d.alert_ids) j LEFT JOIN alerts a ON a.id = j.value"
+                        " WHERE d.id = ?1",
                         "iis", attempt->delivery_id, attempt->now, attempt->reason);
 }
 

@@ -104,6 +104,16 @@ static const char *const steps[] = {
     "CREATE INDEX audit_alert ON audit (fingerprint, starts_at);",
 };
 
+int clew__db_check_schema(struct clew__db *db)
+{
+    int64_t version;
+    int r = clew__db_number(db, 0, &version, "PRAGMA user_version", "");
+
+    if (r == 0 && version != sizeof(steps) / sizeof(steps[0]))
+        r = clew_set_error(-EPROTO, "the store: written by another version of this program");
+    return r;
+}
+
 int clew__db_migrate(struct clew__db *db)
 {
     const int64_t newest = sizeof(steps) / sizeof(steps[0]);

@@ -77,7 +77,7 @@ struct clew__load {
     int64_t received_at;
     struct clew__page_alert alerts[CLEW__PAGE_ALERTS_MAX];
     char dedup_key[256], receiver[257];
-    char *external_url;
+    char *external_url, *group_key;
     char *owned[2 * CLEW__PAGE_ALERTS_MAX];
 };
 clew__store_work clew__store_load; /* 0; fill delivery_id, the rest zero */
@@ -111,8 +111,36 @@ struct clew__orphans {
 };
 clew__store_work clew__store_orphans;
 
-/* JSON for people: {"alerts":[…]} and {"deliveries":[…]}. arg: struct clew__buf. */
+/* JSON for people: {"alerts":[…]} and {"deliveries":[…]}, at most 1,000. */
+struct clew__view {
+    struct clew__buf *json; /* result, appended */
+    const char *state;      /* of the deliveries; NULL: any */
+};
 clew__store_work clew__store_view_alerts;
 clew__store_work clew__store_view_deliveries;
+
+/* Everything about one alert: {"fingerprint", "alerts":[…] its occurrences,
+ * "decisions":[…] from the audit trail, "deliveries":[…]}, oldest first. */
+struct clew__explain {
+    const char *fingerprint;
+    struct clew__buf *json; /* result, appended */
+    bool known;             /* result */
+};
+clew__store_work clew__store_explain;
+
+/* Queues dead letters again, as new ones, unless what they say is no longer so: a
+ * later page of the incident went out, or the alert is over. */
+struct clew__replay {
+    int64_t id; /* 0: all dead letters */
+    int64_t now;
+    const char *who;    /* for the audit */
+    uint64_t nreplayed; /* results */
+    uint64_t nleft;     /* dead letters of this choice that stay dead */
+};
+clew__store_work clew__store_replay;
+
+/* Whether another process has changed the store since the last call with this
+ * *arg (int64_t, 0 at first). returns 1 yes, 0 no, -errno */
+clew__store_work clew__store_changed_by_others;
 
 #endif

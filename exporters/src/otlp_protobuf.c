@@ -8,6 +8,7 @@
 #include "otlp_priv.h"
 #include "protobuf_write.h"
 
+#include <copy.h>
 #include <json.h>
 
 #define TAG(number, wire) ((char)((number) << 3 | (wire)))
@@ -35,24 +36,9 @@ static inline char *put_fixed64(char *p, char tag, uint64_t v)
     return p + 9;
 }
 
-/* Most strings are short: two overlapping moves instead of a call. */
 static inline char *put_bytes(char *p, const void *bytes, size_t n)
 {
-    const char *b = bytes;
-    size_t i = 0;
-
-    if (n > 32) {
-        memcpy(p, b, n);
-    } else if (n >= 16) {
-        memcpy(p, b, 16);
-        memcpy(p + n - 16, b + n - 16, 16);
-    } else if (n >= 8) {
-        memcpy(p, b, 8);
-        memcpy(p + n - 8, b + n - 8, 8);
-    } else {
-        for (; i < n; i++)
-            p[i] = b[i];
-    }
+    clew__copy_short(p, bytes, n);
     return p + n;
 }
 

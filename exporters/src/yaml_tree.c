@@ -252,6 +252,16 @@ struct clew__yaml_node clew__yaml_entry(struct clew__yaml_node sequence, int i)
                                     at(sequence, sequence.node->data.sequence.items.start[i])};
 }
 
+const char *clew__yaml_word(struct clew__yaml_node node)
+{
+    return node.node ? scalar(node.node) : NULL;
+}
+
+bool clew__yaml_is_plain(struct clew__yaml_node node)
+{
+    return clew__yaml_word(node) && node.node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+}
+
 /* The length of NAME in "${NAME}" at text, 0 when there is none. */
 static size_t variable_len(const char *text)
 {

@@ -57,6 +57,10 @@ struct clew__yaml_node clew__yaml_pair(struct clew__yaml_node mapping, int i,
 /* Whether it is a list, or a mapping; false for an absent node. */
 bool clew__yaml_is_list(struct clew__yaml_node node);
 bool clew__yaml_is_mapping(struct clew__yaml_node node);
+/* The text of a scalar as it stands, borrowed from the document; NULL for others. */
+const char *clew__yaml_word(struct clew__yaml_node node);
+/* Whether a scalar stands without quotes, as numbers, true, false and null do. */
+bool clew__yaml_is_plain(struct clew__yaml_node node);
 
 /* A text with ${NAME} replaced from the environment (an unset variable is the
  * empty text, $${NAME} is ${NAME} itself).

@@ -9,6 +9,7 @@
 #include <secret_priv.h>
 #include <value_priv.h>
 
+#include <copy.h>
 #include <json.h>
 
 #include <stdlib.h>
@@ -72,23 +73,6 @@ static void finish(struct clew__slot *slot, size_t bytes)
         atomic_store_explicit(&slot->len,
                               atomic_load_explicit(&slot->len, memory_order_relaxed) + size,
                               memory_order_release);
-}
-
-/* memcpy() of what is mostly short, without its call. */
-static inline void copy_short(char *to, const char *from, size_t len)
-{
-    if (len > 32) {
-        memcpy(to, from, len);
-    } else if (len >= 16) { /* two that overlap */
-        memcpy(to, from, 16);
-        memcpy(to + len - 16, from + len - 16, 16);
-    } else if (len >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + len - 8, from + len - 8, 8);
-    } else {
-        for (size_t i = 0; i < len; i++)
-            to[i] = from[i];
-    }
 }
 
 void clew__item_text(struct clew__slot *slot, enum clew__item_kind kind, const char *text,
@@ -298,7 +282,7 @@ static inline char *put_plain(char *at, unsigned type, const struct clew_value *
         return clew__plain_put(at, type, value);
     len = value->as.s ? (uint32_t)value->len : CLEW__NULL_STRING;
     memcpy(at, &len, 4);
-    copy_short(at + 4, value->as.s, value->len);
+    clew__copy_short(at + 4, value->as.s, value->len);
     return at + 4 + value->len;
 }
 
@@ -346,7 +330,7 @@ void clew__item_name_first(struct clew__slot *slot, const char *name, size_t len
                               (uint16_t)(clew__align8(sizeof(struct clew__item) + len + 1) / 8), 0};
 
     memcpy(slot->inlined, &item, sizeof(item));
-    copy_short(slot->inlined + sizeof(item), name, len);
+    clew__copy_short(slot->inlined + sizeof(item), name, len);
     slot->inlined[sizeof(item) + len] = '\0';
     atomic_store_explicit(&slot->len, item.units * 8u, memory_order_relaxed);
 }

@@ -155,6 +155,14 @@ char *make_body(const char *group_key, const char *external_url, unsigned trunca
 
 /* ---- the far side ---------------------------------------------------- */
 
+static enum MHD_Result take_header(void *headers, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    (void)kind;
+    (void)json_object_set_new(headers, name, json_string(value));
+    return MHD_YES;
+}
+
 static enum MHD_Result reply(struct far *far, struct MHD_Connection *connection, const char *url,
                              struct clew__buf *body)
 {
@@ -166,6 +174,9 @@ static enum MHD_Result reply(struct far *far, struct MHD_Connection *connection,
 
     (void)snprintf(request.path, sizeof(request.path), "%s", url);
     request.body = json_loadb(body->data ? body->data : "", body->len, 0, NULL);
+    request.text = strndup(body->data ? body->data : "", body->len);
+    request.headers = json_object();
+    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, request.headers);
     if (far->hang_path && strncmp(url, far->hang_path, strlen(far->hang_path)) == 0)
         (void)usleep(far->hang_ms * 1000);
     (void)pthread_mutex_lock(&far->lock);
@@ -234,8 +245,11 @@ void far_start(struct far *far)
 void far_stop(struct far *far)
 {
     MHD_stop_daemon(far->daemon);
-    for (size_t i = 0; i < far->n; i++)
+    for (size_t i = 0; i < far->n; i++) {
         json_decref(far->requests[i].body);
+        json_decref(far->requests[i].headers);
+        free(far->requests[i].text);
+    }
     free(far->requests);
     (void)pthread_cond_destroy(&far->changed);
     (void)pthread_mutex_destroy(&far->lock);

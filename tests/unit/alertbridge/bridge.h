@@ -56,7 +56,9 @@ char *make_body(const char *group_key, const char *external_url, unsigned trunca
 
 struct far_request {
     char path[128];
-    json_t *body;
+    json_t *body;    /* NULL when it is no JSON */
+    char *text;      /* the same as it came */
+    json_t *headers; /* an object of strings */
     unsigned status; /* of the answer */
     int64_t at;
 };

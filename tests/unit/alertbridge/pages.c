@@ -4,11 +4,16 @@
 
 #include <clew/log.h>
 
+#include <stdlib.h>
+
 void page_init(struct made_page *made, size_t n)
 {
     *made = (struct made_page){.page = {.receiver = "team",
                                         .external_url = "http://am.example",
+                                        .id = 7,
                                         .dedup_key = "d1",
+                                        .opened_at = 1795208357632000000,
+                                        .group_key = "{}:{alertname=\"Down\"}",
                                         .group_labels = json_pack("{s:s}", "alertname", "Down"),
                                         .common_labels = json_pack("{s:s, s:s}", "alertname",
                                                                    "Down", "severity", "critical"),
@@ -40,19 +45,37 @@ void page_done(struct made_page *made)
     json_decref(made->page.common_annotations);
 }
 
-json_t *page_render(const struct clew__config *config, const struct clew__page *page)
+char *page_text(const struct clew__config *config, const struct clew__page *page, size_t *ret_len)
 {
     const struct clew__integration *self = &config->receivers[0].integrations[0];
     struct clew__buf body;
-    json_error_t error;
-    json_t *json;
 
     clew__buf_init(&body, 4u << 20);
     if (self->ops->render(self, config, page, &body) < 0)
         fail_msg("%s", clew_last_error());
-    json = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, &error);
+    return clew__buf_take(&body, ret_len);
+}
+
+json_t *page_render(const struct clew__config *config, const struct clew__page *page)
+{
+    json_error_t error;
+    size_t len;
+    char *text = page_text(config, page, &len);
+    json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+
     if (!json)
-        fail_msg("%s: %.*s", error.text, (int)body.len, body.data);
-    clew__buf_done(&body);
+        fail_msg("%s: %s", error.text, text);
+    free(text);
     return json;
+}
+
+char *big_text(size_t n, const char *of)
+{
+    struct clew__buf big;
+    size_t len;
+
+    clew__buf_init(&big, 16u << 20);
+    while (n--)
+        clew__buf_adds(&big, of);
+    return clew__buf_take(&big, &len);
 }

@@ -93,6 +93,31 @@ static void test_config_errors_name_the_line(void **state)
     }
 }
 
+static void test_config_errors_name_the_column(void **state)
+{
+    static const struct {
+        const char *text, *place;
+    } cases[] = {
+        {"storage: x\nbogus: 1\n" TAIL, ":2:1: unknown key"},
+        {"storage: x\nwebhook: {max_body_bytes: 1}\n" TAIL, ":2:27: expected a number"},
+        {"storage: x\nwebhook: {basic_auth: {username: u}, nothing: 1}\n" TAIL,
+         ":2:38: unknown key"},
+        {"storage: x\nroute: {receiver: b}\nreceivers: [{name: a}]\n", ":2:19: there is no"},
+        {"storage: x\nlisten: [\n", ":3:1: did not find"},
+        {"storage: x\n\tlisten: y\n", ":2:1: "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *file = bench_write(&bench, "bad.yml", "%s", cases[i].text);
+        struct clew__config *config = NULL;
+
+        assert_true(clew__config_load(file, NULL, &config) < 0);
+        if (!strstr(clew_last_error(), cases[i].place))
+            fail_msg("case %zu: wanted \"%s\", got: %s", i, cases[i].place, clew_last_error());
+    }
+}
+
 static void test_config_unreadable_file(void **state)
 {
     struct clew__config *config = NULL;
@@ -161,8 +186,8 @@ static void test_config_values(void **state)
             take_warning, &config),
         0);
     assert_string_equal(config->listen, "127.0.0.1:9095");
-    assert_string_equal(config->username, "u");
-    assert_int_equal(config->max_body_bytes, 2048);
+    assert_string_equal(config->webhook.sources[0].credentials.username, "u");
+    assert_int_equal(config->webhook.max_body_bytes, 2048);
     receiver = clew__config_receiver(config, "both");
     assert_non_null(receiver);
     assert_int_equal(receiver->n, 3);
@@ -212,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_errors_name_the_line),
+        cmocka_unit_test(test_config_errors_name_the_column),
         cmocka_unit_test(test_config_unreadable_file),
         cmocka_unit_test(test_config_errors_hold_no_secret),
         cmocka_unit_test(test_config_values),

@@ -2,7 +2,9 @@
  * The program itself: what it answers, how it ends, and that a kill -9 at any
  * moment loses no acknowledged alert. argv[1] is the program. */
 #include "bridge.h"
+#include "mailbox.h"
 
+#include <common/digest.h>
 #include <common/instant.h>
 
 #include <curl/curl.h>
@@ -11,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,7 +176,8 @@ static void test_daemon_answers(void **state)
         {"/api/v1/alerts", "{}", 405, "method"},
         {"/api/v1/alerts", NULL, 200, "\"alerts\":[]"},
         {"/api/v1/deliveries", NULL, 200, "\"deliveries\":[]"},
-        {"/", NULL, 404, "no such path"},
+        {"/", NULL, 200, "<h2>Open alerts</h2>"},
+        {"/none", NULL, 404, "no such path"},
     };
 
     (void)state;
@@ -288,6 +293,104 @@ static void test_daemon_delivers_the_samples(void **state)
     text = read_text(bench_path(&bench, "out"), NULL);
     assert_string_equal(text, "");
     free(text);
+}
+
+/* The first mail is refused for now, so it comes a second time. */
+static const char *refuse_first_mail(struct mailbox *mailbox)
+{
+    return mailbox->n == 0 ? "451 4.7.1 later" : "250 2.0.0 queued";
+}
+
+static void line_of(const char *mail, const char *name, char *ret_line, size_t size)
+{
+    const char *at = strstr(mail, name);
+
+    assert_non_null(at);
+    (void)snprintf(ret_line, size, "%.*s", (int)strcspn(at, "\r"), at);
+}
+
+static void check_signature(const struct far_request *request)
+{
+    const char *time = json_string_value(json_object_get(request->headers, "X-Time"));
+    const char *signature = json_string_value(json_object_get(request->headers, "X-Signature"));
+    const char *login = json_string_value(json_object_get(request->headers, "Authorization"));
+    char wanted[CLEW__DIGEST_TEXT];
+
+    assert_non_null(time);
+    assert_non_null(signature);
+    assert_in_range(strtoll(time, NULL, 10), request->at / CLEW__SECOND_NS - 5,
+                    request->at / CLEW__SECOND_NS);
+    clew__sign("SECRETkey", time, request->text, strlen(request->text), wanted);
+    assert_string_equal(signature, wanted);
+    assert_string_equal(login, "Bearer SECRETtoken");
+}
+
+static void test_daemon_delivers_mail_and_webhooks(void **state)
+{
+    const struct made_alert firing[] = {{"A", "critical", "firing", "2026-01-01T00:00:00Z", 1},
+                                        {"A", "critical", "firing", "2026-01-01T00:00:00Z", 2}};
+    const struct made_alert over[] = {{"A", "critical", "resolved", "2026-01-01T00:00:00Z", 1},
+                                      {"A", "critical", "resolved", "2026-01-01T00:00:00Z", 2}};
+    struct mailbox mailbox = {.decide = refuse_first_mail};
+    char one[256], two[256], *log;
+
+    (void)state;
+    mailbox_start(&mailbox);
+    (void)bench_write(&bench, "config.yml",
+                      "listen: 127.0.0.1:0\n"
+                      "storage: %s/store.db\n"
+                      "route: {receiver: a}\n"
+                      "receivers:\n"
+                      "  - name: a\n"
+                      "    email_configs:\n"
+                      "      - {to: 'ops@example.org', from: 'bridge@example.org',\n"
+                      "         smarthost: '127.0.0.1:%u', require_tls: false,\n"
+                      "         auth_username: user, auth_password: SECRETpw,\n"
+                      "         send_resolved: true}\n"
+                      "    webhook_configs:\n"
+                      "      - url: 'http://127.0.0.1:%u/hook/SECRETpath'\n"
+                      "        http_config: {authorization: {credentials: SECRETtoken}}\n"
+                      "        hmac_config: {secret: SECRETkey, header: X-Signature,\n"
+                      "                      timestamp_header: X-Time}\n"
+                      "    msteamsv2_configs:\n"
+                      "      - webhook_url: 'http://127.0.0.1:%u/v2/teams/SECRETflow'\n",
+                      bench.directory, mailbox.port, far.port, far.port);
+    start();
+    assert_int_equal(post_made(firing, 2), 200);
+    assert_true(mailbox_wait(&mailbox, 2, 20));
+    assert_int_equal(post_made(over, 2), 200);
+    assert_true(mailbox_wait(&mailbox, 3, 20));
+    assert_true(wait_done(20));
+    assert_int_equal(far_count(&far), 4);
+    for (size_t i = 0, hooks = 0; i < 4; i++) {
+        const struct far_request *request = &far.requests[i];
+
+        if (strncmp(request->path, "/hook/", 6) != 0)
+            continue;
+        check_signature(request);
+        assert_string_equal(json_string_value(json_object_get(request->body, "status")),
+                            hooks++ ? "resolved" : "firing");
+        assert_int_equal(json_array_size(json_object_get(request->body, "alerts")), 2);
+        assert_string_equal(json_string_value(json_object_get(request->body, "groupKey")), "g");
+    }
+    assert_int_equal(mailbox.n, 3);
+    assert_int_equal(mailbox.violations, 0);
+    line_of(mailbox.mails[0].text, "Message-ID: ", one, sizeof(one));
+    line_of(mailbox.mails[1].text, "Message-ID: ", two, sizeof(two));
+    assert_string_equal(one, two); /* the same page */
+    line_of(mailbox.mails[2].text, "Message-ID: ", two, sizeof(two));
+    assert_string_not_equal(one, two);
+    line_of(mailbox.mails[1].text, "References: ", one, sizeof(one));
+    line_of(mailbox.mails[2].text, "References: ", two, sizeof(two));
+    assert_string_equal(one, two); /* the same thread */
+    assert_non_null(strstr(mailbox.mails[1].text, "\r\nSubject: [FIRING:2] A\r\n"));
+    assert_non_null(strstr(mailbox.mails[2].text, "\r\nSubject: [RESOLVED] A\r\n"));
+    assert_int_equal(stop(SIGTERM), 0);
+    log = read_text(bench_path(&bench, "log"), NULL);
+    assert_non_null(strstr(log, "smtp_451"));
+    assert_null(strstr(log, "SECRET"));
+    free(log);
+    mailbox_stop(&mailbox);
 }
 
 static void test_daemon_takes_ten_thousand_alerts(void **state)
@@ -458,11 +561,213 @@ static void test_daemon_commands(void **state)
     free(text);
     assert_int_equal(run((const char *const[]){program, "route-test", good, good, NULL}, &text), 1);
     free(text);
-    assert_int_equal(run((const char *const[]){program, NULL}, &text), 64);
+    {
+        const char *const wrong[][6] = {
+            {program},
+            {program, "explain"},
+            {program, "explain", "--dead", "12"},
+            {program, "deliveries", "--dead", "--queued"},
+            {program, "deliveries", "12"},
+            {program, "replay"},
+            {program, "replay", "12", "--dead"},
+            {program, "replay", "--queued"},
+            {program, "check", good, "--json"},
+            {program, "--config", good, "--dead"},
+            {program, "bogus"},
+            {program, "--bogus"},
+        };
+
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+            if (run(wrong[i], &text) != 64 || !strstr(text, "usage:"))
+                fail_msg("case %zu: %s", i, text);
+            free(text);
+        }
+    }
+    assert_int_equal(run((const char *const[]){program, "--help", NULL}, &text), 0);
+    assert_non_null(strstr(text, "usage:"));
     free(text);
     assert_int_equal(run((const char *const[]){program, "--version", NULL}, &text), 0);
     assert_memory_equal(text, "alertbridge ", 12);
     free(text);
+}
+
+static unsigned refuse_once(struct far *far_side, const struct far_request *request,
+                            const char **text, const char **retry_after)
+{
+    bool *refused = far_side->arg;
+
+    (void)text, (void)retry_after;
+    if (strncmp(request->path, "/v2/", 4) != 0)
+        return 200;
+    if (*refused)
+        return 202;
+    *refused = true;
+    return 404;
+}
+
+/* A dead letter goes out after a replay, while the bridge runs. */
+static void test_daemon_replays_dead_letters(void **state)
+{
+    const struct made_alert alert = {"A", "critical", "firing", "2026-01-01T00:00:00Z", 1};
+    bool refused = false;
+    char config[128], *text;
+
+    (void)state;
+    far.decide = refuse_once;
+    far.arg = &refused;
+    (void)snprintf(config, sizeof(config), "%s", bench_path(&bench, "config.yml"));
+    start();
+    assert_int_equal(post_made(&alert, 1), 200);
+    assert_true(wait_done(20));
+    assert_int_equal(far_pager(&far).opened, 0);
+    assert_int_equal(
+        run((const char *const[]){program, "deliveries", "--dead", "--config", config, NULL},
+            &text),
+        0);
+    assert_non_null(strstr(text, "http_404"));
+    free(text);
+    assert_int_equal(
+        run((const char *const[]){program, "replay", "--dead", "--config", config, NULL}, &text),
+        0);
+    assert_string_equal(text, "1 replayed, 0 left\n");
+    free(text);
+    assert_true(far_wait(&far, 3, 20));
+    assert_true(wait_done(20));
+    assert_int_equal(far_pager(&far).opened, 1);
+    assert_int_equal(run((const char *const[]){program, "explain", "--config", config, "--json",
+                                               "0000000000000001", NULL},
+                         &text),
+                     0);
+    assert_non_null(strstr(text, "\"decision\":\"replayed\""));
+    free(text);
+    assert_int_equal(stop(SIGTERM), 0);
+}
+
+static bool wait_log(const char *text, size_t from)
+{
+    int64_t give_up = clew__instant_now() + 30 * CLEW__SECOND_NS;
+    bool found = false;
+
+    while (!found && clew__instant_now() < give_up) {
+        char *log = read_text(bench_path(&bench, "log"), NULL);
+
+        found = strlen(log) > from && strstr(log + from, text);
+        free(log);
+        if (!found)
+            (void)usleep(5000);
+    }
+    return found;
+}
+
+/* SIGHUP, and what the log has to say then. */
+static void reload(const char *text)
+{
+    size_t before = log_size();
+
+    assert_int_equal(kill(pid, SIGHUP), 0);
+    if (!wait_log(text, before))
+        fail_msg("the log does not say: %s", text);
+}
+
+static void test_daemon_keeps_its_configuration_if_the_new_one_is_wrong(void **state)
+{
+    const struct made_alert alert = {"A", "critical", "firing", "2026-01-01T00:00:00Z", 1};
+
+    (void)state;
+    write_config("webhook: {max_body_bytes: 4096}\n");
+    start();
+    write_config("webhook: {max_body_bytes: 1}\n");
+    reload("config.yml:16:27: expected a number");
+    assert_int_equal(post_made(&alert, 1), 200);
+    assert_true(wait_done(20));
+    assert_int_equal(far_pager(&far).opened, 1);
+    write_config("webhook: {bearer_token: SECRETtoken}\n");
+    reload("the configuration was read again");
+    assert_int_equal(post_made(&alert, 1), 401);
+    assert_int_equal(with_header("/api/v1/alerts", "Authorization: Bearer SECRETtoken", NULL), 200);
+    write_config("");
+    reload("the configuration was read again");
+    assert_int_equal(post_made(&alert, 1), 200);
+    assert_int_equal(stop(SIGTERM), 0);
+}
+
+enum { LOADERS = 4, LOADS = 60 };
+
+static void *load(void *arg)
+{
+    unsigned first = *(unsigned *)arg;
+
+    for (unsigned i = 0; i < LOADS; i++) {
+        const struct made_alert alert = {"A", "critical", "firing", "2026-01-01T00:00:00Z",
+                                         first * LOADS + i + 1};
+
+        if (post_made(&alert, 1) != 200)
+            abort();
+    }
+    return NULL;
+}
+
+/* Every webhook is taken, and every page goes out once, whatever is exchanged. */
+static void test_daemon_reloads_under_load(void **state)
+{
+    pthread_t threads[LOADERS];
+    unsigned numbers[LOADERS];
+
+    (void)state;
+    far.hang_path = "/v2/";
+    far.hang_ms = 2;
+    start();
+    for (unsigned i = 0; i < LOADERS; i++) {
+        numbers[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, load, &numbers[i]), 0);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        write_config(i % 2 ? "" : "external_url: http://other.example\n");
+        reload("the configuration was read again");
+    }
+    for (unsigned i = 0; i < LOADERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_true(wait_done(60));
+    assert_int_equal(far_pager(&far).opened, LOADERS * LOADS);
+    assert_int_equal(far_pager(&far).most, 1);
+    assert_int_equal(stop(SIGTERM), 0);
+}
+
+/* What the service manager is told next, watchdog's pings aside. */
+static void expect_notice(int fd, const char *text)
+{
+    char state[256];
+    ssize_t len;
+
+    do {
+        len = recv(fd, state, sizeof(state) - 1, 0);
+        assert_true(len > 0);
+        state[len] = '\0';
+    } while (strcmp(state, "WATCHDOG=1") == 0);
+    if (strncmp(state, text, strlen(text)) != 0)
+        fail_msg("wanted %s, got %s", text, state);
+}
+
+static void test_daemon_tells_the_service_manager(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval patience = {.tv_sec = 30};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", bench_path(&bench, "notify"));
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+    start();
+    (void)unsetenv("NOTIFY_SOCKET");
+    expect_notice(fd, "READY=1");
+    assert_int_equal(kill(pid, SIGHUP), 0);
+    expect_notice(fd, "RELOADING=1\nMONOTONIC_USEC=");
+    expect_notice(fd, "READY=1\nSTATUS=");
+    assert_int_equal(stop(SIGTERM), 0);
+    expect_notice(fd, "STOPPING=1");
+    (void)close(fd);
 }
 
 int main(int argc, char **argv)
@@ -474,9 +779,14 @@ int main(int argc, char **argv)
         TEST(test_daemon_bounds_the_body),
         TEST(test_daemon_authenticates),
         TEST(test_daemon_delivers_the_samples),
+        TEST(test_daemon_delivers_mail_and_webhooks),
         TEST(test_daemon_takes_ten_thousand_alerts),
         TEST(test_daemon_survives_kill_at_any_moment),
         TEST(test_daemon_survives_kill_while_sending),
+        TEST(test_daemon_replays_dead_letters),
+        TEST(test_daemon_keeps_its_configuration_if_the_new_one_is_wrong),
+        TEST(test_daemon_reloads_under_load),
+        TEST(test_daemon_tells_the_service_manager),
     };
 
     if (argc != 2)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pages.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,27 @@ static void test_pagerduty_severity_table(void **state)
     }
 }
 
+static void test_pagerduty_configured_severities(void **state)
+{
+    static const char *const cases[][2] = {{"p1", "critical"},
+                                           {"P1", "critical"},
+                                           {"warning", "info"},
+                                           {"info", "info"},
+                                           {"p9", "error"}};
+
+    (void)state;
+    (void)clew__config_free(config);
+    config = load_config(&bench, HEAD "        severities: {p1: critical, warning: info}\n");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_t *event;
+
+        json_object_set_new(made.alerts[0].labels, "severity", json_string(cases[i][0]));
+        event = page_render(config, &made.page);
+        assert_string_equal(text_of(json_object_get(event, "payload"), "severity"), cases[i][1]);
+        json_decref(event);
+    }
+}
+
 static void test_pagerduty_configured_texts(void **state)
 {
     json_t *event;
@@ -142,6 +164,30 @@ static void test_pagerduty_limits(void **state)
     free(big);
 }
 
+/* Control characters become six bytes each; links are as long as they may be. */
+static void test_pagerduty_worst_event_fits(void **state)
+{
+    char *big = big_text(20000, "\x01"), *path = big_text(2000, "u"), url[2048], name[16];
+    char *text;
+    size_t len;
+
+    (void)state;
+    for (unsigned i = 0; i < 500; i++) {
+        (void)snprintf(name, sizeof(name), "label%u", i);
+        json_object_set_new(made.alerts[0].labels, name, json_string(big));
+        json_object_set_new(made.alerts[0].annotations, name, json_string(big));
+        json_object_set_new(made.page.group_labels, name, json_string(big));
+    }
+    json_object_set_new(made.alerts[0].annotations, "summary", json_string(big));
+    (void)snprintf(url, sizeof(url), "https://runbooks.example/%s", path);
+    json_object_set_new(made.alerts[0].annotations, "runbook_url", json_string(url));
+    text = page_text(config, &made.page, &len);
+    assert_in_range(len, 300000, 512000);
+    free(text);
+    free(path);
+    free(big);
+}
+
 static void test_pagerduty_is_complete_without_labels(void **state)
 {
     json_t *event, *payload;
@@ -178,7 +224,9 @@ int main(void)
         TEST(test_pagerduty_trigger),
         TEST(test_pagerduty_resolve),
         TEST(test_pagerduty_severity_table),
+        TEST(test_pagerduty_configured_severities),
         TEST(test_pagerduty_configured_texts),
+        TEST(test_pagerduty_worst_event_fits),
         TEST(test_pagerduty_limits),
         TEST(test_pagerduty_is_complete_without_labels),
         cmocka_unit_test(test_pagerduty_429_waits),

@@ -296,12 +296,17 @@ static __attribute__((noinline)) bool same_long_texts(const struct memo *memo,
 static inline bool is_for(const struct memo *memo, const struct clew__program *program,
                           const struct probe *probe, const struct clew__rule_value *values)
 {
-    uint64_t differs = memo->program ^ program->serial;
+    /* One after the other: what was just written word by word must not be read
+     * back as vectors. */
+    if (memo->program != program->serial)
+        return false;
+    for (size_t i = 0; i < program->nkeys; i++) {
+        const struct clew__key *has = &memo->keys[i], *key = &probe->keys[i];
 
-    for (size_t i = 0; i < program->nkeys; i++)
-        differs |= (memo->keys[i].a ^ probe->keys[i].a) | (memo->keys[i].b ^ probe->keys[i].b) |
-                   (memo->keys[i].len ^ probe->keys[i].len);
-    return !differs && (!memo->has_long || same_long_texts(memo, program, values));
+        if ((has->a ^ key->a) | (has->b ^ key->b) | (has->len ^ key->len))
+            return false;
+    }
+    return !memo->has_long || same_long_texts(memo, program, values);
 }
 
 static void note_keys(struct memo *memo, const struct clew__program *program,
@@ -349,36 +354,49 @@ static inline struct clew__memory *memory_of(struct clew__shard *shard)
     return memory;
 }
 
+/* Written over what was learned longest ago in the set. */
+static __attribute__((noinline)) bool
+learn(struct clew__shard *shard, const struct clew__program *program,
+      const struct clew__rule_value *keys, const struct amounts *amounts,
+      const struct clew__rule_trace *trace, const struct probe *probe)
+{
+    struct clew__memory *memory = shard->memory;
+    size_t set = probe->hash >> 32 & (SETS - 1);
+    struct memo *memo = &memory->memos[set][memory->next % WAYS];
+    bool matched;
+
+    memory->hashes[set][memory->next++ % WAYS] = probe->hash;
+    memo->program = 0;
+    matched = run_slowly(shard, program, keys, amounts, trace, memo);
+    note_keys(memo, program, probe, keys);
+    return matched;
+}
+
 static inline bool run(struct clew__shard *shard, const struct clew__program *program,
                        const struct clew__rule_value *keys, const struct clew__rule_value *values,
                        const struct clew__rule_trace *trace)
 {
     struct clew__memory *memory = memory_of(shard);
+    const struct memo *memo;
+    const uint64_t *hashes;
     struct amounts amounts;
     struct probe key;
-    struct memo *memo;
-    bool matched;
     size_t set;
 
     read_amounts(&amounts, program, values);
     key.hash = 0;
     if (memory)
         probe(&key, program, keys);
-    set = key.hash >> 32 & (SETS - 1);
     if (key.hash == 0)
         return run_slowly(shard, program, keys, &amounts, trace, NULL);
-    for (size_t way = 0; way < WAYS; way++) {
-        memo = &memory->memos[set][way];
-        if (memory->hashes[set][way] == key.hash && is_for(memo, program, &key, keys))
+    set = key.hash >> 32 & (SETS - 1);
+    hashes = memory->hashes[set];
+    memo = memory->memos[set];
+    for (size_t way = 0; way < WAYS; way++, memo++)
+        if (hashes[way] == key.hash && is_for(memo, program, &key, keys))
             return clew__update_all(shard, memo->updates, memo->nupdates, amounts.values,
                                     amounts.numbers, trace->trace_id, trace->span_id);
-    }
-    memo = &memory->memos[set][memory->next % WAYS];
-    memory->hashes[set][memory->next++ % WAYS] = key.hash;
-    memo->program = 0;
-    matched = run_slowly(shard, program, keys, &amounts, trace, memo);
-    note_keys(memo, program, &key, keys);
-    return matched;
+    return learn(shard, program, keys, &amounts, trace, &key);
 }
 
 bool clew__program_run(const struct clew__program *program, const struct clew__rule_value *keys,

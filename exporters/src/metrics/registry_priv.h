@@ -319,10 +319,10 @@ enum clew__update_to { CLEW__UPDATE_ADD, CLEW__UPDATE_SET, CLEW__UPDATE_OBSERVE 
 
 struct clew__update clew__update_new(struct clew__series *series, enum clew__update_to to,
                                      double factor, uint8_t value);
-/* Does n of them, in between clew__enter() and clew__leave(). Those whose bit in
- * numbers is 0 have no value and are left out; whether there was any other. */
+/* Does n of them, in between clew__enter() and clew__leave(). Those whose
+ * value is no number are left out; whether there was any other. */
 bool clew__update_all(struct clew__shard *shard, const struct clew__update *updates, size_t n,
-                      const double *values, uint64_t numbers, const uint8_t *trace_id,
+                      const double *values, const bool *numbers, const uint8_t *trace_id,
                       uint64_t span_id);
 /* Updates that were not taken. */
 uint64_t clew__rejected(void);

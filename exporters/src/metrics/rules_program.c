@@ -124,17 +124,12 @@ struct clew__program *clew__program_new(const struct clew__rules *set, const uin
 /* The values of an event. */
 struct amounts {
     double values[CLEW__COLUMNS_MAX];
-    uint64_t numbers; /* bit i: values[i] is one */
+    bool numbers[CLEW__COLUMNS_MAX]; /* whether values[i] is one */
 };
-
-/* There are at most as many values as rules have columns for them; those beyond
- * 64 would need another word. */
-_Static_assert(CLEW_RULE_FIELDS_MAX <= 64, "a bit for each value");
 
 static inline void read_amounts(struct amounts *ret, const struct clew__program *program,
                                 const struct clew__rule_value *values)
 {
-    ret->numbers = 0;
     for (size_t i = 0; i < program->nvalues; i++) {
         bool is_number = true;
 
@@ -142,7 +137,7 @@ static inline void read_amounts(struct amounts *ret, const struct clew__program 
             ret->values[i] = values[i].as.d;
         else
             is_number = clew__rule_number(&values[i], &ret->values[i]);
-        ret->numbers |= (uint64_t)is_number << i;
+        ret->numbers[i] = is_number;
     }
 }
 

@@ -347,7 +347,7 @@ static __attribute__((noinline)) void update_any(struct clew__shard *shard,
 }
 
 bool clew__update_all(struct clew__shard *shard, const struct clew__update *updates, size_t n,
-                      const double *values, uint64_t numbers, const uint8_t *trace_id,
+                      const double *values, const bool *numbers, const uint8_t *trace_id,
                       uint64_t span_id)
 {
     bool is_short = shard != &clew__shared, any = false;
@@ -356,7 +356,7 @@ bool clew__update_all(struct clew__shard *shard, const struct clew__update *upda
         double value = update->factor;
 
         if (update->value != CLEW__UPDATE_ONE) {
-            if (!(numbers & UINT64_C(1) << update->value))
+            if (!numbers[update->value])
                 continue;
             value *= values[update->value];
         }

@@ -13,8 +13,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define SECRET_1 UINT64_C(0xA0761D6478BD642F) /* odd bits, about half of them set */
-#define SECRET_2 UINT64_C(0xE7037ED1A0B428DB)
 #define SLOTS 1024u /* a power of two; pairs of them share what falls there */
 
 struct clew__cache {
@@ -25,16 +23,11 @@ struct clew__cache {
     } slot[SLOTS];
 };
 
-static _Atomic uint64_t cache_epoch = 1;
+_Atomic uint64_t clew__cache_epoch = 1;
 
 void clew__caches_forget(void)
 {
-    atomic_fetch_add(&cache_epoch, 1);
-}
-
-uint64_t clew__caches_epoch(void)
-{
-    return atomic_load_explicit(&cache_epoch, memory_order_acquire);
+    atomic_fetch_add(&clew__cache_epoch, 1);
 }
 
 /* ---- hashing -------------------------------------------------------------------------- */
@@ -50,62 +43,21 @@ uint64_t clew__values_seed(void)
     return (uint64_t)now.tv_nsec * UINT64_C(0x9E3779B97F4A7C15) ^ (uintptr_t)&now;
 }
 
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static inline uint64_t load8(const char *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, 8);
-    return v;
-}
-
-static inline uint64_t load4(const char *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, 4);
-    return v;
-}
-
-static __attribute__((noinline)) uint64_t hash_long(const char *p, size_t len, uint64_t seed)
+uint64_t clew__hash_long(const char *p, size_t len, uint64_t seed)
 {
     uint64_t hash = seed ^ len;
 
     for (; len > 16; p += 16, len -= 16)
-        hash = mix(load8(p) ^ hash, load8(p + 8) ^ SECRET_1);
-    return mix(load8(p + len - 16) ^ hash, load8(p + len - 8) ^ SECRET_2);
-}
-
-static inline struct clew__key key_of(const char *p, size_t len, uint64_t seed)
-{
-    if (len > 16)
-        return (struct clew__key){hash_long(p, len, seed), 0, len};
-    if (len >= 8)
-        return (struct clew__key){load8(p), load8(p + len - 8), len};
-    if (len >= 4)
-        return (struct clew__key){load4(p), load4(p + len - 4), len};
-    if (len == 0)
-        return (struct clew__key){0, 0, 0};
-    return (struct clew__key){(uint64_t)(unsigned char)p[0] << 8 | (unsigned char)p[len - 1],
-                              (unsigned char)p[len / 2], len};
-}
-
-static inline uint64_t hash_key(const struct clew__key *key, uint64_t seed)
-{
-    return mix(key->a ^ seed, key->b ^ SECRET_1 ^ key->len << 56);
+        hash = clew__key_mix(clew__load8(p) ^ hash, clew__load8(p + 8) ^ CLEW__SECRET_1);
+    return clew__key_mix(clew__load8(p + len - 16) ^ hash,
+                         clew__load8(p + len - 8) ^ CLEW__SECRET_2);
 }
 
 uint64_t clew__bytes_hash(const char *bytes, size_t len, uint64_t seed)
 {
-    struct clew__key key = key_of(bytes, len, seed);
+    struct clew__key key = clew__key_of(bytes, len, seed);
 
-    return mix(hash_key(&key, seed), seed ^ SECRET_2);
+    return clew__key_mix(clew__hash_key(&key, seed), seed ^ CLEW__SECRET_2);
 }
 
 /* The values are hashed side by side, each with a seed of its own. */
@@ -114,11 +66,11 @@ static inline uint64_t hash_values(const struct clew_metric *metric,
 {
     uint64_t hash = metric->seed, seed = metric->seed;
 
-    for (size_t i = 0; i < metric->nlabels; i++, seed += SECRET_2) {
-        keys[i] = key_of(values[i].value, values[i].len, seed);
-        hash += hash_key(&keys[i], seed);
+    for (size_t i = 0; i < metric->nlabels; i++, seed += CLEW__SECRET_2) {
+        keys[i] = clew__key_of(values[i].value, values[i].len, seed);
+        hash += clew__hash_key(&keys[i], seed);
     }
-    return mix(hash, metric->seed ^ SECRET_2);
+    return clew__key_mix(hash, metric->seed ^ CLEW__SECRET_2);
 }
 
 uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_label *values,
@@ -197,7 +149,7 @@ void clew__cache_free(struct clew__cache *cache)
 static inline struct clew__cache *current_cache(struct clew__shard *shard)
 {
     struct clew__cache *cache = shard->cache;
-    uint64_t epoch = atomic_load_explicit(&cache_epoch, memory_order_acquire);
+    uint64_t epoch = clew__caches_epoch();
 
     if (__builtin_expect(!cache, 0)) {
         cache = shard == &clew__shared ? NULL : make_cache(shard);

@@ -10,6 +10,7 @@
 #define CLEW_REGISTRY_PRIV_H
 
 #include "exemplars.h"
+#include "key.h"
 #include "shards_priv.h"
 #include "table.h"
 
@@ -49,12 +50,6 @@ struct clew__histogram_cell {
 };
 
 /* ---- series -------------------------------------------------------------------------- */
-
-/* What a label value is hashed and compared by: up to 16 bytes as two numbers
- * that overlap in the middle, of a longer one a hash. */
-struct clew__key {
-    uint64_t a, b, len;
-};
 
 /* One value that a label takes, where the label has a limit. */
 struct clew__value {
@@ -257,7 +252,11 @@ uint64_t clew__values_seed(void);
 void clew__caches_forget(void);
 /* Another number after each time: for caches elsewhere, which are read in between
  * clew__enter() and clew__leave(). */
-uint64_t clew__caches_epoch(void);
+extern _Atomic uint64_t clew__cache_epoch;
+static inline uint64_t clew__caches_epoch(void)
+{
+    return atomic_load_explicit(&clew__cache_epoch, memory_order_acquire);
+}
 void clew__cache_free(struct clew__cache *cache);
 
 /* ---- series.c -------------------------------------------------------------------------- */
@@ -306,6 +305,25 @@ void clew__update_observe(struct clew__shard *shard, struct clew__series *series
                           const uint8_t *trace_id, uint64_t span_id);
 void clew__update_trace(struct clew__shard *shard, struct clew__series *series, double amount,
                         const uint8_t *trace_id, uint64_t span_id);
+
+/* An update of a series that is known, to be done again and again. */
+struct clew__update {
+    struct clew__series *series;
+    double factor;  /* of the value */
+    uint64_t whole; /* what that is, where it is always the same */
+    uint8_t how;    /* update.c's own */
+    uint8_t value;  /* which of the values; CLEW__UPDATE_ONE: it is 1 */
+};
+#define CLEW__UPDATE_ONE UINT8_MAX
+enum clew__update_to { CLEW__UPDATE_ADD, CLEW__UPDATE_SET, CLEW__UPDATE_OBSERVE };
+
+struct clew__update clew__update_new(struct clew__series *series, enum clew__update_to to,
+                                     double factor, uint8_t value);
+/* Does n of them, in between clew__enter() and clew__leave(). Those whose
+ * value is no number are left out; whether there was any other. */
+bool clew__update_all(struct clew__shard *shard, const struct clew__update *updates, size_t n,
+                      const double *values, const bool *numbers, const uint8_t *trace_id,
+                      uint64_t span_id);
 /* Updates that were not taken. */
 uint64_t clew__rejected(void);
 /* In the child of a fork. */

@@ -14,7 +14,6 @@
 #include "rules_priv.h"
 
 #include "registry_priv.h"
-#include "rules_hash.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -30,10 +29,10 @@
 struct memo {
     uint64_t program; /* its serial; 0: empty */
     uint8_t nupdates;
-    uint8_t rules[MEMO_UPDATES];
-    uint32_t tags[MEMO_KEYS]; /* of the keys: length and kind */
-    struct clew__series *series[MEMO_UPDATES];
-    char bytes[MEMO_BYTES]; /* of the keys: texts, and eight for each number */
+    bool has_long; /* a text that its key does not stand for */
+    struct clew__key keys[MEMO_KEYS];
+    struct clew__update updates[MEMO_UPDATES];
+    char bytes[MEMO_BYTES]; /* the long texts, one after the other */
 };
 
 struct clew__memory {
@@ -122,42 +121,38 @@ struct clew__program *clew__program_new(const struct clew__rules *set, const uin
 
 /* ---- updates ------------------------------------------------------------------------ */
 
-static inline bool number_of(const struct clew__rule_value *value, double *ret)
+/* The values of an event. */
+struct amounts {
+    double values[CLEW__COLUMNS_MAX];
+    bool numbers[CLEW__COLUMNS_MAX]; /* whether values[i] is one */
+};
+
+static inline void read_amounts(struct amounts *ret, const struct clew__program *program,
+                                const struct clew__rule_value *values)
 {
-    if (value->kind != CLEW__RULE_DOUBLE)
-        return clew__rule_number(value, ret);
-    *ret = value->as.d;
-    return true;
+    for (size_t i = 0; i < program->nvalues; i++) {
+        bool is_number = true;
+
+        if (__builtin_expect(values[i].kind == CLEW__RULE_DOUBLE, 1))
+            ret->values[i] = values[i].as.d;
+        else
+            is_number = clew__rule_number(&values[i], &ret->values[i]);
+        ret->numbers[i] = is_number;
+    }
 }
 
-static inline bool update(struct clew__shard *shard, const struct clew__program *program,
-                          size_t which, struct clew__series *series,
-                          const struct clew__rule_value *values,
-                          const struct clew__rule_trace *trace)
+static struct clew__update make_update(const struct clew__program *program, size_t which,
+                                       struct clew__series *series)
 {
+    static const enum clew__update_to to[] = {[CLEW__RULE_COUNTER] = CLEW__UPDATE_ADD,
+                                              [CLEW__RULE_GAUGE_ADD] = CLEW__UPDATE_ADD,
+                                              [CLEW__RULE_GAUGE_SET] = CLEW__UPDATE_SET,
+                                              [CLEW__RULE_HISTOGRAM] = CLEW__UPDATE_OBSERVE};
     const struct clew__rule *rule = program->rules[which];
-    double amount = 1;
+    uint8_t slot = program->slots[which];
 
-    if (program->slots[which] != CLEW__NO_SLOT &&
-        !number_of(&values[program->slots[which]], &amount))
-        return false;
-    if (rule->scale != 0)
-        amount *= rule->scale;
-    switch (rule->type) {
-    case CLEW__RULE_COUNTER:
-        clew__update_trace(shard, series, amount, trace->trace_id, trace->span_id);
-        break;
-    case CLEW__RULE_GAUGE_ADD:
-        clew__update_add(shard, series, amount);
-        break;
-    case CLEW__RULE_GAUGE_SET:
-        clew__update_set(series, amount);
-        break;
-    case CLEW__RULE_HISTOGRAM:
-        clew__update_observe(shard, series, amount, trace->trace_id, trace->span_id);
-        break;
-    }
-    return true;
+    return clew__update_new(series, to[rule->type], rule->scale != 0 ? rule->scale : 1,
+                            slot == CLEW__NO_SLOT ? CLEW__UPDATE_ONE : slot);
 }
 
 /* ---- the long way -------------------------------------------------------------------- */
@@ -202,7 +197,7 @@ static bool holds(const struct clew__rule *rule, uint16_t open,
  * that must not be remembered. */
 static __attribute__((noinline)) bool
 run_slowly(struct clew__shard *shard, const struct clew__program *program,
-           const struct clew__rule_value *keys, const struct clew__rule_value *values,
+           const struct clew__rule_value *keys, const struct amounts *amounts,
            const struct clew__rule_trace *trace, struct memo *memo)
 {
     struct clew__rule_value event[CLEW__COLUMNS_MAX];
@@ -214,18 +209,17 @@ run_slowly(struct clew__shard *shard, const struct clew__program *program,
         event[program->keys[i].column] = keys[i];
     for (size_t i = 0; i < program->nrules; i++) {
         const struct clew__rule *rule = program->rules[i];
-        struct clew__series *series;
+        struct clew__update one;
         bool exact;
 
         if (!holds(rule, program->open[i], event))
             continue;
-        series = find_series(shard, rule, event, &exact);
-        matched |= update(shard, program, i, series, values, trace);
-        good = good && exact && n < MEMO_UPDATES && i <= UINT8_MAX;
-        if (memo && good) {
-            memo->rules[n] = (uint8_t)i;
-            memo->series[n++] = series;
-        }
+        one = make_update(program, i, find_series(shard, rule, event, &exact));
+        matched |= clew__update_all(shard, &one, 1, amounts->values, amounts->numbers,
+                                    trace->trace_id, trace->span_id);
+        good = good && exact && n < MEMO_UPDATES;
+        if (memo && good)
+            memo->updates[n++] = one;
     }
     if (memo)
         memo->nupdates = good ? (uint8_t)n : UINT8_MAX;
@@ -234,79 +228,95 @@ run_slowly(struct clew__shard *shard, const struct clew__program *program,
 
 /* ---- the short way --------------------------------------------------------------------- */
 
-/* What of the keys counts: texts, the eight bytes of numbers, or nothing but that
- * one is there. */
+/* The keys of an event. */
 struct probe {
     uint64_t hash; /* 0: too many keys or bytes to be remembered */
-    uint32_t tags[MEMO_KEYS];
-    const char *bytes[MEMO_KEYS];
+    size_t long_bytes;
+    struct clew__key keys[MEMO_KEYS];
 };
 
-static inline uint32_t len_of(uint32_t tag)
+static inline bool is_long(const struct clew__key *key)
 {
-    return tag >> 4;
+    return (uint32_t)key->len > 16;
 }
 
+/* Texts are read straight from the event; of numbers the eight bytes count. The
+ * kind is above the length. */
 static inline void probe(struct probe *ret, const struct clew__program *program,
-                         const struct clew__rule_value *keys)
+                         const struct clew__rule_value *values)
 {
-    uint64_t hash = program->serial;
-    size_t bytes = 0;
+    uint64_t seed = program->serial, hash = seed;
 
     ret->hash = 0;
+    ret->long_bytes = 0;
     if (program->nkeys > MEMO_KEYS)
         return;
-    for (size_t i = 0; i < program->nkeys; i++) {
-        const struct clew__rule_value *key = &keys[i];
-        uint32_t kind = key->kind, len = key->len;
+    for (size_t i = 0; i < program->nkeys; i++, seed += CLEW__SECRET_2) {
+        const struct clew__rule_value *value = &values[i];
+        struct clew__key *key = &ret->keys[i];
 
-        ret->bytes[i] = key->as.text;
         if (__builtin_expect(program->keys[i].presence, 0)) {
-            kind = kind != CLEW__RULE_ABSENT;
-            len = 0;
-        } else if (!clew__rule_has_text(key)) {
-            ret->bytes[i] = (const char *)&key->as;
-            len = kind >= CLEW__RULE_INT && kind <= CLEW__RULE_SECONDS ? sizeof(key->as) : 0;
+            *key = (struct clew__key){value->kind != CLEW__RULE_ABSENT, 0, 0};
+        } else if (clew__rule_has_text(value)) {
+            *key = clew__key_of(value->as.text, value->len, seed);
+            if (is_long(key))
+                ret->long_bytes += value->len;
+            key->len |= (uint64_t)value->kind << 32;
+        } else {
+            bool counts = value->kind >= CLEW__RULE_INT && value->kind <= CLEW__RULE_SECONDS;
+
+            *key = (struct clew__key){counts ? value->as.u : 0, 0, (uint64_t)value->kind << 32};
         }
-        bytes += len;
-        if (bytes > MEMO_BYTES)
-            return;
-        ret->tags[i] = len << 4 | kind;
-        hash = clew__hash_text(hash + kind, ret->bytes[i], len);
+        hash += clew__hash_key(key, seed);
     }
-    ret->hash = hash ? hash : 1;
+    hash = clew__key_mix(hash, program->serial ^ CLEW__SECRET_2);
+    ret->hash = ret->long_bytes > MEMO_BYTES ? 0 : hash ? hash : 1;
 }
 
-static inline bool is_for(const struct memo *memo, const struct clew__program *program,
-                          const struct probe *probe)
+static __attribute__((noinline)) bool same_long_texts(const struct memo *memo,
+                                                      const struct clew__program *program,
+                                                      const struct clew__rule_value *values)
 {
     const char *bytes = memo->bytes;
 
-    if (memo->program != program->serial)
-        return false;
-    for (size_t i = 0; i < program->nkeys; i++) {
-        uint32_t len = len_of(probe->tags[i]);
-
-        if (memo->tags[i] != probe->tags[i] || !clew__same_text(bytes, probe->bytes[i], len))
-            return false;
-        bytes += len;
-    }
+    for (size_t i = 0; i < program->nkeys; i++)
+        if (is_long(&memo->keys[i])) {
+            if (memcmp(bytes, values[i].as.text, values[i].len) != 0)
+                return false;
+            bytes += values[i].len;
+        }
     return true;
 }
 
+static inline bool is_for(const struct memo *memo, const struct clew__program *program,
+                          const struct probe *probe, const struct clew__rule_value *values)
+{
+    /* One after the other: what was just written word by word must not be read
+     * back as vectors. */
+    if (memo->program != program->serial)
+        return false;
+    for (size_t i = 0; i < program->nkeys; i++) {
+        const struct clew__key *has = &memo->keys[i], *key = &probe->keys[i];
+
+        if ((has->a ^ key->a) | (has->b ^ key->b) | (has->len ^ key->len))
+            return false;
+    }
+    return !memo->has_long || same_long_texts(memo, program, values);
+}
+
 static void note_keys(struct memo *memo, const struct clew__program *program,
-                      const struct probe *probe)
+                      const struct probe *probe, const struct clew__rule_value *values)
 {
     char *bytes = memo->bytes;
 
     for (size_t i = 0; i < program->nkeys; i++) {
-        uint32_t len = len_of(probe->tags[i]);
-
-        memo->tags[i] = probe->tags[i];
-        if (len)
-            memcpy(bytes, probe->bytes[i], len);
-        bytes += len;
+        memo->keys[i] = probe->keys[i];
+        if (is_long(&probe->keys[i])) {
+            memcpy(bytes, values[i].as.text, values[i].len);
+            bytes += values[i].len;
+        }
     }
+    memo->has_long = probe->long_bytes > 0;
     memo->program = memo->nupdates <= MEMO_UPDATES ? program->serial : 0;
 }
 
@@ -339,36 +349,49 @@ static inline struct clew__memory *memory_of(struct clew__shard *shard)
     return memory;
 }
 
+/* Written over what was learned longest ago in the set. */
+static __attribute__((noinline)) bool
+learn(struct clew__shard *shard, const struct clew__program *program,
+      const struct clew__rule_value *keys, const struct amounts *amounts,
+      const struct clew__rule_trace *trace, const struct probe *probe)
+{
+    struct clew__memory *memory = shard->memory;
+    size_t set = probe->hash >> 32 & (SETS - 1);
+    struct memo *memo = &memory->memos[set][memory->next % WAYS];
+    bool matched;
+
+    memory->hashes[set][memory->next++ % WAYS] = probe->hash;
+    memo->program = 0;
+    matched = run_slowly(shard, program, keys, amounts, trace, memo);
+    note_keys(memo, program, probe, keys);
+    return matched;
+}
+
 static inline bool run(struct clew__shard *shard, const struct clew__program *program,
                        const struct clew__rule_value *keys, const struct clew__rule_value *values,
                        const struct clew__rule_trace *trace)
 {
     struct clew__memory *memory = memory_of(shard);
-    bool matched = false;
+    const struct memo *memo;
+    const uint64_t *hashes;
+    struct amounts amounts;
     struct probe key;
-    struct memo *memo;
     size_t set;
 
+    read_amounts(&amounts, program, values);
     key.hash = 0;
     if (memory)
         probe(&key, program, keys);
-    set = key.hash >> 32 & (SETS - 1);
     if (key.hash == 0)
-        return run_slowly(shard, program, keys, values, trace, NULL);
-    for (size_t way = 0; way < WAYS; way++) {
-        memo = &memory->memos[set][way];
-        if (memory->hashes[set][way] != key.hash || !is_for(memo, program, &key))
-            continue;
-        for (size_t i = 0; i < memo->nupdates; i++)
-            matched |= update(shard, program, memo->rules[i], memo->series[i], values, trace);
-        return matched;
-    }
-    memo = &memory->memos[set][memory->next % WAYS];
-    memory->hashes[set][memory->next++ % WAYS] = key.hash;
-    memo->program = 0;
-    matched = run_slowly(shard, program, keys, values, trace, memo);
-    note_keys(memo, program, &key);
-    return matched;
+        return run_slowly(shard, program, keys, &amounts, trace, NULL);
+    set = key.hash >> 32 & (SETS - 1);
+    hashes = memory->hashes[set];
+    memo = memory->memos[set];
+    for (size_t way = 0; way < WAYS; way++, memo++)
+        if (hashes[way] == key.hash && is_for(memo, program, &key, keys))
+            return clew__update_all(shard, memo->updates, memo->nupdates, amounts.values,
+                                    amounts.numbers, trace->trace_id, trace->span_id);
+    return learn(shard, program, keys, &amounts, trace, &key);
 }
 
 bool clew__program_run(const struct clew__program *program, const struct clew__rule_value *keys,

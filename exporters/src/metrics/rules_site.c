@@ -23,7 +23,8 @@
 
 /* Where something is in a call. */
 struct source {
-    enum { NOWHERE, IN_FIELD, IN_OBJECT, IN_LOGGER, HIDDEN } where;
+    enum { NOWHERE, IN_FIELD, IN_TEXT, IN_NUMBER, IN_OBJECT, IN_LOGGER, HIDDEN } where;
+    uint32_t kind; /* IN_NUMBER: of all its values */
     unsigned field;
     const char *path; /* IN_OBJECT: names below it, with dots */
 };
@@ -101,17 +102,18 @@ static struct clew__rule_value within(const struct clew_fields *fields, const ch
     return absent;
 }
 
-static inline struct clew__rule_value read_source(const struct source *source,
-                                                  const struct clew_site *site,
-                                                  const struct clew_logger *logger,
-                                                  const struct clew_value *values)
+static struct clew__rule_value read_any(const struct source *source, const struct clew_site *site,
+                                        const struct clew_logger *logger,
+                                        const struct clew_value *values)
 {
     struct clew__rule_value v = {.kind = CLEW__RULE_ABSENT};
     const char *name;
 
-    if (__builtin_expect(source->where == IN_FIELD, 1))
-        return as_value(site->types[source->field], &values[source->field]);
     switch (source->where) {
+    case IN_FIELD:
+    case IN_TEXT:
+    case IN_NUMBER:
+        return as_value(site->types[source->field], &values[source->field]);
     case IN_OBJECT:
         return within(values[source->field].as.fields, source->path);
     case IN_LOGGER:
@@ -125,11 +127,30 @@ static inline struct clew__rule_value read_source(const struct source *source,
     case HIDDEN:
         v.kind = CLEW__RULE_OTHER;
         break;
-    case IN_FIELD:
     case NOWHERE:
         break;
     }
     return v;
+}
+
+/* The texts and numbers that most fields are, read in a few instructions. */
+static inline void read_source(struct clew__rule_value *ret, const struct source *source,
+                               const struct clew_site *site, const struct clew_logger *logger,
+                               const struct clew_value *values)
+{
+    const struct clew_value *value = &values[source->field];
+
+    if (source->where == IN_TEXT && value->as.s && value->len != CLEW_LENGTH_UNKNOWN) {
+        ret->as.text = value->as.s;
+        ret->len = (uint32_t)value->len;
+        ret->kind = CLEW__RULE_TEXT;
+    } else if (source->where == IN_NUMBER) {
+        ret->as.u = value->as.u;
+        ret->len = 0;
+        ret->kind = source->kind;
+    } else {
+        *ret = read_any(source, site, logger, values);
+    }
 }
 
 /* ---- deciding about a call site ------------------------------------------------------ */
@@ -140,26 +161,27 @@ static struct source find_field(const struct clew_site *site, const char *name)
 
     for (unsigned i = 0; i < site->nfields; i++)
         if (strcmp(site->keys[i], name) == 0 && site->types[i] != CLEW_TYPE_MESSAGE)
-            return (struct source){site->secrets & 1u << i ? HIDDEN : IN_FIELD, i, NULL};
+            return (struct source){site->secrets & 1u << i ? HIDDEN : IN_FIELD, 0, i, NULL};
     for (unsigned i = 0; i < site->nfields; i++)
         if (name[len] && site->types[i] == CLEW_TYPE_OBJECT &&
             strncmp(site->keys[i], name, len) == 0 && !site->keys[i][len])
-            return (struct source){site->secrets & 1u << i ? HIDDEN : IN_OBJECT, i, name + len + 1};
-    return (struct source){NOWHERE, 0, NULL};
+            return (struct source){site->secrets & 1u << i ? HIDDEN : IN_OBJECT, 0, i,
+                                   name + len + 1};
+    return (struct source){NOWHERE, 0, 0, NULL};
 }
 
 static struct source find_column(const struct clew__rules *set, const struct clew_site *site,
                                  unsigned column)
 {
     if (column == CLEW__COLUMN_LOGGER)
-        return (struct source){site->kind == CLEW_SITE_TO_LOGGER ? IN_LOGGER : NOWHERE, 0, NULL};
+        return (struct source){site->kind == CLEW_SITE_TO_LOGGER ? IN_LOGGER : NOWHERE, 0, 0, NULL};
     if (column == CLEW__COLUMN_LEVEL) /* known anyway */
-        return (struct source){NOWHERE, 0, NULL};
+        return (struct source){NOWHERE, 0, 0, NULL};
     if (column == CLEW__COLUMN_MESSAGE) {
         for (unsigned i = 0; i < site->nfields; i++)
             if (site->types[i] == CLEW_TYPE_MESSAGE)
-                return (struct source){IN_FIELD, i, NULL};
-        return (struct source){NOWHERE, 0, NULL};
+                return (struct source){IN_FIELD, 0, i, NULL};
+        return (struct source){NOWHERE, 0, 0, NULL};
     }
     return find_field(site, set->columns[column]);
 }
@@ -254,6 +276,24 @@ static uint16_t decide(const struct clew__rule *rule, const struct clew__rules *
     return open;
 }
 
+/* As find_column(), and for read_source() what the field's type says. */
+static struct source make_source(const struct clew__rules *set, const struct clew_site *site,
+                                 unsigned column)
+{
+    static const struct clew_value none;
+    struct source source = find_column(set, site, column);
+    unsigned type = site->types[source.field];
+
+    if (source.where != IN_FIELD)
+        return source;
+    source.kind = as_value(type, &none).kind;
+    if (type == CLEW_TYPE_STRING || type == CLEW_TYPE_MESSAGE)
+        source.where = IN_TEXT;
+    else if (source.kind >= CLEW__RULE_INT && source.kind <= CLEW__RULE_SECONDS)
+        source.where = IN_NUMBER;
+    return source;
+}
+
 static struct observed *new_observed(const struct clew__rules *set, const struct clew_site *site,
                                      struct clew__program *program)
 {
@@ -266,9 +306,9 @@ static struct observed *new_observed(const struct clew__rules *set, const struct
     observed->keys = (struct source *)(void *)(observed + 1);
     observed->values = observed->keys + program->nkeys;
     for (size_t i = 0; i < program->nkeys; i++)
-        observed->keys[i] = find_column(set, site, program->keys[i].column);
+        observed->keys[i] = make_source(set, site, program->keys[i].column);
     for (size_t i = 0; i < program->nvalues; i++)
-        observed->values[i] = find_column(set, site, program->values[i]);
+        observed->values[i] = make_source(set, site, program->values[i]);
     observed->previous = all;
     all = observed;
     return observed;
@@ -305,10 +345,10 @@ static void observe(void *state, const struct clew_site *site, const struct clew
     struct clew__rule_trace trace = {NULL, scope->span_id};
 
     for (size_t i = 0; i < program->nkeys; i++)
-        keys[i] = read_source(&observed->keys[i], site, logger, values);
+        read_source(&keys[i], &observed->keys[i], site, logger, values);
     for (size_t i = 0; i < program->nvalues; i++)
-        amounts[i] = read_source(&observed->values[i], site, logger, values);
-    if (clew_context_trace_flags(scope->context) & CLEW_TRACE_SAMPLED)
+        read_source(&amounts[i], &observed->values[i], site, logger, values);
+    if (scope->context && (clew_context_trace_flags(scope->context) & CLEW_TRACE_SAMPLED))
         trace.trace_id = clew_context_trace_id(scope->context);
     (void)clew__program_run(program, keys, amounts, &trace);
 }

@@ -267,6 +267,107 @@ void clew__update_observe(struct clew__shard *shard, struct clew__series *series
         reject();
 }
 
+/* ---- updates that are known --------------------------------------------------------------------
+ */
+
+enum { ADD, SET, OBSERVE, COUNT, UP_OR_DOWN, OBSERVE_CLASSIC };
+
+struct clew__update clew__update_new(struct clew__series *series, enum clew__update_to to,
+                                     double factor, uint8_t value)
+{
+    static const uint8_t hows[] = {
+        [CLEW__UPDATE_ADD] = ADD, [CLEW__UPDATE_SET] = SET, [CLEW__UPDATE_OBSERVE] = OBSERVE};
+    bool is_constant = value == CLEW__UPDATE_ONE && is_whole(factor);
+    struct clew__update update = {series, factor, 0, hows[to], value};
+
+    if (is_constant)
+        update.whole = (uint64_t)(int64_t)factor;
+    if (to == CLEW__UPDATE_ADD && is_constant && factor >= 0 &&
+        series->metric->kind == CLEW__COUNTER)
+        update.how = COUNT;
+    else if (to == CLEW__UPDATE_ADD && is_constant && series->metric->kind == CLEW__GAUGE)
+        update.how = UP_OR_DOWN;
+    else if (to == CLEW__UPDATE_OBSERVE && series->metric->kind == CLEW__HISTOGRAM)
+        update.how = OBSERVE_CLASSIC;
+    return update;
+}
+
+/* The three that most are, in cells that the thread has written before; false:
+ * it takes the long way. */
+static inline bool update_shortly(struct clew__shard *shard, const struct clew__update *update,
+                                  double value)
+{
+    struct clew__series *series = update->series;
+    char *chunk = atomic_load_explicit(&shard->cells[series->place.chunk], memory_order_relaxed);
+    char *at = chunk + series->place.offset;
+    struct clew__gauge_cell *gauge = (void *)at;
+    struct clew__histogram_cell *histogram = (void *)at;
+
+    if (__builtin_expect(!chunk, 0))
+        return false;
+    switch (update->how) {
+    case COUNT:
+        bump(&((struct clew__counter_cell *)(void *)at)->whole, update->whole);
+        return true;
+    case UP_OR_DOWN:
+        if (atomic_load_explicit(&series->epoch, memory_order_acquire) !=
+                clew__load(&gauge->epoch) ||
+            !atomic_load_explicit(&series->touched, memory_order_relaxed) ||
+            !atomic_load_explicit(&series->added, memory_order_relaxed))
+            return false;
+        bump(&gauge->whole, update->whole);
+        return true;
+    case OBSERVE_CLASSIC:
+        if (!clew__is_finite(value))
+            return false;
+        bump_double(&histogram->sum_bits, value);
+        bump(&histogram->buckets[find_bucket(series, value)], 1);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static __attribute__((noinline)) void update_any(struct clew__shard *shard,
+                                                 const struct clew__update *update, double value,
+                                                 const uint8_t *trace_id, uint64_t span_id)
+{
+    switch (update->how) {
+    case SET:
+        clew__update_set(update->series, value);
+        break;
+    case OBSERVE:
+    case OBSERVE_CLASSIC:
+        clew__update_observe(shard, update->series, value, trace_id, span_id);
+        break;
+    default:
+        clew__update_trace(shard, update->series, value, trace_id, span_id);
+        break;
+    }
+}
+
+bool clew__update_all(struct clew__shard *shard, const struct clew__update *updates, size_t n,
+                      const double *values, const bool *numbers, const uint8_t *trace_id,
+                      uint64_t span_id)
+{
+    bool is_short = shard != &clew__shared, any = false;
+
+    for (const struct clew__update *update = updates, *end = updates + n; update < end; update++) {
+        double value = update->factor;
+
+        if (update->value != CLEW__UPDATE_ONE) {
+            if (!numbers[update->value])
+                continue;
+            value *= values[update->value];
+        }
+        any = true;
+        if (!is_short || (trace_id && update->how != UP_OR_DOWN) ||
+            !update_shortly(shard, update, value))
+            update_any(shard, update, value, trace_id, span_id);
+    }
+    return any;
+}
+
 /* ---- the calls ---------------------------------------------------------------------------------
  */
 

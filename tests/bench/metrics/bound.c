@@ -34,5 +34,5 @@ static void observe(unsigned n)
     }
 }
 
-const struct bench_library bench_bound = {"lower bound in C", start, add,  observe,
-                                          NULL,               NULL,  NULL, NULL};
+const struct bench_library bench_bound = {
+    "lower bound in C", start, add, observe, NULL, NULL, NULL, NULL};

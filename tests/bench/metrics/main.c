@@ -29,10 +29,12 @@
 #define ROUNDS 9
 
 double bench_values[BENCH_VALUES];
-const double bench_bounds[BENCH_BOUNDS] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-                                           0.5,   1,    2.5,   5,    10};
-#define ROUTE(path) \
-    {"GET", path, "200"}, {"GET", path, "201"}, {"GET", path, "404"}, {"GET", path, "500"}
+const double bench_bounds[BENCH_BOUNDS] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+#define ROUTE(path)                                                   \
+    {"GET", path, "200"}, {"GET", path, "201"}, {"GET", path, "404"}, \
+    {                                                                 \
+        "GET", path, "500"                                            \
+    }
 const char *const bench_sets[BENCH_SETS][3] = {ROUTE("/api/users/:id"), ROUTE("/api/orders"),
                                                ROUTE("/api/orders/:id"), ROUTE("/health")};
 

@@ -81,5 +81,5 @@ static size_t expose(void)
     return len;
 }
 
-const struct bench_library bench_ours = {"Clewline", start,         add,    observe, observe_exemplar,
-                                         find,       make_counters, expose};
+const struct bench_library bench_ours = {"Clewline",       start, add,           observe,
+                                         observe_exemplar, find,  make_counters, expose};

@@ -21,8 +21,8 @@ static void start()
                      .Name("bench_seconds")
                      .Help("B.")
                      .Register(registry)
-                     .Add({}, prometheus::Histogram::BucketBoundaries(
-                                  bench_bounds, bench_bounds + BENCH_BOUNDS));
+                     .Add({}, prometheus::Histogram::BucketBoundaries(bench_bounds,
+                                                                      bench_bounds + BENCH_BOUNDS));
     requests =
         &prometheus::BuildCounter().Name("bench_requests_total").Help("B.").Register(registry);
 }

@@ -78,7 +78,8 @@ static void handler(int number)
 static void *strike(void *arg)
 {
     pthread_t target = *(pthread_t *)arg;
-    struct timespec pause = {0, 20000};
+    /* Some 80 of the handler's lines wait at most while its thread waits for the collector. */
+    struct timespec pause = {0, 250000};
 
     for (int i = 0; i < 3000; i++) {
         pthread_kill(target, SIGUSR1);

@@ -78,8 +78,7 @@ static void handler(int number)
 static void *strike(void *arg)
 {
     pthread_t target = *(pthread_t *)arg;
-    /* Some 80 of the handler's lines wait at most while its thread waits for the collector. */
-    struct timespec pause = {0, 250000};
+    struct timespec pause = {0, 20000};
 
     for (int i = 0; i < 3000; i++) {
         pthread_kill(target, SIGUSR1);

@@ -35,7 +35,7 @@ struct known {
 static int find(struct clew__db *db, const struct clew__apply *apply,
                 const struct clew__alert *alert, struct known *ret_known)
 {
-    sqlite3_stmt *row =
+    struct clew__row *row =
         clew__db_prepare(db,
                          "SELECT id, status = 'firing', resolved_seen,"
                          " resolved_by = ?3 FROM alerts"
@@ -46,10 +46,10 @@ static int find(struct clew__db *db, const struct clew__apply *apply,
     *ret_known = (struct known){0};
     if (r <= 0)
         return r;
-    ret_known->id = sqlite3_column_int64(row, 0);
-    ret_known->firing = sqlite3_column_int(row, 1) != 0;
-    ret_known->resolved_seen = sqlite3_column_int64(row, 2);
-    ret_known->same_sender = sqlite3_column_int(row, 3) != 0;
+    ret_known->id = clew__db_int(row, 0);
+    ret_known->firing = clew__db_int(row, 1) != 0;
+    ret_known->resolved_seen = clew__db_int(row, 2);
+    ret_known->same_sender = clew__db_int(row, 3) != 0;
     clew__db_reset(row);
     return 0;
 }
@@ -76,18 +76,17 @@ static int insert_alert(struct clew__db *db, const struct clew__apply *apply,
     int r = -ENOMEM;
 
     if (labels && annotations)
-        r = clew__db_run(db,
-                         "INSERT INTO alerts (fingerprint, starts_at, status, labels, annotations,"
-                         " generator_url, group_digest, ends_at, first_seen, last_seen,"
-                         " resolved_seen, resolved_by)"
-                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)",
-                         "sisssssiiis", alert->fingerprint, alert->starts_at,
-                         alert->firing ? "firing" : "resolved", labels, annotations,
-                         alert->generator_url, apply->notification->group,
-                         alert->firing ? (int64_t)0 : alert->ends_at, apply->now,
-                         alert->firing ? (int64_t)0 : apply->now,
-                         alert->firing ? "" : apply->notification->source);
-    *ret_id = sqlite3_last_insert_rowid(db->handle);
+        r = clew__db_number(
+            db, 0, ret_id,
+            "INSERT INTO alerts (fingerprint, starts_at, status, labels, annotations,"
+            " generator_url, group_digest, ends_at, first_seen, last_seen,"
+            " resolved_seen, resolved_by)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11) RETURNING id",
+            "sisssssiiis", alert->fingerprint, alert->starts_at,
+            alert->firing ? "firing" : "resolved", labels, annotations, alert->generator_url,
+            apply->notification->group, alert->firing ? (int64_t)0 : alert->ends_at, apply->now,
+            alert->firing ? (int64_t)0 : apply->now,
+            alert->firing ? "" : apply->notification->source);
     free(labels);
     free(annotations);
     return r;
@@ -133,19 +132,18 @@ static int insert_webhook(struct clew__db *db, struct clew__applying *applying)
     int r = -ENOMEM;
 
     if (group_labels && labels && annotations)
-        r = clew__db_run(db,
-                         "INSERT INTO webhooks (received_at, group_digest, group_key,"
-                         " sender_receiver, external_url, group_labels, common_labels,"
-                         " common_annotations, truncated, request_id, correlation_id, traceparent)"
-                         " VALUES (?1, ?2, substr(?3, 1, 1024), substr(?4, 1, 256),"
-                         " substr(?5, 1, 2048), ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                         "isssssssisss", applying->apply->now, n->group, n->group_key, n->receiver,
-                         n->external_url, group_labels, labels, annotations,
-                         n->ntruncated > INT64_MAX ? INT64_MAX : (int64_t)n->ntruncated,
-                         applying->apply->thread->request_id,
-                         applying->apply->thread->correlation_id,
-                         applying->apply->thread->traceparent);
-    applying->webhook_id = sqlite3_last_insert_rowid(db->handle);
+        r = clew__db_number(
+            db, 0, &applying->webhook_id,
+            "INSERT INTO webhooks (received_at, group_digest, group_key,"
+            " sender_receiver, external_url, group_labels, common_labels,"
+            " common_annotations, truncated, request_id, correlation_id, traceparent)"
+            " VALUES (?1, ?2, substr(?3, 1, 1024), substr(?4, 1, 256),"
+            " substr(?5, 1, 2048), ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING id",
+            "isssssssisss", applying->apply->now, n->group, n->group_key, n->receiver,
+            n->external_url, group_labels, labels, annotations,
+            n->ntruncated > INT64_MAX ? INT64_MAX : (int64_t)n->ntruncated,
+            applying->apply->thread->request_id, applying->apply->thread->correlation_id,
+            applying->apply->thread->traceparent);
     free(group_labels);
     free(labels);
     free(annotations);

@@ -13,6 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static sqlite3_stmt *statement_of(struct clew__row *row)
+{
+    return (sqlite3_stmt *)row;
+}
+
 static int fail(struct clew__db *db)
 {
     int code = sqlite3_errcode(db->handle) & 0xFF;
@@ -127,7 +132,7 @@ static sqlite3_stmt *prepare(struct clew__db *db, const char *sql, const char *t
     return NULL;
 }
 
-sqlite3_stmt *clew__db_prepare(struct clew__db *db, const char *sql, const char *types, ...)
+struct clew__row *clew__db_prepare(struct clew__db *db, const char *sql, const char *types, ...)
 {
     sqlite3_stmt *statement;
     va_list args;
@@ -135,11 +140,12 @@ sqlite3_stmt *clew__db_prepare(struct clew__db *db, const char *sql, const char 
     va_start(args, types);
     statement = prepare(db, sql, types, args);
     va_end(args);
-    return statement;
+    return (struct clew__row *)statement;
 }
 
-int clew__db_step(struct clew__db *db, sqlite3_stmt *statement)
+int clew__db_step(struct clew__db *db, struct clew__row *row)
 {
+    sqlite3_stmt *statement = statement_of(row);
     int code = sqlite3_step(statement), r;
 
     if (code == SQLITE_ROW)
@@ -149,10 +155,10 @@ int clew__db_step(struct clew__db *db, sqlite3_stmt *statement)
     return r;
 }
 
-void clew__db_reset(sqlite3_stmt *statement)
+void clew__db_reset(struct clew__row *row)
 {
-    if (statement)
-        (void)sqlite3_reset(statement);
+    if (row)
+        (void)sqlite3_reset(statement_of(row));
 }
 
 int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...)
@@ -166,8 +172,8 @@ int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...)
     va_end(args);
     if (!statement)
         return -EIO;
-    r = clew__db_step(db, statement);
-    clew__db_reset(statement);
+    r = clew__db_step(db, (struct clew__row *)statement);
+    (void)sqlite3_reset(statement);
     return r < 0 ? r : 0;
 }
 
@@ -183,19 +189,34 @@ int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, 
     va_end(args);
     if (!statement)
         return -EIO;
-    r = clew__db_step(db, statement);
+    r = clew__db_step(db, (struct clew__row *)statement);
     if (r < 0)
         return r;
     *ret_number = r && sqlite3_column_type(statement, 0) != SQLITE_NULL
                       ? sqlite3_column_int64(statement, 0)
                       : fallback;
-    clew__db_reset(statement);
+    (void)sqlite3_reset(statement);
     return 0;
 }
 
-const char *clew__db_text(sqlite3_stmt *statement, int column)
+int64_t clew__db_changed(const struct clew__db *db)
 {
-    const char *text = (const char *)sqlite3_column_text(statement, column);
+    return sqlite3_changes64(db->handle);
+}
+
+bool clew__db_in_transaction(const struct clew__db *db)
+{
+    return !sqlite3_get_autocommit(db->handle);
+}
+
+int64_t clew__db_int(struct clew__row *row, int column)
+{
+    return sqlite3_column_int64(statement_of(row), column);
+}
+
+const char *clew__db_text(struct clew__row *row, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(statement_of(row), column);
 
     return text ? text : "";
 }

@@ -9,6 +9,9 @@
 
 #define CLEW__DB_STATEMENTS_MAX 64u
 
+/* A prepared statement and the row that it stands on. */
+struct clew__row;
+
 struct clew__db {
     sqlite3 *handle;
     struct {
@@ -31,12 +34,12 @@ int clew__db_exec(struct clew__db *db, const char *sql);
 /* The prepared statement of sql, which has to be a literal: it is kept under its
  * address. Parameters are bound by types: 'i' int64_t, 's' const char * (NULL:
  * null; kept by the caller until the statement is done). NULL on failure. */
-sqlite3_stmt *clew__db_prepare(struct clew__db *db, const char *sql, const char *types, ...);
+struct clew__row *clew__db_prepare(struct clew__db *db, const char *sql, const char *types, ...);
 
 /* One step. returns 1 a row, 0 no more (the statement is reset), -errno (reset) */
-int clew__db_step(struct clew__db *db, sqlite3_stmt *statement);
+int clew__db_step(struct clew__db *db, struct clew__row *row);
 /* For who does not read on to the last row. Accepts NULL. */
-void clew__db_reset(sqlite3_stmt *statement);
+void clew__db_reset(struct clew__row *row);
 
 /* clew__db_prepare() and a step that gives no row. returns 0, -errno */
 int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...);
@@ -44,8 +47,15 @@ int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...);
 int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, const char *sql,
                     const char *types, ...);
 
+/* How many rows the last statement that changes any has changed. */
+int64_t clew__db_changed(const struct clew__db *db);
+/* Whether a transaction is open; a failure may have ended it. */
+bool clew__db_in_transaction(const struct clew__db *db);
+
+/* The number in a column, 0 for null. */
+int64_t clew__db_int(struct clew__row *row, int column);
 /* The text of a column, "" for null. Valid until the next step. */
-const char *clew__db_text(sqlite3_stmt *statement, int column);
+const char *clew__db_text(struct clew__row *row, int column);
 
 /* Brings an empty or older database to the present schema; refuses a newer one. */
 int clew__db_migrate(struct clew__db *db);

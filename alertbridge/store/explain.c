@@ -14,9 +14,9 @@
 /* The fingerprint, or that with the digits of its source's labels behind it. */
 #define ABOUT(column) column " >= ?1 AND " column " < ?1 || 'g'"
 
-static void add_decision(struct clew__buf *json, sqlite3_stmt *row)
+static void add_decision(struct clew__buf *json, struct clew__row *row)
 {
-    clew__view_time(json, "at", sqlite3_column_int64(row, 0));
+    clew__view_time(json, "at", clew__db_int(row, 0));
     clew__view_text(json, "decision", clew__db_text(row, 1));
     clew__view_text(json, "reason", clew__db_text(row, 2));
     clew__view_text(json, "target", clew__db_text(row, 3));
@@ -24,7 +24,7 @@ static void add_decision(struct clew__buf *json, sqlite3_stmt *row)
     clew__view_text(json, "sender", clew__db_text(row, 5));
 }
 
-static sqlite3_stmt *decisions(struct clew__db *db, const char *fingerprint)
+static struct clew__row *decisions(struct clew__db *db, const char *fingerprint)
 {
     return clew__db_prepare(
         db,
@@ -42,7 +42,7 @@ static sqlite3_stmt *decisions(struct clew__db *db, const char *fingerprint)
         "s", fingerprint);
 }
 
-static sqlite3_stmt *deliveries(struct clew__db *db, const char *fingerprint)
+static struct clew__row *deliveries(struct clew__db *db, const char *fingerprint)
 {
     return clew__db_prepare(
         db,

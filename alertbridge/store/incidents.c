@@ -65,7 +65,7 @@ static int open_incident(struct clew__db *db, const struct clew__applying *apply
 {
     const struct clew__notification *notification = applying->apply->notification;
     char key[CLEW__DIGEST_TEXT];
-    sqlite3_stmt *row;
+    struct clew__row *row;
     int r;
 
     dedup_key(integration, notification, alert, key);
@@ -80,7 +80,7 @@ static int open_incident(struct clew__db *db, const struct clew__applying *apply
         (int64_t)integration->per_alert, notification->group, applying->apply->now);
     r = row ? clew__db_step(db, row) : -EIO;
     if (r == 1) {
-        *ret_id = sqlite3_column_int64(row, 0);
+        *ret_id = clew__db_int(row, 0);
         r = clew__db_step(db, row);
     }
     return r;
@@ -96,7 +96,7 @@ static int add_member(struct clew__db *db, int64_t incident_id, int64_t alert_id
                          " DO UPDATE SET open = 1 WHERE open = 0",
                          "ii", incident_id, alert_id);
 
-    *ret_joined = r == 0 && sqlite3_changes(db->handle) > 0;
+    *ret_joined = r == 0 && clew__db_changed(db) > 0;
     return r;
 }
 
@@ -149,16 +149,16 @@ int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
 int clew__incidents_leave(struct clew__db *db, struct clew__applying *applying,
                           struct clew__alert *alert, int64_t alert_id)
 {
-    sqlite3_stmt *row = clew__db_prepare(db,
-                                         "SELECT i.id, i.per_alert FROM incident_alerts m"
-                                         " JOIN incidents i ON i.id = m.incident_id"
-                                         " WHERE m.alert_id = ?1 AND m.open = 1",
-                                         "i", alert_id);
+    struct clew__row *row = clew__db_prepare(db,
+                                             "SELECT i.id, i.per_alert FROM incident_alerts m"
+                                             " JOIN incidents i ON i.id = m.incident_id"
+                                             " WHERE m.alert_id = ?1 AND m.open = 1",
+                                             "i", alert_id);
     int r = row ? 1 : -EIO;
 
     while (r == 1 && (r = clew__db_step(db, row)) == 1) {
         struct clew__touched *touched =
-            touch(applying, sqlite3_column_int64(row, 0), sqlite3_column_int(row, 1) != 0);
+            touch(applying, clew__db_int(row, 0), clew__db_int(row, 1) != 0);
 
         if (!touched) {
             r = -ENOMEM;
@@ -179,7 +179,7 @@ int clew__incidents_leave(struct clew__db *db, struct clew__applying *applying,
 
 int clew__incidents_held(struct clew__db *db, struct clew__applying *applying)
 {
-    sqlite3_stmt *row = clew__db_prepare(
+    struct clew__row *row = clew__db_prepare(
         db,
         "SELECT id FROM incidents WHERE group_digest = ?1 AND open = 1 AND per_alert = 0"
         " AND NOT EXISTS (SELECT 1 FROM incident_alerts m WHERE m.incident_id = incidents.id AND "
@@ -188,7 +188,7 @@ int clew__incidents_held(struct clew__db *db, struct clew__applying *applying)
     int r = row ? 1 : -EIO;
 
     while (r == 1 && (r = clew__db_step(db, row)) == 1)
-        if (!touch(applying, sqlite3_column_int64(row, 0), false))
+        if (!touch(applying, clew__db_int(row, 0), false))
             r = -ENOMEM;
     clew__db_reset(row);
     return r;
@@ -203,7 +203,7 @@ struct state {
 
 static int load_state(struct clew__db *db, int64_t id, struct state *state)
 {
-    sqlite3_stmt *row = clew__db_prepare(
+    struct clew__row *row = clew__db_prepare(
         db,
         "SELECT target, dedup_key, receiver, kind, per_alert, open, (SELECT count(*) FROM"
         " incident_alerts m WHERE m.incident_id = incidents.id AND m.open = 1)"
@@ -217,9 +217,9 @@ static int load_state(struct clew__db *db, int64_t id, struct state *state)
     (void)snprintf(state->dedup_key, sizeof(state->dedup_key), "%s", clew__db_text(row, 1));
     (void)snprintf(state->receiver, sizeof(state->receiver), "%s", clew__db_text(row, 2));
     (void)snprintf(state->kind, sizeof(state->kind), "%s", clew__db_text(row, 3));
-    state->per_alert = sqlite3_column_int(row, 4) != 0;
-    state->open = sqlite3_column_int(row, 5) != 0;
-    state->nopen = sqlite3_column_int64(row, 6);
+    state->per_alert = clew__db_int(row, 4) != 0;
+    state->open = clew__db_int(row, 5) != 0;
+    state->nopen = clew__db_int(row, 6);
     clew__db_reset(row);
     state->incidents = false;
     for (unsigned i = 0; clew__receiver_kinds[i]; i++)

@@ -19,7 +19,7 @@ int clew__store_next(struct clew__db *db, void *arg)
 {
     struct clew__next *next = arg;
     struct clew__delivery *d = &next->delivery;
-    sqlite3_stmt *row = clew__db_prepare(
+    struct clew__row *row = clew__db_prepare(
         db,
         "SELECT id, created_at, next_attempt_at, attempts, action = 'resolve', receiver, order_key"
         " FROM deliveries INDEXED BY deliveries_due WHERE target = ?1 AND state = 'queued'"
@@ -32,18 +32,18 @@ int clew__store_next(struct clew__db *db, void *arg)
 
     if (r <= 0)
         return r;
-    d->id = sqlite3_column_int64(row, 0);
-    d->created_at = sqlite3_column_int64(row, 1);
-    d->next_attempt_at = sqlite3_column_int64(row, 2);
-    d->attempts = (unsigned)sqlite3_column_int64(row, 3);
-    d->resolve = sqlite3_column_int(row, 4) != 0;
+    d->id = clew__db_int(row, 0);
+    d->created_at = clew__db_int(row, 1);
+    d->next_attempt_at = clew__db_int(row, 2);
+    d->attempts = (unsigned)clew__db_int(row, 3);
+    d->resolve = clew__db_int(row, 4) != 0;
     (void)snprintf(d->receiver, sizeof(d->receiver), "%s", clew__db_text(row, 5));
     (void)snprintf(d->order_key, sizeof(d->order_key), "%s", clew__db_text(row, 6));
     clew__db_reset(row);
     return 1;
 }
 
-static json_t *load_map(sqlite3_stmt *row, int column)
+static json_t *load_map(struct clew__row *row, int column)
 {
     json_t *map = json_loads(clew__db_text(row, column), 0, NULL);
 
@@ -52,7 +52,7 @@ static json_t *load_map(sqlite3_stmt *row, int column)
 
 static int load_delivery(struct clew__db *db, struct clew__load *load)
 {
-    sqlite3_stmt *row = clew__db_prepare(
+    struct clew__row *row = clew__db_prepare(
         db,
         "SELECT d.action = 'resolve', i.dedup_key, d.receiver, w.external_url, w.group_labels,"
         " w.common_labels, w.common_annotations, d.fired, d.resolved, d.firing, w.truncated,"
@@ -65,25 +65,25 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
 
     if (r <= 0)
         return r < 0 ? r : clew_set_error(-ENOENT, "the store: a delivery is missing");
-    page->resolve = sqlite3_column_int(row, 0) != 0;
+    page->resolve = clew__db_int(row, 0) != 0;
     (void)snprintf(load->dedup_key, sizeof(load->dedup_key), "%s", clew__db_text(row, 1));
     (void)snprintf(load->receiver, sizeof(load->receiver), "%s", clew__db_text(row, 2));
     load->external_url = strdup(clew__db_text(row, 3));
     page->group_labels = load_map(row, 4);
     page->common_labels = load_map(row, 5);
     page->common_annotations = load_map(row, 6);
-    page->nfired = (uint64_t)sqlite3_column_int64(row, 7);
-    page->nresolved = (uint64_t)sqlite3_column_int64(row, 8);
-    page->nfiring = (uint64_t)sqlite3_column_int64(row, 9);
-    page->ntruncated = (uint64_t)sqlite3_column_int64(row, 10);
-    load->received_at = sqlite3_column_int64(row, 11);
+    page->nfired = (uint64_t)clew__db_int(row, 7);
+    page->nresolved = (uint64_t)clew__db_int(row, 8);
+    page->nfiring = (uint64_t)clew__db_int(row, 9);
+    page->ntruncated = (uint64_t)clew__db_int(row, 10);
+    load->received_at = clew__db_int(row, 11);
     (void)snprintf(load->thread.request_id, sizeof(load->thread.request_id), "%s",
                    clew__db_text(row, 12));
     (void)snprintf(load->thread.correlation_id, sizeof(load->thread.correlation_id), "%s",
                    clew__db_text(row, 13));
     (void)snprintf(load->thread.traceparent, sizeof(load->thread.traceparent), "%s",
                    clew__db_text(row, 14));
-    page->opened_at = sqlite3_column_int64(row, 15);
+    page->opened_at = clew__db_int(row, 15);
     load->group_key = strdup(clew__db_text(row, 16));
     clew__db_reset(row);
     page->id = load->delivery_id;
@@ -98,7 +98,7 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
  * the change: the first `fired` of the list fire. */
 static int load_alerts(struct clew__db *db, struct clew__load *load)
 {
-    sqlite3_stmt *row = clew__db_prepare(
+    struct clew__row *row = clew__db_prepare(
         db,
         "SELECT a.fingerprint, a.starts_at, a.ends_at, a.generator_url, a.labels, a.annotations"
         " FROM deliveries d, json_each(d.alert_ids) j JOIN alerts a ON a.id = j.value"
@@ -115,8 +115,8 @@ static int load_alerts(struct clew__db *db, struct clew__load *load)
         load->owned[2 * n + 1] = url;
         alert->firing = n < load->page.nfired;
         alert->fingerprint = fingerprint;
-        alert->starts_at = sqlite3_column_int64(row, 1);
-        alert->ends_at = sqlite3_column_int64(row, 2);
+        alert->starts_at = clew__db_int(row, 1);
+        alert->ends_at = clew__db_int(row, 2);
         alert->generator_url = url;
         alert->labels = load_map(row, 4);
         alert->annotations = load_map(row, 5);
@@ -196,17 +196,17 @@ int clew__store_queue(struct clew__db *db, void *arg)
 int clew__store_orphans(struct clew__db *db, void *arg)
 {
     struct clew__orphans *orphans = arg;
-    sqlite3_stmt *row = clew__db_prepare(db,
-                                         "SELECT target, receiver, count(*) FROM deliveries"
-                                         " WHERE state = 'queued' GROUP BY target",
-                                         "");
+    struct clew__row *row = clew__db_prepare(db,
+                                             "SELECT target, receiver, count(*) FROM deliveries"
+                                             " WHERE state = 'queued' GROUP BY target",
+                                             "");
     int r = row ? 1 : -EIO;
 
     orphans->n = 0;
     while (r == 1 && (r = clew__db_step(db, row)) == 1)
         if (!clew__config_integration(orphans->config, clew__db_text(row, 0),
                                       clew__db_text(row, 1)))
-            orphans->n += (uint64_t)sqlite3_column_int64(row, 2);
+            orphans->n += (uint64_t)clew__db_int(row, 2);
     clew__db_reset(row);
     return r;
 }
@@ -214,13 +214,22 @@ int clew__store_orphans(struct clew__db *db, void *arg)
 #define DAY_NS (86400 * CLEW__SECOND_NS)
 #define PRUNE_BATCH 2000
 
+static int delete_some(struct clew__db *db, int64_t *pruned, const char *sql, int64_t before,
+                       int64_t batch)
+{
+    int r = clew__db_run(db, sql, "ii", before, batch);
+
+    if (r == 0)
+        *pruned += clew__db_changed(db);
+    return r;
+}
+
 /* Alertmanager repeats itself for hours, a person asks for days. Order matters:
  * what refers to a row goes before it. */
 int clew__store_prune(struct clew__db *db, void *arg)
 {
     int64_t now = *(int64_t *)arg, week = now - 7 * DAY_NS, month = now - 30 * DAY_NS;
-    int64_t before = sqlite3_total_changes64(db->handle);
-    int64_t batch = PRUNE_BATCH;
+    int64_t batch = PRUNE_BATCH, pruned = 0;
     /* Those whose target left the configuration; a sender expires its own. */
     int r = clew__db_run(db,
                          "UPDATE deliveries SET state = 'dead', finished_at = ?1,"
@@ -228,37 +237,35 @@ int clew__store_prune(struct clew__db *db, void *arg)
                          "ii", now, now - 4 * DAY_NS);
 
     if (r == 0)
-        r = clew__db_run(db,
-                         "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries"
-                         " WHERE state <> 'queued' AND finished_at < ?1 LIMIT ?2)",
-                         "ii", week, batch);
+        r = delete_some(db, &pruned,
+                        "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries"
+                        " WHERE state <> 'queued' AND finished_at < ?1 LIMIT ?2)",
+                        week, batch);
     if (r == 0)
-        r = clew__db_run(db,
-                         "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents i"
-                         " WHERE open = 0 AND closed_at < ?1 AND NOT EXISTS"
-                         " (SELECT 1 FROM deliveries d WHERE d.incident_id = i.id) LIMIT ?2)",
-                         "ii", week, batch);
+        r = delete_some(db, &pruned,
+                        "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents i"
+                        " WHERE open = 0 AND closed_at < ?1 AND NOT EXISTS"
+                        " (SELECT 1 FROM deliveries d WHERE d.incident_id = i.id) LIMIT ?2)",
+                        week, batch);
     if (r == 0)
-        r = clew__db_run(db,
-                         "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts a"
-                         " WHERE status = 'resolved' AND last_seen < ?1 AND NOT EXISTS"
-                         " (SELECT 1 FROM incident_alerts m JOIN incidents i"
-                         "  ON i.id = m.incident_id WHERE m.alert_id = a.id"
-                         "  AND (i.open = 1 OR EXISTS (SELECT 1 FROM deliveries d"
-                         "   WHERE d.incident_id = i.id))) LIMIT ?2)",
-                         "ii", week, batch);
+        r = delete_some(db, &pruned,
+                        "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts a"
+                        " WHERE status = 'resolved' AND last_seen < ?1 AND NOT EXISTS"
+                        " (SELECT 1 FROM incident_alerts m JOIN incidents i"
+                        "  ON i.id = m.incident_id WHERE m.alert_id = a.id"
+                        "  AND (i.open = 1 OR EXISTS (SELECT 1 FROM deliveries d"
+                        "   WHERE d.incident_id = i.id))) LIMIT ?2)",
+                        week, batch);
     if (r == 0)
-        r = clew__db_run(db,
-                         "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks w"
-                         " WHERE received_at < ?1 AND NOT EXISTS"
-                         " (SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id) LIMIT ?2)",
-                         "ii", month, batch);
+        r = delete_some(db, &pruned,
+                        "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks w"
+                        " WHERE received_at < ?1 AND NOT EXISTS"
+                        " (SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id) LIMIT ?2)",
+                        month, batch);
     if (r == 0)
-        r = clew__db_run(db,
-                         "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ?1"
-                         " LIMIT ?2)",
-                         "ii", month, batch);
-    if (r < 0)
-        return r;
-    return sqlite3_total_changes64(db->handle) - before >= PRUNE_BATCH;
+        r = delete_some(db, &pruned,
+                        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ?1"
+                        " LIMIT ?2)",
+                        month, batch);
+    return r < 0 ? r : pruned >= PRUNE_BATCH;
 }

@@ -133,7 +133,7 @@ int clew__db_migrate(struct clew__db *db)
         if (r == 0)
             r = clew__db_exec(db, text);
         if (r < 0)
-            (void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+            (void)clew__db_exec(db, "ROLLBACK");
     }
     return r;
 }

@@ -58,9 +58,9 @@ static void run_item(struct clew__db *db, struct item *item)
     }
     r = item->work(db, item->arg);
     note_error(item, r);
-    if (r < 0 && !sqlite3_get_autocommit(db->handle))
+    if (r < 0 && clew__db_in_transaction(db))
         (void)clew__db_run(db, "ROLLBACK TO item", "");
-    if (!sqlite3_get_autocommit(db->handle))
+    if (clew__db_in_transaction(db))
         (void)clew__db_run(db, "RELEASE item", "");
 }
 
@@ -73,7 +73,7 @@ static void run_batch(struct clew__db *db, struct item *items)
         run_item(db, item);
     if (r == 0) {
         /* A full disk may have ended the transaction already. */
-        if (sqlite3_get_autocommit(db->handle))
+        if (!clew__db_in_transaction(db))
             r = clew_set_error(-EIO, "the store: the transaction was given up");
         else
             r = clew__db_run(db, "COMMIT", "");
@@ -83,7 +83,7 @@ static void run_batch(struct clew__db *db, struct item *items)
     for (struct item *item = items; item; item = item->next)
         if (item->result >= 0)
             note_error(item, r);
-    if (!sqlite3_get_autocommit(db->handle))
+    if (clew__db_in_transaction(db))
         (void)clew__db_run(db, "ROLLBACK", "");
 }
 

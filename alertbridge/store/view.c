@@ -37,7 +37,8 @@ void clew__view_number(struct clew__buf *json, const char *key, int64_t number)
 }
 
 int clew__view_rows(struct clew__db *db, struct clew__buf *json, const char *name,
-                    sqlite3_stmt *row, void (*add_row)(struct clew__buf *json, sqlite3_stmt *row))
+                    struct clew__row *row,
+                    void (*add_row)(struct clew__buf *json, struct clew__row *row))
 {
     int n = 0, r = row ? 1 : -EIO;
 
@@ -54,15 +55,15 @@ int clew__view_rows(struct clew__db *db, struct clew__buf *json, const char *nam
     return json->failed ? clew_set_error(-ENOMEM, "the answer is too large") : n;
 }
 
-void clew__view_alert(struct clew__buf *json, sqlite3_stmt *row)
+void clew__view_alert(struct clew__buf *json, struct clew__row *row)
 {
     clew__view_text(json, "fingerprint", clew__db_text(row, 0));
     clew__view_text(json, "status", clew__db_text(row, 1));
-    clew__view_time(json, "startsAt", sqlite3_column_int64(row, 2));
-    clew__view_time(json, "endsAt", sqlite3_column_int64(row, 3));
-    clew__view_time(json, "firstSeen", sqlite3_column_int64(row, 4));
-    clew__view_time(json, "lastSeen", sqlite3_column_int64(row, 5));
-    clew__view_number(json, "repeats", sqlite3_column_int64(row, 6));
+    clew__view_time(json, "startsAt", clew__db_int(row, 2));
+    clew__view_time(json, "endsAt", clew__db_int(row, 3));
+    clew__view_time(json, "firstSeen", clew__db_int(row, 4));
+    clew__view_time(json, "lastSeen", clew__db_int(row, 5));
+    clew__view_number(json, "repeats", clew__db_int(row, 6));
     clew__view_text(json, "generatorURL", clew__db_text(row, 7));
     clew__buf_addf(json, ",\"labels\":%s", clew__db_text(row, 8));
     clew__buf_addf(json, ",\"annotations\":%s", clew__db_text(row, 9));
@@ -84,22 +85,22 @@ int clew__store_view_alerts(struct clew__db *db, void *arg)
     return r < 0 ? r : 0;
 }
 
-void clew__view_delivery(struct clew__buf *json, sqlite3_stmt *row)
+void clew__view_delivery(struct clew__buf *json, struct clew__row *row)
 {
     clew__view_text(json, "state", clew__db_text(row, 1));
-    clew__view_number(json, "id", sqlite3_column_int64(row, 0));
+    clew__view_number(json, "id", clew__db_int(row, 0));
     clew__view_text(json, "action", clew__db_text(row, 2));
     clew__view_text(json, "receiver", clew__db_text(row, 3));
     clew__view_text(json, "integration", clew__db_text(row, 4));
     clew__view_text(json, "dedupKey", clew__db_text(row, 5));
-    clew__view_number(json, "fired", sqlite3_column_int64(row, 6));
-    clew__view_number(json, "resolved", sqlite3_column_int64(row, 7));
-    clew__view_number(json, "firing", sqlite3_column_int64(row, 8));
-    clew__view_number(json, "attempts", sqlite3_column_int64(row, 9));
-    clew__view_time(json, "createdAt", sqlite3_column_int64(row, 10));
+    clew__view_number(json, "fired", clew__db_int(row, 6));
+    clew__view_number(json, "resolved", clew__db_int(row, 7));
+    clew__view_number(json, "firing", clew__db_int(row, 8));
+    clew__view_number(json, "attempts", clew__db_int(row, 9));
+    clew__view_time(json, "createdAt", clew__db_int(row, 10));
     if (strcmp(clew__db_text(row, 1), "queued") == 0)
-        clew__view_time(json, "nextAttemptAt", sqlite3_column_int64(row, 11));
-    clew__view_time(json, "finishedAt", sqlite3_column_int64(row, 12));
+        clew__view_time(json, "nextAttemptAt", clew__db_int(row, 11));
+    clew__view_time(json, "finishedAt", clew__db_int(row, 12));
     clew__view_text(json, "reason", clew__db_text(row, 13));
 }
 

@@ -23,12 +23,13 @@ void clew__view_text(struct clew__buf *json, const char *key, const char *text);
 void clew__view_time(struct clew__buf *json, const char *key, int64_t instant);
 void clew__view_number(struct clew__buf *json, const char *key, int64_t number);
 
-void clew__view_alert(struct clew__buf *json, sqlite3_stmt *row);
-void clew__view_delivery(struct clew__buf *json, sqlite3_stmt *row);
+void clew__view_alert(struct clew__buf *json, struct clew__row *row);
+void clew__view_delivery(struct clew__buf *json, struct clew__row *row);
 
 /* "name":[…] with an object for each row of a statement (NULL: -EIO).
  * returns the number of rows, -errno */
 int clew__view_rows(struct clew__db *db, struct clew__buf *json, const char *name,
-                    sqlite3_stmt *row, void (*add_row)(struct clew__buf *json, sqlite3_stmt *row));
+                    struct clew__row *row,
+                    void (*add_row)(struct clew__buf *json, struct clew__row *row));
 
 #endif

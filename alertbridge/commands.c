@@ -189,11 +189,11 @@ static int change_store(const char *storage, clew__store_work *work, void *arg)
 
     if (r < 0)
         return r;
-    r = clew__db_run(&db, "BEGIN IMMEDIATE", "");
+    r = clew__db_begin(&db);
     if (r == 0)
         r = work(&db, arg);
     if (r == 0)
-        r = clew__db_run(&db, "COMMIT", ""); /* else closing rolls back */
+        r = clew__db_commit(&db); /* else closing rolls back */
     clew__db_close(&db);
     return r;
 }

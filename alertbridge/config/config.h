@@ -31,6 +31,8 @@ struct clew__config {
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
     struct clew__route *route; /* the root */
+    struct clew__interval *intervals;
+    size_t nintervals;
     struct clew__receiver *receivers;
     size_t nreceivers;
     struct clew__link *links;

@@ -3,6 +3,7 @@
  * the structure and stops at the first error, which names the line. Each kind
  * of receiver reads its own keys. MT-Unsafe; the result is immutable. */
 #include "config.h"
+#include "intervals.h"
 #include "routes.h"
 
 #include <intake/listen.h>
@@ -175,8 +176,8 @@ static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_no
 
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
-    static const char *const keys[] = {"listen", "storage",   "external_url", "webhook",
-                                       "route",  "receivers", "links",        NULL};
+    static const char *const keys[] = {"listen",    "storage", "external_url",   "webhook", "route",
+                                       "receivers", "links",   "time_intervals", NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
     int r = clew__yaml_keys(root, keys);
@@ -205,6 +206,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         warn_of_open_paths(loader, node);
     if (r == 0)
         r = read_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = clew__config_intervals(clew__yaml_get(root, "time_intervals"), config);
     if (r == 0)
         r = read_receivers(loader, root);
     if (r < 0)
@@ -265,6 +268,9 @@ struct clew__config *clew__config_free(struct clew__config *config)
     if (config->route)
         clew__route_done(config->route);
     free(config->route);
+    for (size_t i = 0; i < config->nintervals; i++)
+        clew__interval_done(&config->intervals[i]);
+    free(config->intervals);
     free(config->receivers);
     free(config->links);
     free(config->listen);

@@ -24,6 +24,7 @@ enum field {
     FIELD_STATUS,
     FIELD_RECEIVER,
     FIELD_EXTERNAL_URL,
+    FIELD_NOTE,
     FIELD_GROUP_LABELS,
     FIELD_COMMON_LABELS,
     FIELD_COMMON_ANNOTATIONS,
@@ -39,6 +40,7 @@ static const struct {
     {"Status", FIELD_STATUS, false},
     {"Receiver", FIELD_RECEIVER, false},
     {"ExternalURL", FIELD_EXTERNAL_URL, false},
+    {"Note", FIELD_NOTE, false},
     {"GroupLabels", FIELD_GROUP_LABELS, true},
     {"CommonLabels", FIELD_COMMON_LABELS, true},
     {"CommonAnnotations", FIELD_COMMON_ANNOTATIONS, true},
@@ -247,6 +249,8 @@ static const char *value_of(const struct piece *piece, const struct clew__page *
         return page->receiver;
     case FIELD_EXTERNAL_URL:
         return page->external_url;
+    case FIELD_NOTE:
+        return page->note;
     case FIELD_GROUP_LABELS:
         return clew__page_value(page->group_labels, piece->text);
     case FIELD_COMMON_LABELS:

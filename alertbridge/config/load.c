@@ -4,6 +4,7 @@
  * of receiver reads its own keys. MT-Unsafe; the result is immutable. */
 #include "config.h"
 #include "routes.h"
+#include "services.h"
 
 #include <intake/listen.h>
 
@@ -175,8 +176,8 @@ static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_no
 
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
-    static const char *const keys[] = {"listen", "storage",   "external_url", "webhook",
-                                       "route",  "receivers", "links",        NULL};
+    static const char *const keys[] = {"listen",    "storage", "external_url", "webhook", "route",
+                                       "receivers", "links",   "slack",        "loki",    NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
     int r = clew__yaml_keys(root, keys);
@@ -205,6 +206,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         warn_of_open_paths(loader, node);
     if (r == 0)
         r = read_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = clew__config_services(root, config);
     if (r == 0)
         r = read_receivers(loader, root);
     if (r < 0)
@@ -244,17 +247,24 @@ struct clew__config *clew__config_ref(struct clew__config *config)
     return config;
 }
 
+static void free_integration(struct clew__integration *integration)
+{
+    free(integration->url);
+    if (integration->ops)
+        integration->ops->release(integration->options);
+}
+
 struct clew__config *clew__config_free(struct clew__config *config)
 {
     if (!config || atomic_fetch_sub(&config->references, 1) > 1)
         return NULL;
+    for (size_t i = 0; i < CLEW__SERVICES; i++)
+        free_integration(&config->services[i]);
     for (size_t i = 0; i < config->nreceivers; i++) {
         struct clew__receiver *receiver = &config->receivers[i];
 
-        for (size_t j = 0; j < receiver->n; j++) {
-            free(receiver->integrations[j].url);
-            receiver->integrations[j].ops->release(receiver->integrations[j].options);
-        }
+        for (size_t j = 0; j < receiver->n; j++)
+            free_integration(&receiver->integrations[j]);
         free(receiver->integrations);
         free(receiver->name);
     }
@@ -270,6 +280,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->listen);
     free(config->storage);
     free(config->external_url);
+    free(config->slack_signing_secret);
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;
@@ -289,6 +300,9 @@ const struct clew__integration *clew__config_integration(const struct clew__conf
 {
     const struct clew__integration *any = NULL;
 
+    for (size_t i = 0; i < CLEW__SERVICES; i++)
+        if (!config->services[i].off && strcmp(config->services[i].target, target) == 0)
+            return &config->services[i];
     for (size_t i = 0; i < config->nreceivers; i++)
         for (size_t j = 0; j < config->receivers[i].n; j++) {
             const struct clew__integration *one = &config->receivers[i].integrations[j];

@@ -7,6 +7,10 @@
 #include <clew/log.h>
 
 #include <errno.h>
+#include <string.h>
+
+/* At the head of a step that only this database takes. */
+#define POSTGRESQL "-- PostgreSQL\n"
 
 static const char *const steps[] = {
     /* A webhook that changed something, and the trace that it belongs to. */
@@ -101,6 +105,24 @@ static const char *const steps[] = {
     " reason TEXT NOT NULL);"
     "CREATE INDEX audit_at ON audit (at);"
     "CREATE INDEX audit_alert ON audit (fingerprint, starts_at);",
+    /* Who works on what; see lease.c. An epoch is one time of holding it. */
+    "CREATE TABLE leases ("
+    " id INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL UNIQUE,"
+    " holder TEXT NOT NULL DEFAULT '',"
+    " epoch INTEGER NOT NULL DEFAULT 0);",
+    /* What SQLite has: the numbers of a list. And who waits for deliveries hears of
+     * new ones, whoever queues them. */
+    POSTGRESQL "CREATE FUNCTION json_each(list text)"
+               " RETURNS TABLE (key BIGINT, value BIGINT) LANGUAGE sql IMMUTABLE AS $body$"
+               " SELECT n - 1, v::bigint FROM"
+               " jsonb_array_elements_text(list::jsonb) WITH ORDINALITY AS e (v, n) $body$;"
+               "CREATE FUNCTION tell_replicas() RETURNS trigger LANGUAGE plpgsql AS $body$"
+               " BEGIN PERFORM pg_notify('alertbridge', ''); RETURN NULL; END $body$;"
+               "CREATE TRIGGER deliveries_queued AFTER INSERT ON deliveries"
+               " FOR EACH STATEMENT EXECUTE FUNCTION tell_replicas();"
+               "CREATE TRIGGER deliveries_requeued AFTER UPDATE OF created_at ON deliveries"
+               " FOR EACH STATEMENT EXECUTE FUNCTION tell_replicas();",
 };
 
 int clew__db_check_schema(struct clew__db *db)
@@ -124,7 +146,9 @@ static int take_step(struct clew__db *db)
         return clew_set_error(-EPROTO, "the store: written by a newer version of this program");
     if (r < 0 || version == newest)
         return r;
-    r = clew__db_exec(db, steps[version]);
+    if (db->ops == &clew__db_postgres ||
+        strncmp(steps[version], POSTGRESQL, strlen(POSTGRESQL)) != 0)
+        r = clew__db_exec(db, steps[version]);
     return r == 0 ? db->ops->set_version(db, version + 1) : r;
 }
 

@@ -562,6 +562,26 @@ static int set_version(struct clew__db *db, int64_t version)
                : r;
 }
 
+/* What SQLite has: the numbers of a list. And a replica hears of deliveries that
+ * another one, or a command, queues. */
+static const char additions[] =
+    "create or replace function json_each(list text)"
+    " returns table (key bigint, value bigint) language sql immutable as $body$"
+    " select n - 1, v::bigint from"
+    " jsonb_array_elements_text(list::jsonb) with ordinality as e (v, n) $body$;"
+    "create or replace function tell_replicas() returns trigger language plpgsql as $body$"
+    " begin perform pg_notify('alertbridge', ''); return null; end $body$;"
+    "create or replace trigger deliveries_queued after insert on deliveries"
+    " for each statement execute function tell_replicas();"
+    "create or replace trigger deliveries_queued_again after update of state on deliveries"
+    " for each row when (old.state <> 'queued' and new.state = 'queued')"
+    " execute function tell_replicas()";
+
+static int finish(struct clew__db *db)
+{
+    return run_text(postgres_of(db), additions, NULL);
+}
+
 const struct clew__db_ops clew__db_postgres = {
     .shared = true,
     .check = clew__postgres_conninfo_check,
@@ -584,4 +604,5 @@ const struct clew__db_ops clew__db_postgres = {
     .text = text,
     .get_version = get_version,
     .set_version = set_version,
+    .finish = finish,
 };

@@ -7,10 +7,6 @@
 #include <clew/log.h>
 
 #include <errno.h>
-#include <string.h>
-
-/* At the head of a step that only this database takes. */
-#define POSTGRESQL "-- PostgreSQL\n"
 
 static const char *const steps[] = {
     /* A webhook that changed something, and the trace that it belongs to. */
@@ -105,24 +101,66 @@ static const char *const steps[] = {
     " reason TEXT NOT NULL);"
     "CREATE INDEX audit_at ON audit (at);"
     "CREATE INDEX audit_alert ON audit (fingerprint, starts_at);",
+
+    /* What is told later, or because of a person: the webhook that an alert fired
+     * with gives it its group and its trace. */
+    "ALTER TABLE alerts ADD COLUMN webhook_id INTEGER;"
+    "CREATE INDEX alerts_webhook ON alerts (webhook_id);"
+    /* A person has an occurrence in hand. */
+    "CREATE TABLE acks ("
+    " alert_id INTEGER PRIMARY KEY REFERENCES alerts ON DELETE CASCADE,"
+    " at INTEGER NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " via TEXT NOT NULL);"
+    /* What happens at a time. elapsing 1: a span of time ends, whatever the clock is
+     * set to meanwhile; 0: the clock shows a time. */
+    "CREATE TABLE timers ("
+    " id INTEGER PRIMARY KEY,"
+    " kind TEXT NOT NULL,"
+    " key TEXT NOT NULL,"
+    " due_at INTEGER NOT NULL,"
+    " elapsing INTEGER NOT NULL,"
+    " arg TEXT NOT NULL,"
+    " UNIQUE (kind, key));"
+    "CREATE INDEX timers_due ON timers (due_at, id);"
+    /* Deliveries may do more than trigger and resolve, and say why they go out. */
+    "CREATE TABLE deliveries_new ("
+    " id INTEGER PRIMARY KEY,"
+    " webhook_id INTEGER NOT NULL REFERENCES webhooks,"
+    " incident_id INTEGER NOT NULL REFERENCES incidents,"
+    " target TEXT NOT NULL,"
+    " order_key TEXT NOT NULL,"
+    " receiver TEXT NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " action TEXT NOT NULL,"
+    " alert_ids TEXT NOT NULL,"
+    " fired INTEGER NOT NULL,"
+    " resolved INTEGER NOT NULL,"
+    " firing INTEGER NOT NULL,"
+    " state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'done', 'dead')),"
+    " attempts INTEGER NOT NULL DEFAULT 0,"
+    " created_at INTEGER NOT NULL,"
+    " next_attempt_at INTEGER NOT NULL,"
+    " finished_at INTEGER NOT NULL DEFAULT 0,"
+    " reason TEXT NOT NULL DEFAULT '',"
+    " note TEXT NOT NULL DEFAULT '');" /* for people */
+    "INSERT INTO deliveries_new SELECT id, webhook_id, incident_id, target, order_key, receiver,"
+    " kind, action, alert_ids, fired, resolved, firing, state, attempts, created_at,"
+    " next_attempt_at, finished_at, reason, '' FROM deliveries;"
+    "DROP TABLE deliveries;"
+    "ALTER TABLE deliveries_new RENAME TO deliveries;"
+    "CREATE INDEX deliveries_due ON deliveries (target, next_attempt_at, id)"
+    " WHERE state = 'queued';"
+    "CREATE INDEX deliveries_order ON deliveries (order_key, id) WHERE state = 'queued';"
+    "CREATE INDEX deliveries_incident ON deliveries (incident_id);"
+    "CREATE INDEX deliveries_webhook ON deliveries (webhook_id);"
+    "CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE state <> 'queued';",
     /* Who works on what; see lease.c. An epoch is one time of holding it. */
     "CREATE TABLE leases ("
     " id INTEGER PRIMARY KEY,"
     " name TEXT NOT NULL UNIQUE,"
     " holder TEXT NOT NULL DEFAULT '',"
     " epoch INTEGER NOT NULL DEFAULT 0);",
-    /* What SQLite has: the numbers of a list. And who waits for deliveries hears of
-     * new ones, whoever queues them. */
-    POSTGRESQL "CREATE FUNCTION json_each(list text)"
-               " RETURNS TABLE (key BIGINT, value BIGINT) LANGUAGE sql IMMUTABLE AS $body$"
-               " SELECT n - 1, v::bigint FROM"
-               " jsonb_array_elements_text(list::jsonb) WITH ORDINALITY AS e (v, n) $body$;"
-               "CREATE FUNCTION tell_replicas() RETURNS trigger LANGUAGE plpgsql AS $body$"
-               " BEGIN PERFORM pg_notify('alertbridge', ''); RETURN NULL; END $body$;"
-               "CREATE TRIGGER deliveries_queued AFTER INSERT ON deliveries"
-               " FOR EACH STATEMENT EXECUTE FUNCTION tell_replicas();"
-               "CREATE TRIGGER deliveries_requeued AFTER UPDATE OF created_at ON deliveries"
-               " FOR EACH STATEMENT EXECUTE FUNCTION tell_replicas();",
 };
 
 int clew__db_check_schema(struct clew__db *db)
@@ -146,9 +184,7 @@ static int take_step(struct clew__db *db)
         return clew_set_error(-EPROTO, "the store: written by a newer version of this program");
     if (r < 0 || version == newest)
         return r;
-    if (db->ops == &clew__db_postgres ||
-        strncmp(steps[version], POSTGRESQL, strlen(POSTGRESQL)) != 0)
-        r = clew__db_exec(db, steps[version]);
+    r = clew__db_exec(db, steps[version]);
     return r == 0 ? db->ops->set_version(db, version + 1) : r;
 }
 
@@ -164,6 +200,8 @@ int clew__db_migrate(struct clew__db *db)
             r = take_step(db);
         if (r == 0)
             r = db->ops->get_version(db, &version);
+        if (r == 0 && version == newest && db->ops->finish)
+            r = db->ops->finish(db);
         if (r == 0)
             r = clew__db_commit(db);
         if (r < 0)

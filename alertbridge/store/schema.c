@@ -156,6 +156,13 @@ static const char *const steps[] = {
     "CREATE INDEX deliveries_webhook ON deliveries (webhook_id);"
     "CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE state <> 'queued';",
 
+    /* Who works on what; see lease.c. An epoch is one time of holding it. */
+    "CREATE TABLE leases ("
+    " id INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL UNIQUE,"
+    " holder TEXT NOT NULL DEFAULT '',"
+    " epoch INTEGER NOT NULL DEFAULT 0);",
+
     /* The message that an incident has in Slack; ts '': it had one that is gone. What it
      * has told at worst, and whether it is final. */
     "CREATE TABLE slack_messages ("
@@ -235,6 +242,8 @@ int clew__db_migrate(struct clew__db *db)
             r = take_step(db);
         if (r == 0)
             r = db->ops->get_version(db, &version);
+        if (r == 0 && version == newest && db->ops->finish)
+            r = db->ops->finish(db);
         if (r == 0)
             r = clew__db_commit(db);
         if (r < 0)

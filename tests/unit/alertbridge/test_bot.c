@@ -57,7 +57,7 @@ static int setup(void **state)
     far_start(&far);
     workspace_init(&workspace, &far);
     config = load_config(&bench, bot_config(""));
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &store), 0);
+    store = open_store(&bench);
     assert_int_equal(clew__senders_start(config, store, &senders), 0);
     return 0;
 }

@@ -21,7 +21,7 @@ int clew__store_next(struct clew__db *db, void *arg)
     struct clew__delivery *d = &next->delivery;
     struct clew__row *row = clew__db_prepare(
         db,
-        "SELECT id, created_at, next_attempt_at, attempts, action = 'resolve', receiver, order_key"
+        "SELECT id, created_at, next_attempt_at, attempts, action, receiver, order_key"
         " FROM deliveries INDEXED BY deliveries_due WHERE target = ?1 AND state = 'queued'"
         " AND NOT EXISTS (SELECT 1 FROM deliveries e INDEXED BY deliveries_order"
         "  WHERE e.order_key = deliveries.order_key AND e.state = 'queued'"
@@ -36,7 +36,7 @@ int clew__store_next(struct clew__db *db, void *arg)
     d->created_at = clew__db_int(row, 1);
     d->next_attempt_at = clew__db_int(row, 2);
     d->attempts = (unsigned)clew__db_int(row, 3);
-    d->resolve = clew__db_int(row, 4) != 0;
+    d->action = clew__action_of(clew__db_text(row, 4));
     (void)snprintf(d->receiver, sizeof(d->receiver), "%s", clew__db_text(row, 5));
     (void)snprintf(d->order_key, sizeof(d->order_key), "%s", clew__db_text(row, 6));
     clew__db_reset(row);
@@ -54,9 +54,10 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
 {
     struct clew__row *row = clew__db_prepare(
         db,
-        "SELECT d.action = 'resolve', i.dedup_key, d.receiver, w.external_url, w.group_labels,"
+        "SELECT d.action, i.dedup_key, d.receiver, w.external_url, w.group_labels,"
         " w.common_labels, w.common_annotations, d.fired, d.resolved, d.firing, w.truncated,"
-        " w.received_at, w.request_id, w.correlation_id, w.traceparent, i.opened_at, w.group_key"
+        " w.received_at, w.request_id, w.correlation_id, w.traceparent, i.opened_at, w.group_key, "
+        "d.note"
         " FROM deliveries d JOIN webhooks w ON w.id = d.webhook_id"
         " JOIN incidents i ON i.id = d.incident_id WHERE d.id = ?1",
         "i", load->delivery_id);
@@ -65,7 +66,7 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
 
     if (r <= 0)
         return r < 0 ? r : clew_set_error(-ENOENT, "the store: a delivery is missing");
-    page->resolve = clew__db_int(row, 0) != 0;
+    page->action = clew__action_of(clew__db_text(row, 0));
     (void)snprintf(load->dedup_key, sizeof(load->dedup_key), "%s", clew__db_text(row, 1));
     (void)snprintf(load->receiver, sizeof(load->receiver), "%s", clew__db_text(row, 2));
     load->external_url = strdup(clew__db_text(row, 3));
@@ -85,13 +86,17 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
                    clew__db_text(row, 14));
     page->opened_at = clew__db_int(row, 15);
     load->group_key = strdup(clew__db_text(row, 16));
+    load->note = strdup(clew__db_text(row, 17));
     clew__db_reset(row);
     page->id = load->delivery_id;
     page->dedup_key = load->dedup_key;
     page->group_key = load->group_key;
     page->receiver = load->receiver;
     page->external_url = load->external_url;
-    return page->external_url && page->group_key ? 0 : clew_set_error(-ENOMEM, "out of memory");
+    page->note = load->note;
+    return page->external_url && page->group_key && page->note
+               ? 0
+               : clew_set_error(-ENOMEM, "out of memory");
 }
 
 /* The alerts, the fired ones first. An alert is shown as it was at the time of
@@ -148,6 +153,7 @@ void clew__load_done(struct clew__load *load)
     }
     free(load->external_url);
     free(load->group_key);
+    free(load->note);
     json_decref(load->page.group_labels);
     json_decref(load->page.common_labels);
     json_decref(load->page.common_annotations);
@@ -174,7 +180,8 @@ int clew__store_attempt(struct clew__db *db, void *arg)
                         "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"
                         " decision, reason) SELECT ?2, d.webhook_id, coalesce(a.fingerprint, ''),"
                         " coalesce(a.starts_at, 0), d.target, 'given up', ?3 FROM deliveries d"
-                        " LEFT JOIN json_each(d.alert_ids) j LEFT JOIN alerts a ON a.id = j.value"
+                        " LEFT JOIN json_each(d.alert_ids) j ON 1 = 1"
+                        " LEFT JOIN alerts a ON a.id = j.value"
                         " WHERE d.id = ?1",
                         "iis", attempt->delivery_id, attempt->now, attempt->reason);
 }
@@ -188,9 +195,10 @@ int clew__store_queue(struct clew__db *db, void *arg)
     if (r == 0)
         r = clew__db_number(db, 0, &queue->oldest_at,
                             "SELECT min(created_at) FROM deliveries WHERE state = 'queued'", "");
-    return r == 0 ? clew__db_number(db, 0, &queue->dead,
-                                    "SELECT count(*) FROM deliveries WHERE state = 'dead'", "")
-                  : r;
+    if (r == 0)
+        r = clew__db_number(db, 0, &queue->dead,
+                            "SELECT count(*) FROM deliveries WHERE state = 'dead'", "");
+    return r == 0 ? clew__db_number(db, 0, &queue->timers, "SELECT count(*) FROM timers", "") : r;
 }
 
 int clew__store_orphans(struct clew__db *db, void *arg)
@@ -198,7 +206,7 @@ int clew__store_orphans(struct clew__db *db, void *arg)
     struct clew__orphans *orphans = arg;
     struct clew__row *row = clew__db_prepare(db,
                                              "SELECT target, receiver, count(*) FROM deliveries"
-                                             " WHERE state = 'queued' GROUP BY target",
+                                             " WHERE state = 'queued' GROUP BY target, receiver",
                                              "");
     int r = row ? 1 : -EIO;
 
@@ -260,7 +268,8 @@ int clew__store_prune(struct clew__db *db, void *arg)
         r = delete_some(db, &pruned,
                         "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks w"
                         " WHERE received_at < ?1 AND NOT EXISTS"
-                        " (SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id) LIMIT ?2)",
+                        " (SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id) AND NOT EXISTS"
+                        " (SELECT 1 FROM alerts a WHERE a.webhook_id = w.id) LIMIT ?2)",
                         month, batch);
     if (r == 0)
         r = delete_some(db, &pruned,

@@ -56,7 +56,7 @@ clew__store_work clew__store_apply;
 struct clew__delivery {
     int64_t id, created_at, next_attempt_at;
     unsigned attempts;
-    bool resolve;
+    enum clew__action action;
     char receiver[257];
     char order_key[256];
 };
@@ -77,7 +77,7 @@ struct clew__load {
     int64_t received_at;
     struct clew__page_alert alerts[CLEW__PAGE_ALERTS_MAX];
     char dedup_key[256], receiver[257];
-    char *external_url, *group_key;
+    char *external_url, *group_key, *note;
     char *owned[2 * CLEW__PAGE_ALERTS_MAX];
 };
 clew__store_work clew__store_load; /* 0; fill delivery_id, the rest zero */
@@ -101,6 +101,7 @@ struct clew__queue {
     int64_t queued;    /* results */
     int64_t oldest_at; /* 0: none */
     int64_t dead;
+    int64_t timers;
 };
 clew__store_work clew__store_queue;
 
@@ -139,8 +140,29 @@ struct clew__replay {
 };
 clew__store_work clew__store_replay;
 
-/* Whether another process has changed the store since the last call with this
- * *arg (int64_t, 0 at first). returns 1 yes, 0 no, -errno */
+/* What a person did about the firing alerts of one incident, or with a fingerprint.
+ * The alerts keep their status: only Alertmanager says that one has ended. */
+struct clew__by_hand {
+    int64_t incident_id;          /* an incident, or */
+    const char *kind, *dedup_key; /* the open ones with this key at this kind, or */
+    const char *fingerprint;      /* this alert; as for clew__store_explain */
+    const char *actor;            /* "alice (U123)" */
+    const char *via;              /* "slack", "pagerduty", "command" */
+    int64_t now;
+    uint64_t nalerts; /* results: alerts that nobody had in hand before */
+    uint64_t ndeliveries;
+};
+/* Their escalation ends, and every other far side that knows of them is told: an
+ * incident whose alerts are all in hand gets an acknowledgement, a message an
+ * update, if they can. Never what it came from, except for an update.
+ * returns 0; -ENOENT: nothing of this kind fires */
+clew__store_work clew__store_acknowledge;
+/* The same for who says that it is over: other incidents are resolved. An incident
+ * that is closed by this opens again if one of its alerts fires anew. */
+clew__store_work clew__store_resolve_by_hand;
+
+/* Whether another process has changed the store's file since the last call with this
+ * *arg (int64_t, 0 at first); replicas are told otherwise. returns 1 yes, 0 no, -errno */
 clew__store_work clew__store_changed_by_others;
 
 #endif

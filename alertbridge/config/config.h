@@ -24,10 +24,16 @@ struct clew__link {
     struct clew__template *url;
 };
 
+/* Those who are asked: integrations without a receiver (services.c). */
+enum clew__service {
+    CLEW__SERVICE_LOKI,
+    CLEW__SERVICES,
+};
+
 struct clew__config {
     atomic_uint references;
-    char *listen; /* "host:port" */
-    char *storage;
+    char *listen;       /* "host:port" */
+    char *storage;      /* a file or a connection string, which has a password: never log it */
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
     struct clew__route *route; /* the root */
@@ -35,6 +41,8 @@ struct clew__config {
     size_t nintervals;
     struct clew__receiver *receivers;
     size_t nreceivers;
+    struct clew__integration services[CLEW__SERVICES];
+    char *slack_signing_secret; /* of clicks in Slack; "": no buttons */
     struct clew__link *links;
     size_t nlinks;
 };
@@ -59,6 +67,9 @@ const struct clew__receiver *clew__config_receiver(const struct clew__config *co
  * else any with the target; NULL when there is none. */
 const struct clew__integration *clew__config_integration(const struct clew__config *config,
                                                          const char *target, const char *receiver);
+
+/* Who is asked for lines; NULL: nobody. Borrowed. */
+const struct clew__integration *clew__config_loki(const struct clew__config *config);
 
 /* A secret from key or key_file (its first line); "" when it is empty, and when
  * neither key is there. Both keys together are an error. */

@@ -11,7 +11,7 @@
 #include "delivery.h"
 
 #include "backoff.h"
-#include "connection.h"
+#include "sending.h"
 
 #include <common/instant.h>
 #include <common/metrics.h>
@@ -36,7 +36,8 @@ struct sender {
     struct clew__connection *connection;
     unsigned failures;    /* in a row, of the target */
     int64_t paused_until; /* of the target */
-    uint64_t generation;  /* of all->generation, seen before the queue was read */
+    struct clew__pace pace;
+    uint64_t generation; /* of all->generation, seen before the queue was read */
 };
 
 struct clew__senders {
@@ -113,14 +114,35 @@ static void record(struct sender *sender, struct clew__attempt *attempt)
     }
 }
 
+/* Nothing was asked: no attempt, and nothing went wrong. */
+static void postpone(struct sender *sender, const struct clew__delivery *delivery,
+                     const struct clew__verdict *verdict)
+{
+    int64_t now = clew__instant_now();
+    struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .kind = CLEW__LATER,
+                                    .next_attempt_at =
+                                        now + (int64_t)(verdict->wait_seconds * 1e9) + 1};
+
+    if (verdict->wait_all)
+        sender->paused_until = attempt.next_attempt_at;
+    else
+        record(sender, &attempt);
+}
+
 static void conclude(struct sender *sender, const struct clew__delivery *delivery,
                      const struct clew__integration *integration,
-                     const struct clew__verdict *verdict, unsigned status, int64_t received_at)
+                     const struct clew__verdict *verdict, struct clew__sending *sending,
+                     int64_t received_at)
 {
     int64_t now = clew__instant_now(), wait = 0, pause = 0;
     uint64_t random = 0;
-    struct clew__attempt attempt = {
-        .delivery_id = delivery->id, .now = now, .kind = verdict->kind, .reason = verdict->reason};
+    struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .now = now,
+                                    .kind = verdict->kind,
+                                    .reason = verdict->reason,
+                                    .also = sending->record,
+                                    .also_arg = sending->left};
 
     if (verdict->kind == CLEW__RETRY) {
         (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
@@ -135,11 +157,13 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
     } else if (verdict->kind == CLEW__DONE) {
         sender->failures = 0;
     }
-    log_attempt(delivery, integration->ops->kind, verdict, status, wait);
+    log_attempt(delivery, integration->ops->kind, verdict, sending->status, wait);
     clew__metrics_delivery(
         delivery->receiver, integration->ops->kind, verdict->kind,
         delivery->action == CLEW__ACTION_TRIGGER ? (double)(now - received_at) / 1e9 : -1);
     record(sender, &attempt);
+    if (sending->record) /* it may have queued something, for others too */
+        clew__senders_wake(sender->all);
 }
 
 /* The scope of the webhook that caused the delivery, so that its trace goes on. */
@@ -159,35 +183,54 @@ static struct clew_scope scope_of(const struct clew__thread_of *thread)
     return clew_extract_context(&headers, &remote);
 }
 
-static void send_page(struct sender *sender, const struct clew__delivery *delivery,
-                      const struct clew__integration *integration, const struct clew__load *load)
+/* One POST, or one mail. */
+static struct clew__verdict send_once(struct clew__sending *sending)
 {
+    const struct clew__integration *integration = sending->integration;
     struct clew__verdict verdict = {.kind = CLEW__PERMANENT, .reason = "not_renderable"};
     struct clew__answer answer = {.problem = "", .retry_after = "", .body = ""};
     struct clew__buf body;
     int r;
 
-    if (clew__instant_now() - delivery->created_at > AGE_MAX_NS) {
-        verdict = (struct clew__verdict){.kind = CLEW__PERMANENT, .reason = "expired"};
-        conclude(sender, delivery, integration, &verdict, 0, load->received_at);
-        return;
-    }
     clew__buf_init(&body, 4u << 20);
-    r = integration->ops->render(integration, sender->all->config, &load->page, &body);
+    r = integration->ops->render(integration, sending->config, sending->page, &body);
     if (r == 0) {
         if (integration->mail)
-            clew__smtp_send(sender->connection, integration, &body, &answer);
+            clew__smtp_send(sending->connection, integration, &body, &answer);
         else
-            clew__http_post(sender->connection, integration, &body, &answer);
+            clew__http_send(
+                sending->connection, integration,
+                &(struct clew__http_request){.body = &body, .once = !integration->ops->incidents},
+                &answer);
         verdict = integration->ops->verdict(&answer);
     } else if (r == -ENOMEM) {
         verdict = (struct clew__verdict){CLEW__RETRY, "out_of_memory", -1, false};
     }
     clew__buf_done(&body);
+    sending->status = answer.status;
+    return verdict;
+}
+
+static void send_page(struct sender *sender, const struct clew__delivery *delivery,
+                      const struct clew__integration *integration, const struct clew__load *load)
+{
+    struct clew__sending sending = {.config = sender->all->config,
+                                    .integration = integration,
+                                    .delivery = delivery,
+                                    .page = &load->page,
+                                    .store = sender->all->store,
+                                    .connection = sender->connection,
+                                    .pace = &sender->pace};
+    struct clew__verdict verdict = {.kind = CLEW__PERMANENT, .reason = "expired"};
+
+    if (clew__instant_now() - delivery->created_at <= AGE_MAX_NS)
+        verdict = integration->ops->send ? integration->ops->send(&sending) : send_once(&sending);
+    if (verdict.kind == CLEW__LATER)
+        postpone(sender, delivery, &verdict);
     /* Cut by the shutdown: no attempt, the next process makes it. */
-    if (answer.status == 0 && atomic_load(&sender->all->abort))
-        return;
-    conclude(sender, delivery, integration, &verdict, answer.status, load->received_at);
+    else if (verdict.kind != CLEW__RETRY || sending.status || !atomic_load(&sender->all->abort))
+        conclude(sender, delivery, integration, &verdict, &sending, load->received_at);
+    free(sending.left);
 }
 
 static int deliver(struct sender *sender, const struct clew__delivery *delivery)
@@ -265,7 +308,7 @@ static int start_one(struct clew__senders *all, const char *target)
 static int start_all(struct clew__senders *all)
 {
     const struct clew__config *config = all->config;
-    size_t room = 0;
+    size_t room = CLEW__SERVICES;
     int r = 0;
 
     for (size_t i = 0; i < config->nreceivers; i++)
@@ -277,6 +320,9 @@ static int start_all(struct clew__senders *all)
         for (size_t j = 0; j < config->receivers[i].n && r == 0; j++)
             if (!config->receivers[i].integrations[j].off)
                 r = start_one(all, config->receivers[i].integrations[j].target);
+    for (size_t i = 0; i < CLEW__SERVICES && r == 0; i++)
+        if (!config->services[i].off)
+            r = start_one(all, config->services[i].target);
     return r;
 }
 

@@ -159,11 +159,13 @@ void clew__load_done(struct clew__load *load)
     json_decref(load->page.common_annotations);
 }
 
-int clew__store_attempt(struct clew__db *db, void *arg)
+static int record_attempt(struct clew__db *db, const struct clew__attempt *attempt)
 {
-    const struct clew__attempt *attempt = arg;
     int r;
 
+    if (attempt->kind == CLEW__LATER)
+        return clew__db_run(db, "UPDATE deliveries SET next_attempt_at = ?2 WHERE id = ?1", "ii",
+                            attempt->delivery_id, attempt->next_attempt_at);
     if (attempt->kind == CLEW__RETRY)
         return clew__db_run(db,
                             "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ?2,"
@@ -180,9 +182,18 @@ int clew__store_attempt(struct clew__db *db, void *arg)
                         "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"
                         " decision, reason) SELECT ?2, d.webhook_id, coalesce(a.fingerprint, ''),"
                         " coalesce(a.starts_at, 0), d.target, 'given up', ?3 FROM deliveries d"
-                        " LEFT JOIN json_each(d.alert_ids) j LEFT JOIN alerts a ON a.id = j.value"
+                        " LEFT JOIN json_each(d.alert_ids) j ON 1 = 1"
+                        " LEFT JOIN alerts a ON a.id = j.value"
                         " WHERE d.id = ?1",
                         "iis", attempt->delivery_id, attempt->now, attempt->reason);
+}
+
+int clew__store_attempt(struct clew__db *db, void *arg)
+{
+    const struct clew__attempt *attempt = arg;
+    int r = record_attempt(db, attempt);
+
+    return r == 0 && attempt->also ? attempt->also(db, attempt->also_arg) : r;
 }
 
 int clew__store_queue(struct clew__db *db, void *arg)
@@ -205,7 +216,7 @@ int clew__store_orphans(struct clew__db *db, void *arg)
     struct clew__orphans *orphans = arg;
     struct clew__row *row = clew__db_prepare(db,
                                              "SELECT target, receiver, count(*) FROM deliveries"
-                                             " WHERE state = 'queued' GROUP BY target",
+                                             " WHERE state = 'queued' GROUP BY target, receiver",
                                              "");
     int r = row ? 1 : -EIO;
 

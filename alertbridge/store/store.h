@@ -87,8 +87,10 @@ void clew__load_done(struct clew__load *load);
 struct clew__attempt {
     int64_t delivery_id, now;
     enum clew__verdict_kind kind;
-    int64_t next_attempt_at; /* for CLEW__RETRY */
+    int64_t next_attempt_at; /* for CLEW__RETRY and CLEW__LATER */
     const char *reason;
+    clew__store_work *also; /* what else it leaves behind; NULL: nothing */
+    void *also_arg;
 };
 clew__store_work clew__store_attempt;
 
@@ -162,8 +164,8 @@ clew__store_work clew__store_acknowledge;
  * that is closed by this opens again if one of its alerts fires anew. */
 clew__store_work clew__store_resolve_by_hand;
 
-/* Whether another process has changed the store since the last call with this
- * *arg (int64_t, 0 at first). returns 1 yes, 0 no, -errno */
+/* Whether another process has changed the store's file since the last call with this
+ * *arg (int64_t, 0 at first); replicas are told otherwise. returns 1 yes, 0 no, -errno */
 clew__store_work clew__store_changed_by_others;
 
 #endif

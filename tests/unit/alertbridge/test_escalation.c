@@ -17,7 +17,7 @@
 static struct bench bench;
 static struct clew__config *config;
 static struct clew__store *store;
-static char path[128];
+static char path[192];
 static int64_t now;
 
 #define MINUTE (60 * CLEW__SECOND_NS)
@@ -63,8 +63,8 @@ static int setup(void **state)
     (void)state;
     bench_init(&bench);
     config = load_config(&bench, config_text);
-    (void)snprintf(path, sizeof(path), "%s", bench_path(&bench, "store.db"));
-    assert_int_equal(clew__store_open(path, &store), 0);
+    (void)snprintf(path, sizeof(path), "%s", bench.storage);
+    store = open_store(&bench);
     now = at("2026-11-18T10:00:00Z"); /* a Wednesday */
     return 0;
 }

@@ -154,6 +154,20 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
     return r;
 }
 
+static int read_critical(struct clew__yaml_node list, struct clew__config *config)
+{
+    int r = clew__config_matchers(list, &config->critical, &config->ncritical);
+
+    if (r < 0 || config->ncritical)
+        return r;
+    config->critical = calloc(1, sizeof(struct clew__matcher *));
+    if (!config->critical)
+        return clew_set_error(-ENOMEM, "out of memory");
+    r = clew__matcher_parse("severity=\"critical\"", &config->critical[0]);
+    config->ncritical = r == 0;
+    return r;
+}
+
 /* Who protects sources, but not the webhook itself, probably forgot it. */
 static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_node node)
 {
@@ -175,8 +189,8 @@ static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_no
 
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
-    static const char *const keys[] = {"listen", "storage",   "external_url", "webhook",
-                                       "route",  "receivers", "links",        NULL};
+    static const char *const keys[] = {"listen",    "storage", "external_url", "webhook", "route",
+                                       "receivers", "links",   "critical",     NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
     int r = clew__yaml_keys(root, keys);
@@ -205,6 +219,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         warn_of_open_paths(loader, node);
     if (r == 0)
         r = read_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = read_critical(clew__yaml_get(root, "critical"), config);
     if (r == 0)
         r = read_receivers(loader, root);
     if (r < 0)
@@ -252,6 +268,9 @@ struct clew__config *clew__config_free(struct clew__config *config)
         struct clew__receiver *receiver = &config->receivers[i];
 
         for (size_t j = 0; j < receiver->n; j++) {
+            for (char **name = receiver->integrations[j].dedup_labels; name && *name; name++)
+                free(*name);
+            free(receiver->integrations[j].dedup_labels);
             free(receiver->integrations[j].url);
             receiver->integrations[j].ops->release(receiver->integrations[j].options);
         }
@@ -264,6 +283,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     }
     if (config->route)
         clew__route_done(config->route);
+    clew__matchers_free(config->critical, config->ncritical);
     free(config->route);
     free(config->receivers);
     free(config->links);
@@ -273,6 +293,11 @@ struct clew__config *clew__config_free(struct clew__config *config)
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;
+}
+
+bool clew__config_critical(const struct clew__config *config, const json_t *labels)
+{
+    return clew__matchers_match(config->critical, config->ncritical, labels);
 }
 
 const struct clew__receiver *clew__config_receiver(const struct clew__config *config,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An incident is what a far side knows under one dedup key: one alert or one
- * group. Its members are the alerts that it was told about, so an end goes where
- * the beginning went, even if the routes or the routing key have changed since.
- * The row remembers the target (a digest of URL and key), never the key.
+ * An incident is what a far side knows under one dedup key: one alert, one
+ * group, or what shares some labels. Its members are the alerts that it was told about, so an end
+ * goes where the beginning went, even if the routes or the routing key have changed since. The row
+ * remembers the target (a digest of URL and key), never the key.
  *
  * Incident receivers (PagerDuty): a trigger when members join, one resolve when
  * the last has left. An incident of a group is not resolved by a list that
@@ -45,6 +45,20 @@ static struct clew__touched *touch(struct clew__applying *applying, int64_t inci
     return &list->items[list->n++];
 }
 
+/* The digest of names and values; a label that is missing is an empty one. */
+static void labels_key(char *const *names, const struct clew__alert *alert,
+                       char ret_key[CLEW__DIGEST_TEXT])
+{
+    const char *parts[1 + 2 * CLEW__DEDUP_LABELS_MAX] = {"labels"};
+    size_t n = 1;
+
+    for (; *names; names++) {
+        parts[n++] = *names;
+        parts[n++] = clew__page_value(alert->labels, *names);
+    }
+    clew__digest(parts, n, ret_key);
+}
+
 static void dedup_key(const struct clew__integration *integration,
                       const struct clew__notification *notification,
                       const struct clew__alert *alert, char ret_key[CLEW__DIGEST_TEXT])
@@ -52,7 +66,9 @@ static void dedup_key(const struct clew__integration *integration,
     char starts_at[24];
 
     (void)snprintf(starts_at, sizeof(starts_at), "%lld", (long long)alert->starts_at);
-    if (integration->per_alert)
+    if (integration->dedup_labels)
+        labels_key(integration->dedup_labels, alert, ret_key);
+    else if (integration->per_alert)
         clew__digest((const char *const[]){"alert", alert->fingerprint, starts_at}, 3, ret_key);
     else
         clew__digest((const char *const[]){"group", notification->group_key}, 2, ret_key);
@@ -122,6 +138,8 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
     if (touched->nfired < CLEW__PAGE_ALERTS_MAX)
         touched->fired[touched->nfired] = alert_id;
     touched->nfired++;
+    touched->critical =
+        touched->critical || clew__config_critical(applying->apply->config, alert->labels);
     alert->npages++;
     return clew__audit(db, applying, alert, integration->target, "page", why);
 }
@@ -237,9 +255,29 @@ static void add_ids(struct clew__buf *json, const int64_t *ids, uint64_t n)
     }
 }
 
+/* Of incidents what is critical goes first; messages keep the order of their channel. */
+static int64_t rank_of(const struct clew__touched *touched, const struct state *state, bool resolve)
+{
+    if (!state->incidents)
+        return CLEW__RANK_NEWS;
+    if (resolve)
+        return CLEW__RANK_END;
+    return touched->critical ? CLEW__RANK_CRITICAL : CLEW__RANK_NEWS;
+}
+
+/* What stands before a critical page of the same incident is as urgent as that. */
+static int hurry(struct clew__db *db, const char *order_key)
+{
+    return clew__db_run(db,
+                        "UPDATE deliveries SET rank = 0 WHERE order_key = ?1 AND rank <> 0"
+                        " AND state = 'queued'",
+                        "s", order_key);
+}
+
 static int queue(struct clew__db *db, struct clew__applying *applying,
                  const struct clew__touched *touched, const struct state *state, bool resolve)
 {
+    const int64_t rank = rank_of(touched, state, resolve);
     struct clew__buf ids;
     char order_key[192], *text;
     size_t len;
@@ -259,13 +297,15 @@ static int queue(struct clew__db *db, struct clew__applying *applying,
     r = clew__db_run(db,
                      "INSERT INTO deliveries (webhook_id, incident_id, target, order_key, receiver,"
                      " kind, action, alert_ids, fired, resolved, firing, created_at,"
-                     " next_attempt_at)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
-                     "iissssssiiii", applying->webhook_id, touched->incident_id, state->target,
+                     " next_attempt_at, rank)"
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)",
+                     "iissssssiiiii", applying->webhook_id, touched->incident_id, state->target,
                      order_key, state->receiver, state->kind, resolve ? "resolve" : "trigger", text,
                      resolve ? (int64_t)0 : (int64_t)touched->nfired, (int64_t)touched->nresolved,
-                     state->nopen, applying->apply->now);
+                     state->nopen, applying->apply->now, rank);
     free(text);
+    if (r == 0 && rank == CLEW__RANK_CRITICAL)
+        r = hurry(db, order_key);
     applying->apply->ndeliveries++;
     return r;
 }
@@ -274,6 +314,18 @@ static int close_incident(struct clew__db *db, const struct clew__applying *appl
 {
     return clew__db_run(db, "UPDATE incidents SET open = 0, closed_at = ?2 WHERE id = ?1", "ii", id,
                         applying->apply->now);
+}
+
+/* Until the next whole list of this group: alerts of several may be in one incident. */
+static int hold_open(struct clew__db *db, const struct clew__applying *applying,
+                     const struct clew__touched *touched, const struct state *state)
+{
+    int r = clew__db_run(db, "UPDATE incidents SET group_digest = ?2 WHERE id = ?1", "is",
+                         touched->incident_id, applying->apply->notification->group);
+
+    return r == 0 ? clew__audit(db, applying, NULL, state->target, "held open",
+                                "the list was cut: what is missing may still fire")
+                  : r;
 }
 
 /* Whether an incident with no firing alert left is over. */
@@ -289,8 +341,7 @@ static int end_incident(struct clew__db *db, struct clew__applying *applying,
     int r = 0;
 
     if (!is_over(applying, state))
-        return clew__audit(db, applying, NULL, state->target, "held open",
-                           "the list was cut: what is missing may still fire");
+        return hold_open(db, applying, touched, state);
     if (!send_resolved)
         r = clew__audit(db, applying, NULL, state->target, "not sent", "send_resolved is off");
     else if (state->incidents)

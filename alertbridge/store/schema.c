@@ -102,6 +102,11 @@ static const char *const steps[] = {
     " reason TEXT NOT NULL);"
     "CREATE INDEX audit_at ON audit (at);"
     "CREATE INDEX audit_alert ON audit (fingerprint, starts_at);",
+    /* What goes first of all that is due: 0 critical, 1 other news, 2 ends. */
+    "ALTER TABLE deliveries ADD COLUMN rank INTEGER NOT NULL DEFAULT 1;"
+    "DROP INDEX deliveries_due;"
+    "CREATE INDEX deliveries_due ON deliveries (target, rank, next_attempt_at, id)"
+    " WHERE state = 'queued';",
 };
 
 int clew__db_check_schema(struct clew__db *db)

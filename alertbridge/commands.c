@@ -183,11 +183,11 @@ static int replay(const char *storage, struct clew__replay *work)
 
     if (r < 0)
         return r;
-    r = clew__db_run(&db, "BEGIN IMMEDIATE", "");
+    r = clew__db_begin(&db);
     if (r == 0)
         r = clew__store_replay(&db, work);
     if (r == 0)
-        r = clew__db_run(&db, "COMMIT", ""); /* else closing rolls back */
+        r = clew__db_commit(&db); /* else closing rolls back */
     clew__db_close(&db);
     return r;
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The tables, as a list of steps: PRAGMA user_version says how many of them a
- * database has had. A step never changes once it was released; a change of the
- * schema is a further step. All times are nanoseconds since 1970. */
-#include "db.h"
+ * The tables, as a list of steps; a database knows how many of them it has had
+ * (SQLite: PRAGMA user_version). A step never changes once it was released; a
+ * change of the schema is a further step. Times are nanoseconds since 1970. */
+#include "db_priv.h"
 
 #include <clew/log.h>
 
 #include <errno.h>
-#include <stdio.h>
 
 static const char *const steps[] = {
     /* A webhook that changed something, and the trace that it belongs to. */
@@ -112,33 +111,44 @@ static const char *const steps[] = {
 int clew__db_check_schema(struct clew__db *db)
 {
     int64_t version;
-    int r = clew__db_number(db, 0, &version, "PRAGMA user_version", "");
+    int r = db->ops->get_version(db, &version);
 
     if (r == 0 && version != sizeof(steps) / sizeof(steps[0]))
         r = clew_set_error(-EPROTO, "the store: written by another version of this program");
     return r;
 }
 
-int clew__db_migrate(struct clew__db *db)
+/* The next step, if there is one. */
+static int take_step(struct clew__db *db)
 {
     const int64_t newest = sizeof(steps) / sizeof(steps[0]);
     int64_t version;
-    char text[64];
-    int r = clew__db_number(db, 0, &version, "PRAGMA user_version", "");
+    int r = db->ops->get_version(db, &version);
 
-    if (r < 0)
-        return r;
-    if (version > newest)
+    if (r == 0 && version > newest)
         return clew_set_error(-EPROTO, "the store: written by a newer version of this program");
-    for (; version < newest && r == 0; version++) {
-        (void)snprintf(text, sizeof(text), "PRAGMA user_version = %d; COMMIT", (int)version + 1);
-        r = clew__db_exec(db, "BEGIN IMMEDIATE");
+    if (r < 0 || version == newest)
+        return r;
+    r = clew__db_exec(db, steps[version]);
+    return r == 0 ? db->ops->set_version(db, version + 1) : r;
+}
+
+int clew__db_migrate(struct clew__db *db)
+{
+    const int64_t newest = sizeof(steps) / sizeof(steps[0]);
+    int64_t version = 0;
+    int r;
+
+    do {
+        r = clew__db_begin(db);
         if (r == 0)
-            r = clew__db_exec(db, steps[version]);
+            r = take_step(db);
         if (r == 0)
-            r = clew__db_exec(db, text);
+            r = db->ops->get_version(db, &version);
+        if (r == 0)
+            r = clew__db_commit(db);
         if (r < 0)
-            (void)clew__db_exec(db, "ROLLBACK");
-    }
+            clew__db_rollback(db);
+    } while (r == 0 && version < newest);
     return r;
 }

@@ -67,24 +67,18 @@ static void run_item(struct clew__db *db, struct item *item)
 /* Runs a list of items in one transaction. */
 static void run_batch(struct clew__db *db, struct item *items)
 {
-    int r = clew__db_run(db, "BEGIN IMMEDIATE", "");
+    int r = clew__db_begin(db);
 
     for (struct item *item = items; item && r == 0; item = item->next)
         run_item(db, item);
-    if (r == 0) {
-        /* A full disk may have ended the transaction already. */
-        if (!clew__db_in_transaction(db))
-            r = clew_set_error(-EIO, "the store: the transaction was given up");
-        else
-            r = clew__db_run(db, "COMMIT", "");
-    }
+    if (r == 0)
+        r = clew__db_commit(db);
     if (r == 0)
         return;
     for (struct item *item = items; item; item = item->next)
         if (item->result >= 0)
             note_error(item, r);
-    if (clew__db_in_transaction(db))
-        (void)clew__db_run(db, "ROLLBACK", "");
+    clew__db_rollback(db);
 }
 
 /* Up to BATCH_MAX items off the queue; the lock is held. */

@@ -116,7 +116,8 @@ const char *usual_config(uint16_t port, const char *extra)
                    "      - {api_url: 'http://127.0.0.1:%u" SLACK_PATH "2', send_resolved: true}\n"
                    "    pagerduty_configs:\n"
                    "      - {routing_key: '" ROUTING_KEY "',"
-                   " url: 'http://127.0.0.1:%u/v2/enqueue'%s}\n",
+                   " url: 'http://127.0.0.1:%u/v2/enqueue',"
+                   " events_per_minute: 10000%s}\n",
                    port, port, port, extra);
     return text;
 }

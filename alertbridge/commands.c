@@ -140,14 +140,19 @@ static int print(struct clew__buf *buf, bool json, void (*for_people)(json_t *ro
     return r;
 }
 
+static bool is_fingerprint(const char *text)
+{
+    return *text && strlen(text) <= CLEW__FINGERPRINT_MAX &&
+           strspn(text, "0123456789abcdefABCDEF") == strlen(text);
+}
+
 int clew__command_explain(const char *storage, const char *fingerprint, bool json, FILE *out)
 {
     struct clew__buf buf;
     struct clew__explain explain = {.fingerprint = fingerprint, .json = &buf};
     int r;
 
-    if (!*fingerprint || strlen(fingerprint) > CLEW__FINGERPRINT_MAX ||
-        strspn(fingerprint, "0123456789abcdefABCDEF") != strlen(fingerprint))
+    if (!is_fingerprint(fingerprint))
         return clew_set_error(-EINVAL, "a fingerprint is %u hex digits at most",
                               CLEW__FINGERPRINT_MAX);
     clew__buf_init(&buf, OUTPUT_MAX);
@@ -176,7 +181,8 @@ int clew__command_deliveries(const char *storage, const char *state, bool json, 
     return r;
 }
 
-static int replay(const char *storage, struct clew__replay *work)
+/* Runs work in one transaction of its own, beside the bridge. */
+static int change_store(const char *storage, clew__store_work *work, void *arg)
 {
     struct clew__db db;
     int r = clew__db_open_beside(&db, storage, true);
@@ -185,7 +191,7 @@ static int replay(const char *storage, struct clew__replay *work)
         return r;
     r = clew__db_begin(&db);
     if (r == 0)
-        r = clew__store_replay(&db, work);
+        r = work(&db, arg);
     if (r == 0)
         r = clew__db_commit(&db); /* else closing rolls back */
     clew__db_close(&db);
@@ -204,7 +210,7 @@ int clew__command_replay(const char *storage, const char *id, bool json, FILE *o
             return clew_set_error(-EINVAL, "a delivery's number was expected, or --dead");
     }
     (void)snprintf(who, sizeof(who), "by user %lu at the command line", (unsigned long)getuid());
-    r = replay(storage, &work);
+    r = change_store(storage, clew__store_replay, &work);
     if (r < 0)
         return r;
     (void)fprintf(out, json ? "{\"replayed\":%llu,\"left\":%llu}\n" : "%llu replayed, %llu left\n",
@@ -215,4 +221,29 @@ int clew__command_replay(const char *storage, const char *id, bool json, FILE *o
     else if (!work.nreplayed)
         (void)fprintf(stderr, "alertbridge: there is no such dead letter\n");
     return work.nreplayed ? 0 : 1;
+}
+
+int clew__command_ack(const char *storage, const char *fingerprint, bool json, FILE *out)
+{
+    char who[64];
+    struct clew__by_hand work = {
+        .fingerprint = fingerprint, .actor = who, .via = "command", .now = clew__instant_now()};
+    int r;
+
+    if (!is_fingerprint(fingerprint))
+        return clew_set_error(-EINVAL, "a fingerprint is %u hex digits at most",
+                              CLEW__FINGERPRINT_MAX);
+    (void)snprintf(who, sizeof(who), "user %lu", (unsigned long)getuid());
+    r = change_store(storage, clew__store_acknowledge, &work);
+    if (r == -ENOENT) {
+        (void)fprintf(stderr, "alertbridge: no alert %s fires\n", fingerprint);
+        return 1;
+    }
+    if (r < 0)
+        return r;
+    (void)fprintf(out,
+                  json ? "{\"acknowledged\":%llu,\"deliveries\":%llu}\n"
+                       : "%llu acknowledged, %llu deliveries queued\n",
+                  (unsigned long long)work.nalerts, (unsigned long long)work.ndeliveries);
+    return 0;
 }

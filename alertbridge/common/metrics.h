@@ -24,4 +24,7 @@ void clew__metrics_alerts(const char *status, uint64_t n);
 void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__verdict_kind verdict,
                             double delay_seconds);
 
+/* A timer of this kind has fired, so long after its time. */
+void clew__metrics_timer(const char *kind, double late_seconds);
+
 #endif

@@ -82,7 +82,7 @@ static bool wait_until(struct sender *sender, int64_t until, bool any_wake)
 static void log_attempt(const struct clew__delivery *delivery, const char *kind,
                         const struct clew__verdict *verdict, unsigned status, int64_t wait)
 {
-    const char *action = delivery->resolve ? "resolve" : "trigger";
+    const char *action = clew__action_text(delivery->action);
     unsigned attempt = delivery->attempts + 1;
 
     switch (verdict->kind) {
@@ -144,8 +144,9 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
         sender->failures = 0;
     }
     log_attempt(delivery, integration->ops->kind, verdict, status, wait);
-    clew__metrics_delivery(delivery->receiver, integration->ops->kind, verdict->kind,
-                           delivery->resolve ? -1 : (double)(now - received_at) / 1e9);
+    clew__metrics_delivery(
+        delivery->receiver, integration->ops->kind, verdict->kind,
+        delivery->action == CLEW__ACTION_TRIGGER ? (double)(now - received_at) / 1e9 : -1);
     record(sender, &attempt);
 }
 
@@ -193,7 +194,7 @@ static void send_page(struct sender *sender, const struct clew__delivery *delive
         conclude(sender, delivery, integration, &verdict, 0, load->received_at);
         return;
     }
-    if (integration->skip_ended && load->ended && !load->page.resolve) {
+    if (integration->skip_ended && load->ended && load->page.action == CLEW__ACTION_TRIGGER) {
         skip(sender, delivery);
         return;
     }

@@ -4,6 +4,25 @@
 
 #include <string.h>
 
+static const char *const actions[] = {
+#define X(name, text) [CLEW__ACTION_##name] = text,
+    CLEW__ACTION_MAP(X)
+#undef X
+};
+
+const char *clew__action_text(enum clew__action action)
+{
+    return actions[action];
+}
+
+enum clew__action clew__action_of(const char *text)
+{
+    for (unsigned i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+        if (strcmp(actions[i], text) == 0)
+            return (enum clew__action)i;
+    return CLEW__ACTION_UPDATE;
+}
+
 static json_t *map_of(const struct clew__page_alert *alert, bool annotation)
 {
     return annotation ? alert->annotations : alert->labels;

@@ -22,9 +22,29 @@ struct clew__page_alert {
     json_t *annotations;
 };
 
+/* What a delivery does: a page about what fires (and ended) now; the end of
+ * everything that it is about; somebody has it in hand; what is there already is
+ * to be shown as it is now. */
+#define CLEW__ACTION_MAP(X)       \
+    X(TRIGGER, "trigger")         \
+    X(RESOLVE, "resolve")         \
+    X(ACKNOWLEDGE, "acknowledge") \
+    X(UPDATE, "update")
+
+enum clew__action {
+#define X(name, text) CLEW__ACTION_##name,
+    CLEW__ACTION_MAP(X)
+#undef X
+};
+
+/* "trigger" and so on, and back; a word that is none is an update. */
+const char *clew__action_text(enum clew__action action);
+enum clew__action clew__action_of(const char *text);
+
 struct clew__page {
-    bool resolve; /* the action: everything this page is about is over */
-    int64_t id;   /* of the delivery: the same at every attempt */
+    enum clew__action action;
+    const char *note; /* why it comes, when that is no change of an alert; "" for none */
+    int64_t id;       /* of the delivery: the same at every attempt */
     const char *dedup_key;
     int64_t opened_at;     /* when the incident began, or the group first fired */
     const char *group_key; /* Alertmanager's, cut at 1024 characters */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * PagerDuty's Events API v2: trigger and resolve of an incident by its dedup key.
+ * PagerDuty's Events API v2: an incident by its dedup key: trigger, acknowledge, resolve.
  * The event is complete and within PagerDuty's limits whatever the labels hold:
  * a field that is too long is cut, a severity that PagerDuty does not know is
  * mapped, and details that do not fit are left out; no page is lost over its
@@ -320,9 +320,9 @@ static int render(const struct clew__integration *self, const struct clew__confi
 
     clew__buf_addc(body, '{');
     clew__text_member(body, "routing_key", pagerduty->routing_key, 4096);
-    clew__text_member(body, "event_action", page->resolve ? "resolve" : "trigger", 16);
+    clew__text_member(body, "event_action", clew__action_text(page->action), 16);
     clew__text_member(body, "dedup_key", page->dedup_key, SOURCE_MAX);
-    if (!page->resolve) {
+    if (page->action == CLEW__ACTION_TRIGGER) {
         clew__text_member(body, "client", "Clewline alertbridge", 64);
         if (clew__is_url(url))
             clew__text_member(body, "client_url", url, CLEW__LINK_URL_MAX);
@@ -349,6 +349,7 @@ const struct clew__receiver_ops clew__pagerduty = {
     .kind = "pagerduty",
     .incidents = true,
     .send_resolved = true,
+    .actions = 1u << CLEW__ACTION_ACKNOWLEDGE,
     .keys = keys,
     .configure = configure,
     .release = release,

@@ -55,6 +55,8 @@ struct clew__receiver_ops {
     bool incidents;          /* trigger and resolve of an incident, in strict order per
                                 incident; false: a message per change, in order per target */
     bool send_resolved;      /* the default */
+    unsigned actions;        /* 1u << action: those that it takes besides trigger and
+                                resolve; others are never queued for it */
     const char *const *keys; /* of the configuration, NULL-terminated */
 
     /* Reads the kind's own keys and sets url, target, off and options. */
@@ -97,6 +99,15 @@ extern const struct clew__receiver_ops clew__email;
 
 /* All kinds, NULL-terminated. */
 extern const struct clew__receiver_ops *const clew__receiver_kinds[];
+/* The kind of this name, NULL when there is none. */
+const struct clew__receiver_ops *clew__receiver_kind(const char *kind);
+
+static inline bool clew__receiver_takes(const struct clew__receiver_ops *ops,
+                                        enum clew__action action)
+{
+    return action == CLEW__ACTION_TRIGGER || action == CLEW__ACTION_RESOLVE ||
+           (ops->actions & 1u << action) != 0;
+}
 
 /* "<kind>:<digest of url and a second part>" into self->target. */
 void clew__integration_name_target(struct clew__integration *self, const char *second);

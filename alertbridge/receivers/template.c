@@ -242,7 +242,7 @@ static const char *value_of(const struct piece *piece, const struct clew__page *
 {
     switch (piece->field) {
     case FIELD_STATUS:
-        return page->resolve ? "resolved" : "firing";
+        return page->action == CLEW__ACTION_RESOLVE ? "resolved" : "firing";
     case FIELD_RECEIVER:
         return page->receiver;
     case FIELD_EXTERNAL_URL:

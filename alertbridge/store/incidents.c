@@ -12,17 +12,13 @@
 
 #include <clew/log.h>
 
-#include <buf.h>
-#include <json.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The entry of an incident, made when it is new. */
-static struct clew__touched *touch(struct clew__applying *applying, int64_t incident_id,
-                                   bool per_alert)
+struct clew__touched *clew__touch(struct clew__applying *applying, int64_t incident_id,
+                                  bool per_alert)
 {
     struct clew__touched_list *list = per_alert ? &applying->singles : &applying->groups;
     struct clew__touched *items;
@@ -45,6 +41,12 @@ static struct clew__touched *touch(struct clew__applying *applying, int64_t inci
     return &list->items[list->n++];
 }
 
+void clew__applying_done(struct clew__applying *applying)
+{
+    free(applying->groups.items);
+    free(applying->singles.items);
+}
+
 /* The digest of names and values; a label that is missing is an empty one. */
 static void labels_key(char *const *names, const struct clew__alert *alert,
                        char ret_key[CLEW__DIGEST_TEXT])
@@ -60,8 +62,8 @@ static void labels_key(char *const *names, const struct clew__alert *alert,
 }
 
 static void dedup_key(const struct clew__integration *integration,
-                      const struct clew__notification *notification,
-                      const struct clew__alert *alert, char ret_key[CLEW__DIGEST_TEXT])
+                      const struct clew__applying *applying, const struct clew__alert *alert,
+                      char ret_key[CLEW__DIGEST_TEXT])
 {
     char starts_at[24];
 
@@ -71,7 +73,7 @@ static void dedup_key(const struct clew__integration *integration,
     else if (integration->per_alert)
         clew__digest((const char *const[]){"alert", alert->fingerprint, starts_at}, 3, ret_key);
     else
-        clew__digest((const char *const[]){"group", notification->group_key}, 2, ret_key);
+        clew__digest((const char *const[]){"group", applying->group}, 2, ret_key);
 }
 
 /* Finds or makes the incident and opens it. */
@@ -79,12 +81,11 @@ static int open_incident(struct clew__db *db, const struct clew__applying *apply
                          const struct clew__integration *integration,
                          const struct clew__alert *alert, int64_t *ret_id)
 {
-    const struct clew__notification *notification = applying->apply->notification;
     char key[CLEW__DIGEST_TEXT];
     struct clew__row *row;
     int r;
 
-    dedup_key(integration, notification, alert, key);
+    dedup_key(integration, applying, alert, key);
     row = clew__db_prepare(
         db,
         "INSERT INTO incidents (target, dedup_key, kind, receiver, per_alert, group_digest, open,"
@@ -93,7 +94,7 @@ static int open_incident(struct clew__db *db, const struct clew__applying *apply
         " opened_at = CASE open WHEN 1 THEN opened_at ELSE excluded.opened_at END,"
         " receiver = excluded.receiver, open = 1 RETURNING id",
         "ssssisi", integration->target, key, integration->ops->kind, integration->receiver,
-        (int64_t)integration->per_alert, notification->group, applying->apply->now);
+        (int64_t)integration->per_alert, applying->group, applying->now);
     r = row ? clew__db_step(db, row) : -EIO;
     if (r == 1) {
         *ret_id = clew__db_int(row, 0);
@@ -132,14 +133,13 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
         r = add_member(db, incident_id, alert_id, &joined);
     if (r < 0 || !joined)
         return r;
-    touched = touch(applying, incident_id, integration->per_alert);
+    touched = clew__touch(applying, incident_id, integration->per_alert);
     if (!touched)
         return -ENOMEM;
     if (touched->nfired < CLEW__PAGE_ALERTS_MAX)
         touched->fired[touched->nfired] = alert_id;
     touched->nfired++;
-    touched->critical =
-        touched->critical || clew__config_critical(applying->apply->config, alert->labels);
+    touched->critical = touched->critical || clew__config_critical(applying->config, alert->labels);
     alert->npages++;
     return clew__audit(db, applying, alert, integration->target, "page", why);
 }
@@ -147,7 +147,7 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
 int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
                          struct clew__alert *alert, int64_t alert_id)
 {
-    const struct clew__config *config = applying->apply->config;
+    const struct clew__config *config = applying->config;
     const struct clew__route *hits[CLEW__ROUTE_HITS_MAX];
     size_t n = clew__route_match(config->route, alert->labels, hits);
     int r = 0;
@@ -176,7 +176,7 @@ int clew__incidents_leave(struct clew__db *db, struct clew__applying *applying,
 
     while (r == 1 && (r = clew__db_step(db, row)) == 1) {
         struct clew__touched *touched =
-            touch(applying, clew__db_int(row, 0), clew__db_int(row, 1) != 0);
+            clew__touch(applying, clew__db_int(row, 0), clew__db_int(row, 1) != 0);
 
         if (!touched) {
             r = -ENOMEM;
@@ -202,126 +202,22 @@ int clew__incidents_held(struct clew__db *db, struct clew__applying *applying)
         "SELECT id FROM incidents WHERE group_digest = ?1 AND open = 1 AND per_alert = 0"
         " AND NOT EXISTS (SELECT 1 FROM incident_alerts m WHERE m.incident_id = incidents.id AND "
         "m.open = 1)",
-        "s", applying->apply->notification->group);
+        "s", applying->group);
     int r = row ? 1 : -EIO;
 
     while (r == 1 && (r = clew__db_step(db, row)) == 1)
-        if (!touch(applying, clew__db_int(row, 0), false))
+        if (!clew__touch(applying, clew__db_int(row, 0), false))
             r = -ENOMEM;
     clew__db_reset(row);
     return r;
 }
 
-/* An incident with what decides about its deliveries. */
-struct state {
-    char target[96], dedup_key[CLEW__DIGEST_TEXT], receiver[257], kind[32];
-    bool incidents, per_alert, open;
-    int64_t nopen;
-};
-
-static int load_state(struct clew__db *db, int64_t id, struct state *state)
-{
-    struct clew__row *row = clew__db_prepare(
-        db,
-        "SELECT target, dedup_key, receiver, kind, per_alert, open, (SELECT count(*) FROM"
-        " incident_alerts m WHERE m.incident_id = incidents.id AND m.open = 1)"
-        " FROM incidents WHERE id = ?1",
-        "i", id);
-    int r = row ? clew__db_step(db, row) : -EIO;
-
-    if (r <= 0)
-        return r < 0 ? r : clew_set_error(-EIO, "the store: an incident is missing");
-    (void)snprintf(state->target, sizeof(state->target), "%s", clew__db_text(row, 0));
-    (void)snprintf(state->dedup_key, sizeof(state->dedup_key), "%s", clew__db_text(row, 1));
-    (void)snprintf(state->receiver, sizeof(state->receiver), "%s", clew__db_text(row, 2));
-    (void)snprintf(state->kind, sizeof(state->kind), "%s", clew__db_text(row, 3));
-    state->per_alert = clew__db_int(row, 4) != 0;
-    state->open = clew__db_int(row, 5) != 0;
-    state->nopen = clew__db_int(row, 6);
-    clew__db_reset(row);
-    state->incidents = false;
-    for (unsigned i = 0; clew__receiver_kinds[i]; i++)
-        if (strcmp(clew__receiver_kinds[i]->kind, state->kind) == 0)
-            state->incidents = clew__receiver_kinds[i]->incidents;
-    return 0;
-}
-
-static void add_ids(struct clew__buf *json, const int64_t *ids, uint64_t n)
-{
-    for (uint64_t i = 0; i < n && i < CLEW__PAGE_ALERTS_MAX; i++) {
-        if (json->len > 1)
-            clew__buf_addc(json, ',');
-        clew__json_int(json, ids[i]);
-    }
-}
-
-/* Of incidents what is critical goes first; messages keep the order of their channel. */
-static int64_t rank_of(const struct clew__touched *touched, const struct state *state, bool resolve)
-{
-    if (!state->incidents)
-        return CLEW__RANK_NEWS;
-    if (resolve)
-        return CLEW__RANK_END;
-    return touched->critical ? CLEW__RANK_CRITICAL : CLEW__RANK_NEWS;
-}
-
-/* What stands before a critical page of the same incident is as urgent as that. */
-static int hurry(struct clew__db *db, const char *order_key)
-{
-    return clew__db_run(db,
-                        "UPDATE deliveries SET rank = 0 WHERE order_key = ?1 AND rank <> 0"
-                        " AND state = 'queued'",
-                        "s", order_key);
-}
-
-static int queue(struct clew__db *db, struct clew__applying *applying,
-                 const struct clew__touched *touched, const struct state *state, bool resolve)
-{
-    const int64_t rank = rank_of(touched, state, resolve);
-    struct clew__buf ids;
-    char order_key[192], *text;
-    size_t len;
-    int r;
-
-    clew__buf_init(&ids, 4096);
-    clew__buf_addc(&ids, '[');
-    if (!resolve)
-        add_ids(&ids, touched->fired, touched->nfired);
-    add_ids(&ids, touched->resolved, touched->nresolved);
-    clew__buf_addc(&ids, ']');
-    text = clew__buf_take(&ids, &len);
-    if (!text)
-        return clew_set_error(-ENOMEM, "out of memory");
-    (void)snprintf(order_key, sizeof(order_key), "%s%s%s", state->target,
-                   state->incidents ? "/" : "", state->incidents ? state->dedup_key : "");
-    r = clew__db_run(db,
-                     "INSERT INTO deliveries (webhook_id, incident_id, target, order_key, receiver,"
-                     " kind, action, alert_ids, fired, resolved, firing, created_at,"
-                     " next_attempt_at, rank)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)",
-                     "iissssssiiiii", applying->webhook_id, touched->incident_id, state->target,
-                     order_key, state->receiver, state->kind, resolve ? "resolve" : "trigger", text,
-                     resolve ? (int64_t)0 : (int64_t)touched->nfired, (int64_t)touched->nresolved,
-                     state->nopen, applying->apply->now, rank);
-    free(text);
-    if (r == 0 && rank == CLEW__RANK_CRITICAL)
-        r = hurry(db, order_key);
-    applying->apply->ndeliveries++;
-    return r;
-}
-
-static int close_incident(struct clew__db *db, const struct clew__applying *applying, int64_t id)
-{
-    return clew__db_run(db, "UPDATE incidents SET open = 0, closed_at = ?2 WHERE id = ?1", "ii", id,
-                        applying->apply->now);
-}
-
 /* Until the next whole list of this group: alerts of several may be in one incident. */
 static int hold_open(struct clew__db *db, const struct clew__applying *applying,
-                     const struct clew__touched *touched, const struct state *state)
+                     const struct clew__incident *state)
 {
     int r = clew__db_run(db, "UPDATE incidents SET group_digest = ?2 WHERE id = ?1", "is",
-                         touched->incident_id, applying->apply->notification->group);
+                         state->id, applying->group);
 
     return r == 0 ? clew__audit(db, applying, NULL, state->target, "held open",
                                 "the list was cut: what is missing may still fire")
@@ -329,46 +225,46 @@ static int hold_open(struct clew__db *db, const struct clew__applying *applying,
 }
 
 /* Whether an incident with no firing alert left is over. */
-static bool is_over(const struct clew__applying *applying, const struct state *state)
+static bool is_over(const struct clew__applying *applying, const struct clew__incident *state)
 {
-    return !state->incidents || state->per_alert || applying->apply->notification->ntruncated == 0;
+    return !state->incidents || state->per_alert || !applying->cut;
 }
 
 static int end_incident(struct clew__db *db, struct clew__applying *applying,
-                        const struct clew__touched *touched, const struct state *state,
+                        const struct clew__touched *touched, const struct clew__incident *state,
                         bool send_resolved)
 {
     int r = 0;
 
     if (!is_over(applying, state))
-        return hold_open(db, applying, touched, state);
+        return hold_open(db, applying, state);
     if (!send_resolved)
         r = clew__audit(db, applying, NULL, state->target, "not sent", "send_resolved is off");
     else if (state->incidents)
-        r = queue(db, applying, touched, state, true);
-    return r == 0 ? close_incident(db, applying, touched->incident_id) : r;
+        r = clew__incident_enqueue(db, applying, state, touched, CLEW__ACTION_RESOLVE, "");
+    return r == 0 ? clew__incident_close(db, applying, touched->incident_id) : r;
 }
 
 static int queue_for(struct clew__db *db, struct clew__applying *applying,
                      struct clew__touched *touched)
 {
     const struct clew__integration *integration;
-    struct state state;
+    struct clew__incident state;
     bool send_resolved;
-    int r = load_state(db, touched->incident_id, &state);
+    int r = clew__incident_load(db, touched->incident_id, &state);
 
     /* Closed already: it fired and ended in one body, and was dealt with. */
     if (r < 0 || !state.open)
         return r;
-    integration = clew__config_integration(applying->apply->config, state.target, state.receiver);
+    integration = clew__config_integration(applying->config, state.target, state.receiver);
     /* Without its configuration an incident's end waits for that to come back. */
     send_resolved = integration ? integration->send_resolved : state.incidents;
     if (!send_resolved)
         touched->nresolved = 0;
     if (touched->nfired)
-        r = queue(db, applying, touched, &state, false);
+        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_TRIGGER, "");
     else if (!state.incidents && touched->nresolved)
-        r = queue(db, applying, touched, &state, true);
+        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_RESOLVE, "");
     return r == 0 && state.nopen == 0 ? end_incident(db, applying, touched, &state, send_resolved)
                                       : r;
 }

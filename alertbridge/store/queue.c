@@ -21,7 +21,7 @@ static int next_of_rank(struct clew__db *db, const char *target, unsigned rank,
 {
     struct clew__row *row = clew__db_prepare(
         db,
-        "SELECT id, created_at, next_attempt_at, attempts, action = 'resolve', receiver, order_key"
+        "SELECT id, created_at, next_attempt_at, attempts, action, receiver, order_key"
         " FROM deliveries INDEXED BY deliveries_due WHERE target = ?1 AND rank = ?2"
         " AND state = 'queued'"
         " AND NOT EXISTS (SELECT 1 FROM deliveries e INDEXED BY deliveries_order"
@@ -37,7 +37,7 @@ static int next_of_rank(struct clew__db *db, const char *target, unsigned rank,
     d->created_at = clew__db_int(row, 1);
     d->next_attempt_at = clew__db_int(row, 2);
     d->attempts = (unsigned)clew__db_int(row, 3);
-    d->resolve = clew__db_int(row, 4) != 0;
+    d->action = clew__action_of(clew__db_text(row, 4));
     (void)snprintf(d->receiver, sizeof(d->receiver), "%s", clew__db_text(row, 5));
     (void)snprintf(d->order_key, sizeof(d->order_key), "%s", clew__db_text(row, 6));
     d->rank = rank;
@@ -74,9 +74,10 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
 {
     struct clew__row *row = clew__db_prepare(
         db,
-        "SELECT d.action = 'resolve', i.dedup_key, d.receiver, w.external_url, w.group_labels,"
+        "SELECT d.action, i.dedup_key, d.receiver, w.external_url, w.group_labels,"
         " w.common_labels, w.common_annotations, d.fired, d.resolved, d.firing, w.truncated,"
         " w.received_at, w.request_id, w.correlation_id, w.traceparent, i.opened_at, w.group_key,"
+        " d.note,"
         " EXISTS (SELECT 1 FROM deliveries e WHERE e.incident_id = d.incident_id AND e.id > d.id"
         "  AND e.action = 'resolve' AND e.state = 'queued')"
         " FROM deliveries d JOIN webhooks w ON w.id = d.webhook_id"
@@ -87,7 +88,7 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
 
     if (r <= 0)
         return r < 0 ? r : clew_set_error(-ENOENT, "the store: a delivery is missing");
-    page->resolve = clew__db_int(row, 0) != 0;
+    page->action = clew__action_of(clew__db_text(row, 0));
     (void)snprintf(load->dedup_key, sizeof(load->dedup_key), "%s", clew__db_text(row, 1));
     (void)snprintf(load->receiver, sizeof(load->receiver), "%s", clew__db_text(row, 2));
     load->external_url = strdup(clew__db_text(row, 3));
@@ -107,14 +108,18 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
                    clew__db_text(row, 14));
     page->opened_at = clew__db_int(row, 15);
     load->group_key = strdup(clew__db_text(row, 16));
-    load->ended = clew__db_int(row, 17) != 0;
+    load->note = strdup(clew__db_text(row, 17));
+    load->ended = clew__db_int(row, 18) != 0;
     clew__db_reset(row);
     page->id = load->delivery_id;
     page->dedup_key = load->dedup_key;
     page->group_key = load->group_key;
     page->receiver = load->receiver;
     page->external_url = load->external_url;
-    return page->external_url && page->group_key ? 0 : clew_set_error(-ENOMEM, "out of memory");
+    page->note = load->note;
+    return page->external_url && page->group_key && page->note
+               ? 0
+               : clew_set_error(-ENOMEM, "out of memory");
 }
 
 /* The alerts, the fired ones first. An alert is shown as it was at the time of
@@ -171,6 +176,7 @@ void clew__load_done(struct clew__load *load)
     }
     free(load->external_url);
     free(load->group_key);
+    free(load->note);
     json_decref(load->page.group_labels);
     json_decref(load->page.common_labels);
     json_decref(load->page.common_annotations);
@@ -223,9 +229,10 @@ int clew__store_queue(struct clew__db *db, void *arg)
     if (r == 0)
         r = clew__db_number(db, 0, &queue->oldest_at,
                             "SELECT min(created_at) FROM deliveries WHERE state = 'queued'", "");
-    return r == 0 ? clew__db_number(db, 0, &queue->dead,
-                                    "SELECT count(*) FROM deliveries WHERE state = 'dead'", "")
-                  : r;
+    if (r == 0)
+        r = clew__db_number(db, 0, &queue->dead,
+                            "SELECT count(*) FROM deliveries WHERE state = 'dead'", "");
+    return r == 0 ? clew__db_number(db, 0, &queue->timers, "SELECT count(*) FROM timers", "") : r;
 }
 
 int clew__store_orphans(struct clew__db *db, void *arg)
@@ -295,7 +302,8 @@ int clew__store_prune(struct clew__db *db, void *arg)
         r = delete_some(db, &pruned,
                         "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks w"
                         " WHERE received_at < ?1 AND NOT EXISTS"
-                        " (SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id) LIMIT ?2)",
+                        " (SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id) AND NOT EXISTS"
+                        " (SELECT 1 FROM alerts a WHERE a.webhook_id = w.id) LIMIT ?2)",
                         month, batch);
     if (r == 0)
         r = delete_some(db, &pruned,

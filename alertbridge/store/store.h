@@ -56,13 +56,13 @@ clew__store_work clew__store_apply;
 struct clew__delivery {
     int64_t id, created_at, next_attempt_at;
     unsigned attempts;
-    bool resolve;
+    enum clew__action action;
     unsigned rank;
     char receiver[257];
     char order_key[256];
 };
 
-/* What goes first of all that is due. */
+/* What goes first of all that is due; ends are whatever wakes nobody. */
 enum { CLEW__RANK_CRITICAL, CLEW__RANK_NEWS, CLEW__RANK_END, CLEW__RANKS };
 
 /* The next delivery to a target, due or not: of all that are first of their
@@ -84,7 +84,7 @@ struct clew__load {
     bool ended; /* the incident's end waits behind it */
     struct clew__page_alert alerts[CLEW__PAGE_ALERTS_MAX];
     char dedup_key[256], receiver[257];
-    char *external_url, *group_key;
+    char *external_url, *group_key, *note;
     char *owned[2 * CLEW__PAGE_ALERTS_MAX];
 };
 clew__store_work clew__store_load; /* 0; fill delivery_id, the rest zero */
@@ -109,6 +109,7 @@ struct clew__queue {
     int64_t queued;    /* results */
     int64_t oldest_at; /* 0: none */
     int64_t dead;
+    int64_t timers;
 };
 clew__store_work clew__store_queue;
 
@@ -146,6 +147,27 @@ struct clew__replay {
     uint64_t nleft;     /* dead letters of this choice that stay dead */
 };
 clew__store_work clew__store_replay;
+
+/* What a person did about the firing alerts of one incident, or with a fingerprint.
+ * The alerts keep their status: only Alertmanager says that one has ended. */
+struct clew__by_hand {
+    int64_t incident_id;          /* an incident, or */
+    const char *kind, *dedup_key; /* the open ones with this key at this kind, or */
+    const char *fingerprint;      /* this alert; as for clew__store_explain */
+    const char *actor;            /* "alice (U123)" */
+    const char *via;              /* "slack", "pagerduty", "command" */
+    int64_t now;
+    uint64_t nalerts; /* results: alerts that nobody had in hand before */
+    uint64_t ndeliveries;
+};
+/* Their escalation ends, and every other far side that knows of them is told: an
+ * incident whose alerts are all in hand gets an acknowledgement, a message an
+ * update, if they can. Never what it came from, except for an update.
+ * returns 0; -ENOENT: nothing of this kind fires */
+clew__store_work clew__store_acknowledge;
+/* The same for who says that it is over: other incidents are resolved. An incident
+ * that is closed by this opens again if one of its alerts fires anew. */
+clew__store_work clew__store_resolve_by_hand;
 
 /* Whether another process has changed the store since the last call with this
  * *arg (int64_t, 0 at first). returns 1 yes, 0 no, -errno */

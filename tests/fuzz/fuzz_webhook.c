@@ -98,7 +98,8 @@ static void make_page(const struct clew__notification *n, struct clew__page *pag
             *(firing ? &page->nfired : &page->nresolved) += 1;
         }
     page->nfiring = page->nfired;
-    page->resolve = page->nfired == 0;
+    page->action = page->nfired ? CLEW__ACTION_TRIGGER : CLEW__ACTION_RESOLVE;
+    page->note = "";
 }
 
 static void check(const struct clew__config *config, const struct clew__notification *n)

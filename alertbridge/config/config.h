@@ -26,8 +26,8 @@ struct clew__link {
 
 struct clew__config {
     atomic_uint references;
-    char *listen; /* "host:port" */
-    char *storage;
+    char *listen;       /* "host:port" */
+    char *storage;      /* a file or a connection string, which has a password: never log it */
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
     struct clew__route *route;       /* the root */

@@ -6,6 +6,8 @@
 #include "routes.h"
 
 #include <intake/listen.h>
+#include <store/db.h>
+#include <store/where.h>
 
 #include <clew/log.h>
 
@@ -187,10 +189,55 @@ static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_no
     loader->warn(text);
 }
 
+/* The text may hold the password from here on. */
+static int add_password(struct clew__yaml_node node, const char *password,
+                        struct clew__config *config)
+{
+    char *whole;
+
+    if (!clew__where_is_postgres(config->storage))
+        return clew__yaml_error(node, "a file has no password");
+    whole = clew__where_with_password(config->storage, password);
+    if (!whole)
+        return clew_set_error(-ENOMEM, "out of memory");
+    free(config->storage);
+    config->storage = whole;
+    return 0;
+}
+
+static int read_storage(struct clew__yaml_node root, struct clew__config *config)
+{
+    struct clew__yaml_node node = clew__yaml_get(root, "storage");
+    char *password = NULL;
+    int r = clew__yaml_text(node, 4096, "", &config->storage);
+
+    if (r < 0)
+        return r;
+    if (!*config->storage)
+        return clew__yaml_error(node.node ? node : root,
+                                "storage (a file, or PostgreSQL's connection string) is missing");
+    r = clew__config_secret(root, "storage_password", "storage_password_file", &password);
+    if (r == 0 && *password)
+        r = add_password(node, password, config);
+    free(password);
+    if (r == 0 && clew__db_check(config->storage) < 0)
+        r = clew__yaml_error(node, "storage: %s", clew_last_error());
+    return r;
+}
+
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
-    static const char *const keys[] = {"listen",    "storage", "external_url", "webhook", "route",
-                                       "receivers", "links",   "critical",     NULL};
+    static const char *const keys[] = {"listen",
+                                       "storage",
+                                       "storage_password",
+                                       "storage_password_file",
+                                       "external_url",
+                                       "webhook",
+                                       "route",
+                                       "receivers",
+                                       "links",
+                                       "critical",
+                                       NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
     int r = clew__yaml_keys(root, keys);
@@ -198,21 +245,18 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
     if (r == 0)
         r = clew__yaml_text(clew__yaml_get(root, "listen"), 256, "127.0.0.1:9095", &config->listen);
     if (r == 0)
-        r = clew__yaml_text(clew__yaml_get(root, "storage"), 4096, "", &config->storage);
-    if (r == 0)
         r = clew__yaml_text(clew__yaml_get(root, "external_url"), 2048, "", &config->external_url);
     if (r < 0)
         return r;
     node = clew__yaml_get(root, "listen");
     if (clew__listen_check(config->listen) < 0)
         return clew__yaml_error(node, "listen is no host:port");
-    node = clew__yaml_get(root, "storage");
-    if (!*config->storage)
-        return clew__yaml_error(node.node ? node : root,
-                                "storage (the database's file) is missing");
     node = clew__yaml_get(root, "external_url");
     if (*config->external_url && !clew__is_url(config->external_url))
         return clew__yaml_error(node, "external_url is no http or https URL");
+    r = read_storage(root, config);
+    if (r < 0)
+        return r;
     node = clew__yaml_get(root, "webhook");
     r = clew__webhook_read(node, &config->webhook);
     if (r == 0)

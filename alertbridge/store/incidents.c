@@ -91,7 +91,8 @@ static int open_incident(struct clew__db *db, const struct clew__applying *apply
         "INSERT INTO incidents (target, dedup_key, kind, receiver, per_alert, group_digest, open,"
         " opened_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)"
         " ON CONFLICT (target, dedup_key) DO UPDATE SET"
-        " opened_at = CASE open WHEN 1 THEN opened_at ELSE excluded.opened_at END,"
+        " opened_at = CASE incidents.open WHEN 1 THEN incidents.opened_at"
+        " ELSE excluded.opened_at END,"
         " receiver = excluded.receiver, open = 1 RETURNING id",
         "ssssisi", integration->target, key, integration->ops->kind, integration->receiver,
         (int64_t)integration->per_alert, applying->group, applying->now);
@@ -110,7 +111,7 @@ static int add_member(struct clew__db *db, int64_t incident_id, int64_t alert_id
     int r = clew__db_run(db,
                          "INSERT INTO incident_alerts (incident_id, alert_id, open)"
                          " VALUES (?1, ?2, 1) ON CONFLICT (incident_id, alert_id)"
-                         " DO UPDATE SET open = 1 WHERE open = 0",
+                         " DO UPDATE SET open = 1 WHERE incident_alerts.open = 0",
                          "ii", incident_id, alert_id);
 
     *ret_joined = r == 0 && clew__db_changed(db) > 0;

@@ -215,7 +215,8 @@ int clew__store_attempt(struct clew__db *db, void *arg)
                         "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"
                         " decision, reason) SELECT ?2, d.webhook_id, coalesce(a.fingerprint, ''),"
                         " coalesce(a.starts_at, 0), d.target, 'given up', ?3 FROM deliveries d"
-                        " LEFT JOIN json_each(d.alert_ids) j LEFT JOIN alerts a ON a.id = j.value"
+                        " LEFT JOIN json_each(d.alert_ids) j ON 1 = 1"
+                        " LEFT JOIN alerts a ON a.id = j.value"
                         " WHERE d.id = ?1",
                         "iis", attempt->delivery_id, attempt->now, attempt->reason);
 }
@@ -240,7 +241,7 @@ int clew__store_orphans(struct clew__db *db, void *arg)
     struct clew__orphans *orphans = arg;
     struct clew__row *row = clew__db_prepare(db,
                                              "SELECT target, receiver, count(*) FROM deliveries"
-                                             " WHERE state = 'queued' GROUP BY target",
+                                             " WHERE state = 'queued' GROUP BY target, receiver",
                                              "");
     int r = row ? 1 : -EIO;
 

@@ -154,6 +154,12 @@ static const char *const steps[] = {
     "CREATE INDEX deliveries_incident ON deliveries (incident_id);"
     "CREATE INDEX deliveries_webhook ON deliveries (webhook_id);"
     "CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE state <> 'queued';",
+    /* Who works on what; see lease.c. An epoch is one time of holding it. */
+    "CREATE TABLE leases ("
+    " id INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL UNIQUE,"
+    " holder TEXT NOT NULL DEFAULT '',"
+    " epoch INTEGER NOT NULL DEFAULT 0);",
     /* What goes first of all that is due: 0 critical, 1 other news, 2 ends. */
     "ALTER TABLE deliveries ADD COLUMN rank INTEGER NOT NULL DEFAULT 1;"
     "DROP INDEX deliveries_due;"
@@ -198,6 +204,8 @@ int clew__db_migrate(struct clew__db *db)
             r = take_step(db);
         if (r == 0)
             r = db->ops->get_version(db, &version);
+        if (r == 0 && version == newest && db->ops->finish)
+            r = db->ops->finish(db);
         if (r == 0)
             r = clew__db_commit(db);
         if (r < 0)

@@ -169,8 +169,8 @@ clew__store_work clew__store_acknowledge;
  * that is closed by this opens again if one of its alerts fires anew. */
 clew__store_work clew__store_resolve_by_hand;
 
-/* Whether another process has changed the store since the last call with this
- * *arg (int64_t, 0 at first). returns 1 yes, 0 no, -errno */
+/* Whether another process has changed the store's file since the last call with this
+ * *arg (int64_t, 0 at first); replicas are told otherwise. returns 1 yes, 0 no, -errno */
 clew__store_work clew__store_changed_by_others;
 
 #endif

@@ -46,7 +46,7 @@ static int setup(void **state)
     memset(&trouble, 0, sizeof(trouble));
     far_start(&far);
     far.decide = stumble;
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &store), 0);
+    store = open_store(&bench);
     return 0;
 }
 

@@ -14,6 +14,7 @@ struct clew__touched {
     int64_t incident_id;
     int64_t newest; /* the last one that was added to those that fired */
     uint64_t nfired, nresolved;
+    bool critical;                                                         /* one of the fired is */
     int64_t fired[CLEW__PAGE_ALERTS_MAX], resolved[CLEW__PAGE_ALERTS_MAX]; /* the first ids */
 };
 

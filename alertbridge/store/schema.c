@@ -155,6 +155,9 @@ static const char *const steps[] = {
     "CREATE INDEX deliveries_incident ON deliveries (incident_id);"
     "CREATE INDEX deliveries_webhook ON deliveries (webhook_id);"
     "CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE state <> 'queued';",
+
+    /* How far the store has taken the journal; one row. */
+    "CREATE TABLE journal (id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);",
 };
 
 int clew__db_check_schema(struct clew__db *db)

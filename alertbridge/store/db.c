@@ -3,6 +3,7 @@
  * address of their text, so that the SQL stands where it is used. A database's
  * codes become -errno in its backend and nowhere else. MT-Unsafe per connection. */
 #include "db_priv.h"
+#include "where.h"
 
 #include <clew/log.h>
 
@@ -10,15 +11,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* "postgresql://…", "postgres://…", or "keyword=…": a path like that is "./a=b". */
 static const struct clew__db_ops *backend(const char *where)
 {
-    size_t word = strspn(where, "abcdefghijklmnopqrstuvwxyz_");
-
-    if (strncmp(where, "postgresql://", 13) == 0 || strncmp(where, "postgres://", 11) == 0 ||
-        (word && where[word + strspn(where + word, " ")] == '='))
-        return &clew__db_postgres;
-    return &clew__db_sqlite;
+    return clew__where_is_postgres(where) ? &clew__db_postgres : &clew__db_sqlite;
 }
 
 bool clew__db_is_shared(const char *where)
@@ -190,6 +185,12 @@ int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, 
 int64_t clew__db_changed(const struct clew__db *db)
 {
     return db->ops->changed(db);
+}
+
+int clew__db_version_of_data(struct clew__db *db, int64_t *ret_version)
+{
+    *ret_version = 0;
+    return db->ops->shared ? 0 : clew__db_number(db, 0, ret_version, "PRAGMA data_version", "");
 }
 
 int64_t clew__db_int(struct clew__row *row, int column)

@@ -24,9 +24,7 @@ struct clew__db {
     unsigned nstatements;
 };
 
-/* Where the store is: a file's path, or how PostgreSQL is reached, as
- * "postgresql://…" or "host=… dbname=…".
- * returns  whether replicas may share it */
+/* Whether replicas may share what is there (where.h). */
 bool clew__db_is_shared(const char *where);
 /* Whether where can be used; nothing is opened. The text of the error tells no
  * password. returns 0, -EINVAL, -ENOTSUP: built without PostgreSQL */
@@ -72,6 +70,9 @@ int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, 
 
 /* How many rows the last statement that changes any has changed. */
 int64_t clew__db_changed(const struct clew__db *db);
+
+/* A number that changes when another process changes a database that is not shared. */
+int clew__db_version_of_data(struct clew__db *db, int64_t *ret_version);
 
 /* The number in a column, 0 for null; 1 and 0 for true and false. */
 int64_t clew__db_int(struct clew__row *row, int column);

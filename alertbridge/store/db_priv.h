@@ -51,6 +51,8 @@ struct clew__db_ops {
     /* How many steps of the schema it has had. Within a transaction. */
     int (*get_version)(struct clew__db *db, int64_t *ret_version);
     int (*set_version)(struct clew__db *db, int64_t version);
+    /* Makes what the steps do not, once all were taken; NULL: nothing. */
+    int (*finish)(struct clew__db *db);
 };
 
 extern const struct clew__db_ops clew__db_sqlite;

@@ -164,7 +164,7 @@ static int take_lock(struct clew__store *store, const char *path)
 
 static int open_all(struct clew__store *store, const char *path)
 {
-    int r = take_lock(store, path);
+    int r = clew__db_is_shared(path) ? 0 : take_lock(store, path);
 
     if (r == 0)
         r = clew__db_open(&store->writer, path);

@@ -50,7 +50,7 @@ static void start(const char *webhook)
 
     (void)snprintf(text, sizeof(text), "%s%s", usual_config(9, ""), webhook);
     config = load_config(&bench, text);
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &store), 0);
+    store = open_store(&bench);
     assert_int_equal(clew__intake_start(config, store, NULL, &intake), 0);
 }
 

@@ -11,8 +11,8 @@
 #include "delivery.h"
 
 #include "backoff.h"
-#include "connection.h"
-#include "pace.h"
+#include "minute.h"
+#include "sending.h"
 
 #include <common/instant.h>
 #include <common/metrics.h>
@@ -37,10 +37,11 @@ struct sender {
     pthread_t thread;
     bool started;
     struct clew__connection *connection;
-    struct clew__pace pace;
+    struct clew__minute minute;
     unsigned failures;    /* in a row, of the target */
     int64_t paused_until; /* of the target */
-    uint64_t generation;  /* of all->generation, seen before the queue was read */
+    struct clew__pace pace;
+    uint64_t generation; /* of all->generation, seen before the queue was read */
 };
 
 struct clew__senders {
@@ -117,14 +118,35 @@ static void record(struct sender *sender, struct clew__attempt *attempt)
     }
 }
 
+/* Nothing was asked: no attempt, and nothing went wrong. */
+static void postpone(struct sender *sender, const struct clew__delivery *delivery,
+                     const struct clew__verdict *verdict)
+{
+    int64_t now = clew__instant_now();
+    struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .kind = CLEW__LATER,
+                                    .next_attempt_at =
+                                        now + (int64_t)(verdict->wait_seconds * 1e9) + 1};
+
+    if (verdict->wait_all)
+        sender->paused_until = attempt.next_attempt_at;
+    else
+        record(sender, &attempt);
+}
+
 static void conclude(struct sender *sender, const struct clew__delivery *delivery,
                      const struct clew__integration *integration,
-                     const struct clew__verdict *verdict, unsigned status, int64_t received_at)
+                     const struct clew__verdict *verdict, struct clew__sending *sending,
+                     int64_t received_at)
 {
     int64_t now = clew__instant_now(), wait = 0, pause = 0;
     uint64_t random = 0;
-    struct clew__attempt attempt = {
-        .delivery_id = delivery->id, .now = now, .kind = verdict->kind, .reason = verdict->reason};
+    struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .now = now,
+                                    .kind = verdict->kind,
+                                    .reason = verdict->reason,
+                                    .also = sending->record,
+                                    .also_arg = sending->left};
 
     if (verdict->kind == CLEW__RETRY) {
         (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
@@ -143,11 +165,13 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
         attempt.target_is_back = sender->failures >= OUTAGE_FAILURES;
         sender->failures = 0;
     }
-    log_attempt(delivery, integration->ops->kind, verdict, status, wait);
+    log_attempt(delivery, integration->ops->kind, verdict, sending->status, wait);
     clew__metrics_delivery(
         delivery->receiver, integration->ops->kind, verdict->kind,
         delivery->action == CLEW__ACTION_TRIGGER ? (double)(now - received_at) / 1e9 : -1);
     record(sender, &attempt);
+    if (sending->record) /* it may have queued something, for others too */
+        clew__senders_wake(sender->all);
 }
 
 /* The scope of the webhook that caused the delivery, so that its trace goes on. */
@@ -181,39 +205,58 @@ static void skip(struct sender *sender, const struct clew__delivery *delivery)
     record(sender, &attempt);
 }
 
-static void send_page(struct sender *sender, const struct clew__delivery *delivery,
-                      const struct clew__integration *integration, const struct clew__load *load)
+/* One POST, or one mail. */
+static struct clew__verdict send_once(struct clew__sending *sending)
 {
+    const struct clew__integration *integration = sending->integration;
     struct clew__verdict verdict = {.kind = CLEW__PERMANENT, .reason = "not_renderable"};
     struct clew__answer answer = {.problem = "", .retry_after = "", .body = ""};
     struct clew__buf body;
     int r;
 
-    if (clew__instant_now() - delivery->created_at > AGE_MAX_NS) {
-        verdict = (struct clew__verdict){.kind = CLEW__PERMANENT, .reason = "expired"};
-        conclude(sender, delivery, integration, &verdict, 0, load->received_at);
-        return;
-    }
-    if (integration->skip_ended && load->ended && load->page.action == CLEW__ACTION_TRIGGER) {
-        skip(sender, delivery);
-        return;
-    }
     clew__buf_init(&body, 4u << 20);
-    r = integration->ops->render(integration, sender->all->config, &load->page, &body);
+    r = integration->ops->render(integration, sending->config, sending->page, &body);
     if (r == 0) {
         if (integration->mail)
-            clew__smtp_send(sender->connection, integration, &body, &answer);
+            clew__smtp_send(sending->connection, integration, &body, &answer);
         else
-            clew__http_post(sender->connection, integration, &body, &answer);
+            clew__http_send(
+                sending->connection, integration,
+                &(struct clew__http_request){.body = &body, .once = !integration->ops->incidents},
+                &answer);
         verdict = integration->ops->verdict(&answer);
     } else if (r == -ENOMEM) {
         verdict = (struct clew__verdict){CLEW__RETRY, "out_of_memory", -1, false};
     }
     clew__buf_done(&body);
-    /* Cut by the shutdown: no attempt, the next process makes it. */
-    if (answer.status == 0 && atomic_load(&sender->all->abort))
+    sending->status = answer.status;
+    return verdict;
+}
+
+static void send_page(struct sender *sender, const struct clew__delivery *delivery,
+                      const struct clew__integration *integration, const struct clew__load *load)
+{
+    struct clew__sending sending = {.config = sender->all->config,
+                                    .integration = integration,
+                                    .delivery = delivery,
+                                    .page = &load->page,
+                                    .store = sender->all->store,
+                                    .connection = sender->connection,
+                                    .pace = &sender->pace};
+    struct clew__verdict verdict = {.kind = CLEW__PERMANENT, .reason = "expired"};
+
+    if (integration->skip_ended && load->ended && delivery->action == CLEW__ACTION_TRIGGER) {
+        skip(sender, delivery);
         return;
-    conclude(sender, delivery, integration, &verdict, answer.status, load->received_at);
+    }
+    if (clew__instant_now() - delivery->created_at <= AGE_MAX_NS)
+        verdict = integration->ops->send ? integration->ops->send(&sending) : send_once(&sending);
+    if (verdict.kind == CLEW__LATER)
+        postpone(sender, delivery, &verdict);
+    /* Cut by the shutdown: no attempt, the next process makes it. */
+    else if (verdict.kind != CLEW__RETRY || sending.status || !atomic_load(&sender->all->abort))
+        conclude(sender, delivery, integration, &verdict, &sending, load->received_at);
+    free(sending.left);
 }
 
 static int deliver(struct sender *sender, const struct clew__delivery *delivery)
@@ -249,11 +292,11 @@ static void *send_loop(void *arg)
         until = 0;
         if (r == 1) {
             due = next.delivery.next_attempt_at;
-            paced = clew__pace_next(&sender->pace, next.delivery.rank == CLEW__RANK_CRITICAL);
+            paced = clew__minute_next(&sender->minute, next.delivery.rank == CLEW__RANK_CRITICAL);
             until = due > sender->paused_until ? due : sender->paused_until;
             until = paced > until ? paced : until;
             if (until <= now) {
-                clew__pace_count(&sender->pace, now);
+                clew__minute_count(&sender->minute, now);
                 r = deliver(sender, &next.delivery);
             }
         }
@@ -285,7 +328,7 @@ static int start_one(struct clew__senders *all, const struct clew__integration *
     if (!sender->connection)
         return clew_set_error(-ENOMEM, "out of memory");
     all->n++;
-    r = clew__pace_init(&sender->pace, integration->per_minute);
+    r = clew__minute_init(&sender->minute, integration->per_minute);
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&all->lock);
@@ -299,7 +342,7 @@ static int start_one(struct clew__senders *all, const struct clew__integration *
 static int start_all(struct clew__senders *all)
 {
     const struct clew__config *config = all->config;
-    size_t room = 0;
+    size_t room = CLEW__SERVICES;
     int r = 0;
 
     for (size_t i = 0; i < config->nreceivers; i++)
@@ -311,6 +354,9 @@ static int start_all(struct clew__senders *all)
         for (size_t j = 0; j < config->receivers[i].n && r == 0; j++)
             if (!config->receivers[i].integrations[j].off)
                 r = start_one(all, &config->receivers[i].integrations[j]);
+    for (size_t i = 0; i < CLEW__SERVICES && r == 0; i++)
+        if (!config->services[i].off)
+            r = start_one(all, &config->services[i]);
     return r;
 }
 
@@ -360,7 +406,7 @@ struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t 
         if (senders->senders[i].started)
             (void)pthread_join(senders->senders[i].thread, NULL);
         (void)clew__connection_free(senders->senders[i].connection);
-        clew__pace_done(&senders->senders[i].pace);
+        clew__minute_done(&senders->senders[i].minute);
     }
     (void)pthread_cond_destroy(&senders->changed);
     (void)pthread_mutex_destroy(&senders->lock);

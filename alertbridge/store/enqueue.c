@@ -83,6 +83,7 @@ int clew__incident_enqueue(struct clew__db *db, struct clew__applying *applying,
     const int64_t rank = rank_of(incident, touched, action);
     struct clew__buf ids;
     char order_key[192], *text;
+    bool apart;
     size_t len;
     int r;
 
@@ -94,8 +95,9 @@ int clew__incident_enqueue(struct clew__db *db, struct clew__applying *applying,
     text = clew__buf_take(&ids, &len);
     if (!text)
         return clew_set_error(-ENOMEM, "out of memory");
-    (void)snprintf(order_key, sizeof(order_key), "%s%s%s", incident->target,
-                   incident->incidents ? "/" : "", incident->incidents ? incident->dedup_key : "");
+    apart = incident->incidents || (incident->ops && incident->ops->apart);
+    (void)snprintf(order_key, sizeof(order_key), "%s%s%s", incident->target, apart ? "/" : "",
+                   apart ? incident->dedup_key : "");
     r = clew__db_run(db,
                      "INSERT INTO deliveries (webhook_id, incident_id, target, order_key, receiver,"
                      " kind, action, alert_ids, fired, resolved, firing, created_at,"

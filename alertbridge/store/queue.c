@@ -192,11 +192,13 @@ static int make_due(struct clew__db *db, int64_t delivery_id, int64_t now)
                         "ii", delivery_id, now);
 }
 
-int clew__store_attempt(struct clew__db *db, void *arg)
+static int record_attempt(struct clew__db *db, const struct clew__attempt *attempt)
 {
-    const struct clew__attempt *attempt = arg;
     int r;
 
+    if (attempt->kind == CLEW__LATER)
+        return clew__db_run(db, "UPDATE deliveries SET next_attempt_at = ?2 WHERE id = ?1", "ii",
+                            attempt->delivery_id, attempt->next_attempt_at);
     if (attempt->kind == CLEW__RETRY)
         return clew__db_run(db,
                             "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ?2,"
@@ -219,6 +221,14 @@ int clew__store_attempt(struct clew__db *db, void *arg)
                         " LEFT JOIN alerts a ON a.id = j.value"
                         " WHERE d.id = ?1",
                         "iis", attempt->delivery_id, attempt->now, attempt->reason);
+}
+
+int clew__store_attempt(struct clew__db *db, void *arg)
+{
+    const struct clew__attempt *attempt = arg;
+    int r = record_attempt(db, attempt);
+
+    return r == 0 && attempt->also ? attempt->also(db, attempt->also_arg) : r;
 }
 
 int clew__store_queue(struct clew__db *db, void *arg)

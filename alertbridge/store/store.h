@@ -94,9 +94,11 @@ void clew__load_done(struct clew__load *load);
 struct clew__attempt {
     int64_t delivery_id, now;
     enum clew__verdict_kind kind;
-    int64_t next_attempt_at; /* for CLEW__RETRY */
+    int64_t next_attempt_at; /* for CLEW__RETRY and CLEW__LATER */
     bool target_is_back;     /* for CLEW__DONE: what waits for the target is due now */
     const char *reason;
+    clew__store_work *also; /* what else it leaves behind; NULL: nothing */
+    void *also_arg;
 };
 clew__store_work clew__store_attempt;
 

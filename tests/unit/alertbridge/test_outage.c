@@ -6,7 +6,7 @@
 
 #include <common/instant.h>
 #include <delivery/delivery.h>
-#include <delivery/pace.h>
+#include <delivery/minute.h>
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -284,30 +284,30 @@ static void test_outage_pace(void **state)
     assert_false(far_wait(&far, 12, 1));
 }
 
-static void test_pace_any_minute(void **state)
+static void test_minute_any(void **state)
 {
-    struct clew__pace pace;
+    struct clew__minute minute;
     int64_t sent[200], now = 0;
 
     (void)state;
-    assert_int_equal(clew__pace_init(&pace, 12), 0);
+    assert_int_equal(clew__minute_init(&minute, 12), 0);
     for (unsigned i = 0; i < 200; i++) {
         bool critical = i % 3 == 0;
-        int64_t next = clew__pace_next(&pace, critical);
+        int64_t next = clew__minute_next(&minute, critical);
 
         now = next > now ? next : now + (int64_t)(i % 5) * CLEW__SECOND_NS;
-        clew__pace_count(&pace, now);
+        clew__minute_count(&minute, now);
         sent[i] = now;
         if (i >= 12)
             assert_true(sent[i] - sent[i - 12] >= 60 * CLEW__SECOND_NS);
         if (i >= 10 && !critical)
             assert_true(sent[i] - sent[i - 10] >= 60 * CLEW__SECOND_NS);
     }
-    clew__pace_done(&pace);
-    assert_int_equal(clew__pace_init(&pace, 0), 0);
-    clew__pace_count(&pace, 1);
-    assert_int_equal(clew__pace_next(&pace, false), 0);
-    clew__pace_done(&pace);
+    clew__minute_done(&minute);
+    assert_int_equal(clew__minute_init(&minute, 0), 0);
+    clew__minute_count(&minute, 1);
+    assert_int_equal(clew__minute_next(&minute, false), 0);
+    clew__minute_done(&minute);
 }
 
 int main(void)
@@ -321,7 +321,7 @@ int main(void)
         TEST(test_outage_skips_what_ended),
         TEST(test_outage_skips_but_closes_what_arrived),
         TEST(test_outage_pace),
-        cmocka_unit_test(test_pace_any_minute),
+        cmocka_unit_test(test_minute_any),
     };
 
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);

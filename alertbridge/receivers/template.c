@@ -12,31 +12,6 @@
 
 #define VALUE_MAX 4096u /* bytes of one value; longer ones are cut, no page is lost for it */
 
-/* When what the page is about began: the first of its alerts. */
-static int64_t starts_at(const struct clew__page *page)
-{
-    int64_t first = 0;
-
-    for (size_t i = 0; i < page->nalerts; i++)
-        if (page->alerts[i].starts_at > 0 && (first == 0 || page->alerts[i].starts_at < first))
-            first = page->alerts[i].starts_at;
-    return first ? first : page->opened_at;
-}
-
-/* When its last alert ended; now, while any fires. */
-static int64_t ends_at(const struct clew__page *page)
-{
-    int64_t last = 0;
-
-    for (size_t i = 0; i < page->nalerts; i++) {
-        if (page->alerts[i].firing || page->alerts[i].ends_at == 0)
-            return clew__instant_now();
-        if (page->alerts[i].ends_at > last)
-            last = page->alerts[i].ends_at;
-    }
-    return last ? last : clew__instant_now();
-}
-
 static void add_time(struct clew__buf *buf, const struct clew__value *value, int64_t time)
 {
     char text[CLEW__INSTANT_TEXT];
@@ -81,9 +56,9 @@ static void add_field(struct clew__buf *buf, const struct clew__value *value,
     const char *text;
 
     if (value->field == CLEW__FIELD_STARTS_AT) {
-        add_time(buf, value, starts_at(page));
+        add_time(buf, value, clew__page_starts_at(page));
     } else if (value->field == CLEW__FIELD_ENDS_AT) {
-        add_time(buf, value, ends_at(page));
+        add_time(buf, value, clew__page_ends_at(page));
     } else if (value->field == CLEW__FIELD_FIRING) {
         clew__buf_addf(buf, "%llu", (unsigned long long)page->nfiring);
     } else {

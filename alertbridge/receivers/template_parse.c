@@ -3,6 +3,7 @@
  * could go wrong goes wrong here, with a reason. An `if` is a piece that jumps
  * forward over what it guards; there is no way to jump back. */
 #include "template_priv.h"
+#include "text.h"
 
 #include <common/duration.h>
 #include <common/instant.h>
@@ -32,20 +33,10 @@ static const struct {
 
 /* ---- functions ------------------------------------------------------------ */
 
-/* Like Go's url.QueryEscape: a space becomes '+'. */
 static void urlquery(struct clew__buf *buf, const char *text, size_t len, const char *arg)
 {
     (void)arg;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~')
-            clew__buf_addc(buf, (char)c);
-        else if (c == ' ')
-            clew__buf_addc(buf, '+');
-        else
-            clew__buf_addf(buf, "%%%02X", c);
-    }
+    clew__text_urlquery(buf, text, len);
 }
 
 static void to_upper(struct clew__buf *buf, const char *text, size_t len, const char *arg)

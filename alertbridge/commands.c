@@ -94,6 +94,15 @@ static void print_delivery(json_t *delivery, FILE *out)
     (void)fprintf(out, "\n");
 }
 
+static void print_waiting(json_t *waiting, FILE *out)
+{
+    (void)fprintf(out, "  %-30s ", text_of(waiting, "at"));
+    print_json(waiting, "receiver", out);
+    (void)fprintf(out, ", escalation step %lld, repeat %lld%s\n", number_of(waiting, "step"),
+                  number_of(waiting, "repeat"),
+                  json_is_true(json_object_get(waiting, "digest")) ? ", with the digest" : "");
+}
+
 static void print_list(json_t *root, const char *key, void (*print)(json_t *item, FILE *out),
                        FILE *out)
 {
@@ -111,6 +120,9 @@ static void print_explanation(json_t *root, FILE *out)
     print_list(root, "decisions", print_decision, out);
     (void)fprintf(out, "deliveries:\n");
     print_list(root, "deliveries", print_delivery, out);
+    if (json_array_size(json_object_get(root, "waiting")))
+        (void)fprintf(out, "to be told yet, unless it ends or somebody acknowledges:\n");
+    print_list(root, "waiting", print_waiting, out);
 }
 
 static void print_deliveries(json_t *root, FILE *out)
@@ -140,14 +152,19 @@ static int print(struct clew__buf *buf, bool json, void (*for_people)(json_t *ro
     return r;
 }
 
+static bool is_fingerprint(const char *text)
+{
+    return *text && strlen(text) <= CLEW__FINGERPRINT_MAX &&
+           strspn(text, "0123456789abcdefABCDEF") == strlen(text);
+}
+
 int clew__command_explain(const char *storage, const char *fingerprint, bool json, FILE *out)
 {
     struct clew__buf buf;
     struct clew__explain explain = {.fingerprint = fingerprint, .json = &buf};
     int r;
 
-    if (!*fingerprint || strlen(fingerprint) > CLEW__FINGERPRINT_MAX ||
-        strspn(fingerprint, "0123456789abcdefABCDEF") != strlen(fingerprint))
+    if (!is_fingerprint(fingerprint))
         return clew_set_error(-EINVAL, "a fingerprint is %u hex digits at most",
                               CLEW__FINGERPRINT_MAX);
     clew__buf_init(&buf, OUTPUT_MAX);
@@ -176,18 +193,19 @@ int clew__command_deliveries(const char *storage, const char *state, bool json, 
     return r;
 }
 
-static int replay(const char *storage, struct clew__replay *work)
+/* Runs work in one transaction of its own, beside the bridge. */
+static int change_store(const char *storage, clew__store_work *work, void *arg)
 {
     struct clew__db db;
     int r = clew__db_open_beside(&db, storage, true);
 
     if (r < 0)
         return r;
-    r = clew__db_run(&db, "BEGIN IMMEDIATE", "");
+    r = clew__db_begin(&db);
     if (r == 0)
-        r = clew__store_replay(&db, work);
+        r = work(&db, arg);
     if (r == 0)
-        r = clew__db_run(&db, "COMMIT", ""); /* else closing rolls back */
+        r = clew__db_commit(&db); /* else closing rolls back */
     clew__db_close(&db);
     return r;
 }
@@ -204,7 +222,7 @@ int clew__command_replay(const char *storage, const char *id, bool json, FILE *o
             return clew_set_error(-EINVAL, "a delivery's number was expected, or --dead");
     }
     (void)snprintf(who, sizeof(who), "by user %lu at the command line", (unsigned long)getuid());
-    r = replay(storage, &work);
+    r = change_store(storage, clew__store_replay, &work);
     if (r < 0)
         return r;
     (void)fprintf(out, json ? "{\"replayed\":%llu,\"left\":%llu}\n" : "%llu replayed, %llu left\n",
@@ -215,4 +233,29 @@ int clew__command_replay(const char *storage, const char *id, bool json, FILE *o
     else if (!work.nreplayed)
         (void)fprintf(stderr, "alertbridge: there is no such dead letter\n");
     return work.nreplayed ? 0 : 1;
+}
+
+int clew__command_ack(const char *storage, const char *fingerprint, bool json, FILE *out)
+{
+    char who[64];
+    struct clew__by_hand work = {
+        .fingerprint = fingerprint, .actor = who, .via = "command", .now = clew__instant_now()};
+    int r;
+
+    if (!is_fingerprint(fingerprint))
+        return clew_set_error(-EINVAL, "a fingerprint is %u hex digits at most",
+                              CLEW__FINGERPRINT_MAX);
+    (void)snprintf(who, sizeof(who), "user %lu", (unsigned long)getuid());
+    r = change_store(storage, clew__store_acknowledge, &work);
+    if (r == -ENOENT) {
+        (void)fprintf(stderr, "alertbridge: no alert %s fires\n", fingerprint);
+        return 1;
+    }
+    if (r < 0)
+        return r;
+    (void)fprintf(out,
+                  json ? "{\"acknowledged\":%llu,\"deliveries\":%llu}\n"
+                       : "%llu acknowledged, %llu deliveries queued\n",
+                  (unsigned long long)work.nalerts, (unsigned long long)work.ndeliveries);
+    return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The commands that look into the store of a bridge, running or not, or queue its
- * dead letters again. They need the store's file, not the bridge's address. */
+ * The commands that look into the store of a bridge, running or not, queue its
+ * dead letters again, or take an alert in hand. They need the store's file, not the bridge's
+ * address. */
 #ifndef CLEW_ALERTBRIDGE_COMMANDS_H
 #define CLEW_ALERTBRIDGE_COMMANDS_H
 
@@ -16,5 +17,8 @@ int clew__command_explain(const char *storage, const char *fingerprint, bool jso
 int clew__command_deliveries(const char *storage, const char *state, bool json, FILE *out);
 /* id: a delivery's number, NULL: all dead letters */
 int clew__command_replay(const char *storage, const char *id, bool json, FILE *out);
+
+/* Acknowledges what fires with this fingerprint. */
+int clew__command_ack(const char *storage, const char *fingerprint, bool json, FILE *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The life of the daemon. Order of the start: configuration, telemetry, store,
- * senders, intake; a webhook is taken only when everything behind it runs. The end
+ * senders, timers, intake; a webhook is taken only when everything behind it runs. The end
  * is the other way round: no new webhook, those in hand are finished, requests in
  * flight end within a deadline, what is not sent stays in the store for the next
  * start. Signals are taken by this, the main thread alone; SIGHUP exchanges the
@@ -13,6 +13,7 @@
 #include <delivery/delivery.h>
 #include <intake/intake.h>
 #include <store/store.h>
+#include <timers/thread.h>
 
 #include <clew/export.h>
 
@@ -33,6 +34,7 @@ struct clew__daemon {
     struct clew__config *config;
     struct clew__store *store;
     struct clew__senders *senders;
+    struct clew__timers *timers;
     struct clew__intake *intake;
     sigset_t signals;
 };
@@ -89,12 +91,15 @@ static int exchange(struct clew__daemon *daemon, struct clew__config *config)
     int r;
 
     clew__intake_use(daemon->intake, config, NULL);
+    clew__timers_use(daemon->timers, config, NULL);
     (void)clew__senders_stop(daemon->senders, clew__instant_now() + DRAIN_NS);
     daemon->senders = NULL;
     r = clew__senders_start(config, daemon->store, &daemon->senders);
-    if (r == 0)
-        clew__intake_use(daemon->intake, config, daemon->senders);
-    return r;
+    if (r < 0)
+        return r;
+    clew__timers_use(daemon->timers, config, daemon->senders);
+    clew__intake_use(daemon->intake, config, daemon->senders);
+    return 0;
 }
 
 static bool same(const char *a, const char *b)
@@ -173,6 +178,9 @@ static int start(struct clew__daemon *daemon)
         warn_of_orphans(daemon);
         r = clew__senders_start(daemon->config, daemon->store, &daemon->senders);
     }
+    if (r == 0)
+        r = clew__timers_start(daemon->config, daemon->store, daemon->senders, clew__timer_kinds,
+                               &daemon->timers);
     return r == 0
                ? clew__intake_start(daemon->config, daemon->store, daemon->senders, &daemon->intake)
                : r;
@@ -203,6 +211,7 @@ static int serve(struct clew__daemon *daemon, const char *version)
         (void)fail();
     }
     (void)clew__intake_stop(daemon->intake, deadline);
+    (void)clew__timers_stop(daemon->timers);
     (void)clew__senders_stop(daemon->senders, deadline);
     if (r == 0)
         clew_info("alertbridge stopped");

@@ -4,6 +4,8 @@
 #include "daemon.h"
 #include "route_test.h"
 
+#include <common/instant.h>
+
 #include <clew/log.h>
 
 #include <getopt.h>
@@ -24,6 +26,7 @@ static const char usage[] =
     "       alertbridge check FILE\n"
     "       alertbridge route-test FILE BODY.json\n"
     "       alertbridge explain [--config FILE] [--json] FINGERPRINT\n"
+    "       alertbridge ack [--config FILE] [--json] FINGERPRINT\n"
     "       alertbridge deliveries [--config FILE] [--json] [--dead | --queued]\n"
     "       alertbridge replay [--config FILE] [--json] ID | --dead\n"
     "\n"
@@ -35,6 +38,7 @@ static const char usage[] =
     "  check           read a configuration and say what is wrong with it\n"
     "  route-test      print who would be told about the alerts of a body\n"
     "  explain         print every decision and delivery for one alert\n"
+    "  ack             take an alert that fires in hand: its escalation ends\n"
     "  deliveries      print the newest deliveries\n"
     "  replay          queue a dead letter, or all of them, again\n"
     "  --json          print JSON\n"
@@ -88,7 +92,7 @@ static int route_test(const char *file, const char *body)
 
     if (r < 0)
         return fail();
-    r = clew__route_test(config, body, stdout);
+    r = clew__route_test(config, body, clew__instant_now(), stdout);
     (void)clew__config_free(config);
     return r < 0 ? fail() : EXIT_SUCCESS;
 }
@@ -98,13 +102,14 @@ static int about_store(const struct arguments *arguments)
 {
     const char *command = arguments->words[0];
     const char *word = arguments->nwords == 2 ? arguments->words[1] : NULL;
-    bool explain = strcmp(command, "explain") == 0, replay = strcmp(command, "replay") == 0;
+    bool explain = strcmp(command, "explain") == 0, ack = strcmp(command, "ack") == 0;
+    bool replay = strcmp(command, "replay") == 0;
     const char *state = arguments->dead ? "dead" : arguments->queued ? "queued" : NULL;
     struct clew__config *config;
     int r;
 
     if (arguments->nwords > 2 || (arguments->dead && arguments->queued) ||
-        (explain && (!word || state)) || (!explain && !replay && word) ||
+        ((explain || ack) && (!word || state)) || (!explain && !ack && !replay && word) ||
         (replay && (arguments->queued || !word != arguments->dead)))
         return misused();
     r = clew__config_load(arguments->config ? arguments->config : CONFIG_DEFAULT, NULL, &config);
@@ -112,6 +117,8 @@ static int about_store(const struct arguments *arguments)
         return fail();
     if (explain)
         r = clew__command_explain(config->storage, word, arguments->json, stdout);
+    else if (ack)
+        r = clew__command_ack(config->storage, word, arguments->json, stdout);
     else if (replay)
         r = clew__command_replay(config->storage, word, arguments->json, stdout);
     else
@@ -126,7 +133,7 @@ static int run_command(const struct arguments *arguments)
     bool plain = !arguments->json && !arguments->dead && !arguments->queued;
 
     if (strcmp(command, "explain") == 0 || strcmp(command, "deliveries") == 0 ||
-        strcmp(command, "replay") == 0)
+        strcmp(command, "replay") == 0 || strcmp(command, "ack") == 0)
         return about_store(arguments);
     if (!arguments->config && plain && arguments->nwords == 2 && strcmp(command, "check") == 0)
         return check(arguments->words[1]);

@@ -18,6 +18,14 @@ int64_t clew__instant_now(void)
     return now.tv_sec * CLEW__SECOND_NS + now.tv_nsec;
 }
 
+int64_t clew__instant_steady(void)
+{
+    struct timespec time;
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &time);
+    return time.tv_sec * CLEW__SECOND_NS + time.tv_nsec;
+}
+
 /* n digits at *at; moves on. */
 static bool take_number(const char **at, unsigned n, int *ret_number)
 {

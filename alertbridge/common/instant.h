@@ -10,6 +10,9 @@
 #define CLEW__INSTANT_TEXT 40 /* bytes for clew__instant_format(), NUL included */
 
 int64_t clew__instant_now(void);
+/* Nanoseconds of a clock that nobody sets and that goes on while the machine sleeps:
+ * for durations. */
+int64_t clew__instant_steady(void);
 
 /* Reads an RFC 3339 time with 0..9 fraction digits (further ones are cut). Go's
  * zero time, 0001-01-01T00:00:00Z, is 0: "not set".

@@ -13,7 +13,8 @@
 #include <stddef.h>
 
 static struct {
-    struct clew_metric *webhooks, *alerts, *deliveries, *ack, *delay, *reload;
+    struct clew_metric *lost, *webhooks, *alerts, *deliveries, *ack, *delay, *reload, *timer,
+        *escalations;
 } metrics;
 
 static struct clew__queue read_queue(void *arg)
@@ -41,12 +42,18 @@ static double dead_letters(void *arg)
     return (double)read_queue(arg).dead;
 }
 
+static double timers_pending(void *arg)
+{
+    return (double)read_queue(arg).timers;
+}
+
 int clew__metrics_init(struct clew__store *store)
 {
     static const double ack[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                  0.1,   0.25,   0.5,   1,    2.5,   5};
     static const double delay[] = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200};
-    struct clew_metric *length, *age, *dead;
+    static const double late[] = {0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 60, 3600};
+    struct clew_metric *length, *age, *dead, *timers;
 
     metrics.webhooks =
         clew_counter("alertbridge_webhooks_total", "Webhooks by what became of them.",
@@ -54,6 +61,8 @@ int clew__metrics_init(struct clew__store *store)
     metrics.alerts =
         clew_counter("alertbridge_alerts_total", "Alerts whose state changed, by their new status.",
                      (const char *const[]){"status", NULL});
+    metrics.lost = clew_counter("alertbridge_journal_lost_total",
+                                "Acknowledged webhooks that a damaged journal has lost.", NULL);
     metrics.deliveries =
         clew_counter("alertbridge_deliveries_total", "Attempts to deliver, by outcome.",
                      (const char *const[]){"receiver", "integration", "outcome", NULL});
@@ -69,12 +78,21 @@ int clew__metrics_init(struct clew__store *store)
     dead = clew_gauge("alertbridge_dead_letters", "Deliveries given up and still kept.", NULL);
     metrics.reload = clew_gauge("alertbridge_config_last_reload_successful",
                                 "Whether the newest configuration is the one in use.", NULL);
-    if (!metrics.webhooks || !metrics.alerts || !metrics.deliveries || !metrics.ack ||
-        !metrics.delay || !metrics.reload || !length || !age || !dead)
+    timers = clew_gauge("alertbridge_timers", "Timers that wait.", NULL);
+    metrics.timer =
+        clew_histogram("alertbridge_timer_late_seconds", "From a timer's time to when it fires.",
+                       (const char *const[]){"kind", NULL}, late, sizeof(late) / sizeof(late[0]));
+    metrics.escalations = clew_counter("alertbridge_escalations_total",
+                                       "Alerts whose time to be told came, by outcome.",
+                                       (const char *const[]){"receiver", "outcome", NULL});
+    if (!timers || !metrics.escalations || !metrics.timer || !metrics.lost || !metrics.webhooks ||
+        !metrics.alerts || !metrics.deliveries || !metrics.ack || !metrics.delay ||
+        !metrics.reload || !length || !age || !dead)
         return -ENOMEM;
     if (clew_metric_callback(length, queue_length, store) < 0 ||
         clew_metric_callback(age, queue_age, store) < 0 ||
-        clew_metric_callback(dead, dead_letters, store) < 0)
+        clew_metric_callback(dead, dead_letters, store) < 0 ||
+        clew_metric_callback(timers, timers_pending, store) < 0)
         return -ENOMEM;
     return 0;
 }
@@ -107,6 +125,11 @@ void clew__metrics_webhook(const char *result, double seconds)
     observe(metrics.ack, NULL, seconds);
 }
 
+void clew__metrics_journal_lost(uint64_t n)
+{
+    count(metrics.lost, NULL, (double)n);
+}
+
 void clew__metrics_alerts(const char *status, uint64_t n)
 {
     if (n)
@@ -121,4 +144,15 @@ void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__v
     count(metrics.deliveries, (const char *const[]){receiver, kind, outcomes[verdict], NULL}, 1);
     if (verdict == CLEW__DONE && delay_seconds >= 0)
         observe(metrics.delay, (const char *const[]){kind, NULL}, delay_seconds);
+}
+
+void clew__metrics_timer(const char *kind, double late_seconds)
+{
+    observe(metrics.timer, (const char *const[]){kind, NULL}, late_seconds);
+}
+
+void clew__metrics_escalation(const char *receiver, const char *outcome, uint64_t n)
+{
+    if (n)
+        count(metrics.escalations, (const char *const[]){receiver, outcome, NULL}, (double)n);
 }

@@ -2,7 +2,28 @@
  * Questions about a page that several receivers ask. Pure functions. */
 #include "page.h"
 
+#include <common/instant.h>
+
 #include <string.h>
+
+static const char *const actions[] = {
+#define X(name, text) [CLEW__ACTION_##name] = text,
+    CLEW__ACTION_MAP(X)
+#undef X
+};
+
+const char *clew__action_text(enum clew__action action)
+{
+    return actions[action];
+}
+
+enum clew__action clew__action_of(const char *text)
+{
+    for (unsigned i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+        if (strcmp(actions[i], text) == 0)
+            return (enum clew__action)i;
+    return CLEW__ACTION_UPDATE;
+}
 
 static json_t *map_of(const struct clew__page_alert *alert, bool annotation)
 {
@@ -43,4 +64,27 @@ enum clew__tone clew__page_tone(const struct clew__page *page)
         return CLEW__TONE_WARNING;
     return strcmp(severity, "info") == 0 || strcmp(severity, "none") == 0 ? CLEW__TONE_INFO
                                                                           : CLEW__TONE_DANGER;
+}
+
+int64_t clew__page_starts_at(const struct clew__page *page)
+{
+    int64_t first = 0;
+
+    for (size_t i = 0; i < page->nalerts; i++)
+        if (page->alerts[i].starts_at > 0 && (first == 0 || page->alerts[i].starts_at < first))
+            first = page->alerts[i].starts_at;
+    return first ? first : page->opened_at;
+}
+
+int64_t clew__page_ends_at(const struct clew__page *page)
+{
+    int64_t last = 0;
+
+    for (size_t i = 0; i < page->nalerts; i++) {
+        if (page->alerts[i].firing || page->alerts[i].ends_at == 0)
+            return clew__instant_now();
+        if (page->alerts[i].ends_at > last)
+            last = page->alerts[i].ends_at;
+    }
+    return last ? last : clew__instant_now();
 }

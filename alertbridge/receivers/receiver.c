@@ -14,6 +14,16 @@
 const struct clew__receiver_ops *const clew__receiver_kinds[] = {
     &clew__slack, &clew__pagerduty, &clew__webhook, &clew__teams, &clew__email, NULL};
 
+const struct clew__receiver_ops *clew__receiver_kind(const char *kind)
+{
+    if (strcmp(clew__slack_bot.kind, kind) == 0)
+        return &clew__slack_bot;
+    for (unsigned i = 0; clew__receiver_kinds[i]; i++)
+        if (strcmp(clew__receiver_kinds[i]->kind, kind) == 0)
+            return clew__receiver_kinds[i];
+    return NULL;
+}
+
 void clew__integration_name_target(struct clew__integration *self, const char *second)
 {
     char hex[CLEW__DIGEST_TEXT];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Regular expressions are POSIX extended ones, from libc: no library more, and
  * without back-references their time is linear in the value, which comes from
- * outside. Alertmanager's are RE2. What RE2 has and POSIX lacks (\d, (?i), …) would
- * be read by libc as something else without a word, so it is refused by name.
- * Matchers are immutable; regexec() is MT-Safe. */
+ * outside (dialect.c says which ones). Matchers are immutable; regexec() is MT-Safe. */
 #include "matcher.h"
+
+#include "dialect.h"
 
 #include <clew/log.h>
 
@@ -24,35 +24,6 @@ struct clew__matcher {
     regex_t regex;
 };
 
-/* 0, or -EINVAL for what RE2 would read otherwise. */
-static int check_dialect(const char *pattern)
-{
-    bool in_brackets = false;
-
-    for (const char *p = pattern; *p; p++) {
-        if (in_brackets) {
-            if (*p == '\\')
-                return clew_set_error(-EINVAL, "\\ within [] is an ordinary character in POSIX "
-                                               "regular expressions; take it out");
-            in_brackets = *p != ']';
-        } else if (*p == '[') {
-            in_brackets = true;
-            if (p[1] == '^')
-                p++;
-            if (p[1] == ']')
-                p++;
-        } else if (*p == '\\' && p[1]) {
-            p++;
-            if (isalnum((unsigned char)*p) && !strchr("wWsSbB", *p))
-                return clew_set_error(-EINVAL, "\\%c is not in POSIX regular expressions%s", *p,
-                                      *p == 'd' ? " (write [0-9])" : "");
-        } else if (*p == '(' && p[1] == '?') {
-            return clew_set_error(-EINVAL, "(? is not in POSIX regular expressions");
-        }
-    }
-    return 0;
-}
-
 static int compile_one(regex_t *regex, const char *pattern)
 {
     char reason[128];
@@ -68,15 +39,10 @@ static int compile(struct clew__matcher *matcher)
 {
     size_t size = strlen(matcher->value) + sizeof("^()$");
     char *anchored;
-    int r = check_dialect(matcher->value);
+    int r = clew__dialect_check(matcher->value);
 
     if (r < 0)
         return r;
-    /* By itself first: "a)|(b" is nothing that parentheses around it may heal. */
-    r = compile_one(&matcher->regex, matcher->value);
-    if (r < 0)
-        return r;
-    regfree(&matcher->regex);
     anchored = malloc(size);
     if (!anchored)
         return clew_set_error(-ENOMEM, "out of memory");
@@ -197,6 +163,21 @@ bool clew__matcher_matches(const struct clew__matcher *matcher, const json_t *la
     else
         same = strcmp(value, matcher->value) == 0;
     return same != matcher->negated;
+}
+
+bool clew__matchers_match(struct clew__matcher *const *matchers, size_t n, const json_t *labels)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!clew__matcher_matches(matchers[i], labels))
+            return false;
+    return true;
+}
+
+void clew__matchers_free(struct clew__matcher **matchers, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)clew__matcher_free(matchers[i]);
+    free(matchers);
 }
 
 const char *clew__matcher_text(const struct clew__matcher *matcher)

@@ -68,9 +68,16 @@ static enum clew__change classify(const struct clew__apply *apply, const struct 
     return CLEW__CHANGE_LATE;
 }
 
-static int insert_alert(struct clew__db *db, const struct clew__apply *apply,
+/* What apply.c itself needs beside. */
+struct change {
+    struct clew__apply *apply;
+    struct clew__applying applying;
+};
+
+static int insert_alert(struct clew__db *db, const struct change *change,
                         const struct clew__alert *alert, int64_t *ret_id)
 {
+    const struct clew__apply *apply = change->apply;
     char *labels = json_dumps(alert->labels, JSON_COMPACT | JSON_SORT_KEYS);
     char *annotations = json_dumps(alert->annotations, JSON_COMPACT | JSON_SORT_KEYS);
     int r = -ENOMEM;
@@ -80,23 +87,40 @@ static int insert_alert(struct clew__db *db, const struct clew__apply *apply,
             db, 0, ret_id,
             "INSERT INTO alerts (fingerprint, starts_at, status, labels, annotations,"
             " generator_url, group_digest, ends_at, first_seen, last_seen,"
-            " resolved_seen, resolved_by)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11) RETURNING id",
-            "sisssssiiis", alert->fingerprint, alert->starts_at,
+            " resolved_seen, resolved_by, webhook_id)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12) RETURNING id",
+            "sisssssiiisi", alert->fingerprint, alert->starts_at,
             alert->firing ? "firing" : "resolved", labels, annotations, alert->generator_url,
             apply->notification->group, alert->firing ? (int64_t)0 : alert->ends_at, apply->now,
             alert->firing ? (int64_t)0 : apply->now,
-            alert->firing ? "" : apply->notification->source);
+            alert->firing ? "" : apply->notification->source, change->applying.webhook_id);
     free(labels);
     free(annotations);
     return r;
 }
 
-static int update_alert(struct clew__db *db, const struct clew__apply *apply,
+/* It fires again: whoever had it in hand has to be asked anew. */
+static int refire_alert(struct clew__db *db, const struct change *change,
                         const struct clew__alert *alert, int64_t id)
 {
-    char *annotations;
+    char *annotations = json_dumps(alert->annotations, JSON_COMPACT | JSON_SORT_KEYS);
     int r;
+
+    if (!annotations)
+        return clew_set_error(-ENOMEM, "out of memory");
+    r = clew__db_run(db,
+                     "UPDATE alerts SET status = 'firing', ends_at = 0, last_seen = ?2,"
+                     " resolved_seen = 0, resolved_by = '', annotations = ?3, webhook_id = ?4"
+                     " WHERE id = ?1",
+                     "iisi", id, change->apply->now, annotations, change->applying.webhook_id);
+    free(annotations);
+    return r == 0 ? clew__db_run(db, "DELETE FROM acks WHERE alert_id = ?1", "i", id) : r;
+}
+
+static int update_alert(struct clew__db *db, const struct change *change,
+                        const struct clew__alert *alert, int64_t id)
+{
+    const struct clew__apply *apply = change->apply;
 
     switch (alert->change) {
     case CLEW__CHANGE_RESOLVED:
@@ -105,15 +129,7 @@ static int update_alert(struct clew__db *db, const struct clew__apply *apply,
                             " resolved_seen = ?3, resolved_by = ?4 WHERE id = ?1",
                             "iiis", id, alert->ends_at, apply->now, apply->notification->source);
     case CLEW__CHANGE_REFIRED:
-        annotations = json_dumps(alert->annotations, JSON_COMPACT | JSON_SORT_KEYS);
-        if (!annotations)
-            return clew_set_error(-ENOMEM, "out of memory");
-        r = clew__db_run(db,
-                         "UPDATE alerts SET status = 'firing', ends_at = 0, last_seen = ?2,"
-                         " resolved_seen = 0, resolved_by = '', annotations = ?3 WHERE id = ?1",
-                         "iis", id, apply->now, annotations);
-        free(annotations);
-        return r;
+        return refire_alert(db, change, alert, id);
     default:
         return clew__db_run(db,
                             "UPDATE alerts SET last_seen = ?2, repeats = repeats + 1"
@@ -123,9 +139,10 @@ static int update_alert(struct clew__db *db, const struct clew__apply *apply,
 }
 
 /* The row that deliveries and audit lines refer to; made when it is needed. */
-static int insert_webhook(struct clew__db *db, struct clew__applying *applying)
+static int insert_webhook(struct clew__db *db, struct change *change)
 {
-    const struct clew__notification *n = applying->apply->notification;
+    const struct clew__apply *apply = change->apply;
+    const struct clew__notification *n = apply->notification;
     char *group_labels = json_dumps(n->group_labels, JSON_COMPACT | JSON_SORT_KEYS);
     char *labels = json_dumps(n->common_labels, JSON_COMPACT | JSON_SORT_KEYS);
     char *annotations = json_dumps(n->common_annotations, JSON_COMPACT | JSON_SORT_KEYS);
@@ -133,17 +150,16 @@ static int insert_webhook(struct clew__db *db, struct clew__applying *applying)
 
     if (group_labels && labels && annotations)
         r = clew__db_number(
-            db, 0, &applying->webhook_id,
+            db, 0, &change->applying.webhook_id,
             "INSERT INTO webhooks (received_at, group_digest, group_key,"
             " sender_receiver, external_url, group_labels, common_labels,"
             " common_annotations, truncated, request_id, correlation_id, traceparent)"
             " VALUES (?1, ?2, substr(?3, 1, 1024), substr(?4, 1, 256),"
             " substr(?5, 1, 2048), ?6, ?7, ?8, ?9, ?10, ?11, ?12) RETURNING id",
-            "isssssssisss", applying->apply->now, n->group, n->group_key, n->receiver,
-            n->external_url, group_labels, labels, annotations,
+            "isssssssisss", apply->now, n->group, n->group_key, n->receiver, n->external_url,
+            group_labels, labels, annotations,
             n->ntruncated > INT64_MAX ? INT64_MAX : (int64_t)n->ntruncated,
-            applying->apply->thread->request_id, applying->apply->thread->correlation_id,
-            applying->apply->thread->traceparent);
+            apply->thread->request_id, apply->thread->correlation_id, apply->thread->traceparent);
     free(group_labels);
     free(labels);
     free(annotations);
@@ -157,30 +173,29 @@ int clew__audit(struct clew__db *db, const struct clew__applying *applying,
     return clew__db_run(db,
                         "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"
                         " decision, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                        "iisisss", applying->apply->now, applying->webhook_id,
+                        "iisisss", applying->now, applying->webhook_id,
                         alert ? alert->fingerprint : "", alert ? alert->starts_at : (int64_t)0,
                         target, decision, reason);
 }
 
-static int change_alert(struct clew__db *db, struct clew__applying *applying,
-                        struct clew__alert *alert)
+static int change_alert(struct clew__db *db, struct change *change, struct clew__alert *alert)
 {
-    struct clew__apply *apply = applying->apply;
+    struct clew__applying *applying = &change->applying;
     struct known known;
-    int r = find(db, apply, alert, &known);
+    int r = find(db, change->apply, alert, &known);
 
     if (r < 0)
         return r;
-    alert->change = classify(apply, alert, &known);
-    r = known.id == 0 ? insert_alert(db, apply, alert, &known.id)
-                      : update_alert(db, apply, alert, known.id);
+    alert->change = classify(change->apply, alert, &known);
+    if (alert->change != CLEW__CHANGE_NONE && applying->webhook_id == 0)
+        r = insert_webhook(db, change);
+    if (r == 0)
+        r = known.id == 0 ? insert_alert(db, change, alert, &known.id)
+                          : update_alert(db, change, alert, known.id);
     if (r < 0 || alert->change == CLEW__CHANGE_NONE)
         return r;
-    if (applying->webhook_id == 0)
-        r = insert_webhook(db, applying);
-    if (r == 0)
-        r = clew__audit(db, applying, alert, "", alert->firing ? "firing" : "resolved",
-                        clew__change_text(alert->change));
+    r = clew__audit(db, applying, alert, "", alert->firing ? "firing" : "resolved",
+                    clew__change_text(alert->change));
     if (r < 0)
         return r;
     if (alert->change == CLEW__CHANGE_FIRED || alert->change == CLEW__CHANGE_REFIRED)
@@ -193,22 +208,27 @@ static int change_alert(struct clew__db *db, struct clew__applying *applying,
 int clew__store_apply(struct clew__db *db, void *arg)
 {
     struct clew__apply *apply = arg;
-    struct clew__applying applying = {.apply = apply};
+    struct clew__notification *notification = apply->notification;
+    struct change change = {.apply = apply,
+                            .applying = {.config = apply->config,
+                                         .group = notification->group,
+                                         .cut = notification->ntruncated > 0,
+                                         .now = apply->now}};
+    struct clew__applying *applying = &change.applying;
     int r = 0;
 
-    apply->ndeliveries = 0;
-    for (size_t i = 0; i < apply->notification->nalerts && r == 0; i++) {
-        apply->notification->alerts[i].npages = 0;
-        r = change_alert(db, &applying, &apply->notification->alerts[i]);
+    for (size_t i = 0; i < notification->nalerts && r == 0; i++) {
+        notification->alerts[i].npages = 0;
+        r = change_alert(db, &change, &notification->alerts[i]);
     }
     /* A whole list lets incidents end that were held open by a cut one. */
-    if (r == 0 && apply->notification->ntruncated == 0)
-        r = clew__incidents_held(db, &applying);
-    if (r == 0 && applying.webhook_id == 0 && applying.groups.n)
-        r = insert_webhook(db, &applying);
+    if (r == 0 && !applying->cut)
+        r = clew__incidents_held(db, applying);
+    if (r == 0 && applying->webhook_id == 0 && applying->groups.n)
+        r = insert_webhook(db, &change);
     if (r == 0)
-        r = clew__incidents_queue(db, &applying);
-    free(applying.groups.items);
-    free(applying.singles.items);
+        r = clew__incidents_queue(db, applying);
+    apply->ndeliveries = applying->ndeliveries;
+    clew__applying_done(applying);
     return r;
 }

@@ -1,81 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The thin layer over SQLite: statements are prepared once and found by the
- * address of their text, so that the SQL stands where it is used. SQLite's codes
- * become -errno here and nowhere else. MT-Unsafe per connection. */
-#include "db.h"
+ * The thin layer over the databases: statements are prepared once and found by the
+ * address of their text, so that the SQL stands where it is used. A database's
+ * codes become -errno in its backend and nowhere else. MT-Unsafe per connection. */
+#include "db_priv.h"
+#include "where.h"
 
 #include <clew/log.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-static sqlite3_stmt *statement_of(struct clew__row *row)
+static const struct clew__db_ops *backend(const char *where)
 {
-    return (sqlite3_stmt *)row;
+    return clew__where_is_postgres(where) ? &clew__db_postgres : &clew__db_sqlite;
 }
 
-static int fail(struct clew__db *db)
+bool clew__db_is_shared(const char *where)
 {
-    int code = sqlite3_errcode(db->handle) & 0xFF;
-    int error = code == SQLITE_FULL       ? ENOSPC
-                : code == SQLITE_NOMEM    ? ENOMEM
-                : code == SQLITE_READONLY ? EROFS
-                : code == SQLITE_BUSY     ? EBUSY
-                                          : EIO;
-
-    return clew_set_error(-error, "the store: %s", sqlite3_errmsg(db->handle));
+    return backend(where)->shared;
 }
 
-static int open_handle(struct clew__db *db, const char *path, int flags)
+int clew__db_check(const char *where)
+{
+    return backend(where)->check(where);
+}
+
+int clew__db_open(struct clew__db *db, const char *where)
+{
+    *db = (struct clew__db){.ops = backend(where)};
+    return db->ops->open(db, where);
+}
+
+int clew__db_open_beside(struct clew__db *db, const char *where, bool write)
 {
     int r;
 
-    *db = (struct clew__db){0};
-    if (sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
-        r = db->handle ? fail(db) : clew_set_error(-ENOMEM, "out of memory");
-        clew__db_close(db);
-        return r;
-    }
-    (void)sqlite3_busy_timeout(db->handle, 5000);
-    return 0;
-}
-
-int clew__db_open_beside(struct clew__db *db, const char *path, bool write)
-{
-    int r;
-
-    if (access(path, write ? R_OK | W_OK : R_OK) != 0)
-        return clew_set_error(-errno, "the store %s: %s", path, strerror(errno));
-    r = open_handle(db, path, write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
-    if (r < 0)
-        return r;
-    r = clew__db_check_schema(db);
-    if (r == 0 && write)
-        r = clew__db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;");
-    if (r < 0)
-        clew__db_close(db);
-    return r;
-}
-
-int clew__db_open(struct clew__db *db, const char *path)
-{
-    /* SQLite would create it for everybody to read. */
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int r;
-
-    if (fd < 0)
-        return clew_set_error(-errno, "the store %s: %s", path, strerror(errno));
-    (void)close(fd);
-    r = open_handle(db, path, SQLITE_OPEN_READWRITE);
-    if (r < 0)
-        return r;
-    r = clew__db_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-                          "PRAGMA foreign_keys=ON; PRAGMA cache_size=-8192; "
-                          "PRAGMA journal_size_limit=67108864;");
+    *db = (struct clew__db){.ops = backend(where)};
+    r = db->ops->open_beside(db, where, write);
+    if (r == 0)
+        r = clew__db_check_schema(db);
     if (r < 0)
         clew__db_close(db);
     return r;
@@ -83,140 +47,158 @@ int clew__db_open(struct clew__db *db, const char *path)
 
 void clew__db_close(struct clew__db *db)
 {
-    for (unsigned i = 0; i < db->nstatements; i++)
-        (void)sqlite3_finalize(db->statements[i].statement);
-    (void)sqlite3_close(db->handle);
+    for (unsigned i = 0; i < CLEW__DB_SLOTS; i++)
+        if (db->slots[i].statement)
+            db->ops->finalize(db->slots[i].statement);
+    if (db->connection)
+        db->ops->close(db);
     *db = (struct clew__db){0};
 }
 
 int clew__db_exec(struct clew__db *db, const char *sql)
 {
-    return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db);
+    return db->ops->exec(db, sql);
 }
 
-static sqlite3_stmt *find(struct clew__db *db, const char *sql)
+int clew__db_begin(struct clew__db *db)
 {
-    sqlite3_stmt *statement;
+    return db->ops->begin(db);
+}
 
-    for (unsigned i = 0; i < db->nstatements; i++)
-        if (db->statements[i].sql == sql)
-            return db->statements[i].statement;
+int clew__db_commit(struct clew__db *db)
+{
+    return db->ops->commit(db);
+}
+
+void clew__db_rollback(struct clew__db *db)
+{
+    db->ops->rollback(db);
+}
+
+bool clew__db_in_transaction(const struct clew__db *db)
+{
+    return db->ops->in_transaction(db);
+}
+
+static struct clew__row *find(struct clew__db *db, const char *sql)
+{
+    unsigned i = (unsigned)(((uintptr_t)sql * 0x9E3779B97F4A7C15u) >> 32) % CLEW__DB_SLOTS;
+    struct clew__row *statement;
+
+    while (db->slots[i].statement) {
+        if (db->slots[i].sql == sql)
+            return db->slots[i].statement;
+        i = (i + 1) % CLEW__DB_SLOTS;
+    }
     if (db->nstatements == CLEW__DB_STATEMENTS_MAX) {
         (void)clew_set_error(-ENOSPC, "too many prepared statements");
         return NULL;
     }
-    if (sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
-        SQLITE_OK) {
-        (void)fail(db);
+    statement = db->ops->prepare(db, sql);
+    if (!statement)
         return NULL;
-    }
-    db->statements[db->nstatements].sql = sql;
-    db->statements[db->nstatements++].statement = statement;
+    db->slots[i].sql = sql;
+    db->slots[i].statement = statement;
+    db->nstatements++;
     return statement;
 }
 
-static sqlite3_stmt *prepare(struct clew__db *db, const char *sql, const char *types, va_list args)
+static struct clew__row *prepare(struct clew__db *db, const char *sql, const char *types,
+                                 va_list args)
 {
-    sqlite3_stmt *statement = find(db, sql);
-    int code = SQLITE_OK;
+    struct clew__db_value values[CLEW__DB_VALUES_MAX];
+    struct clew__row *row = find(db, sql);
+    size_t n = 0;
 
-    for (int i = 1; statement && *types && code == SQLITE_OK; i++, types++) {
-        if (*types == 'i')
-            code = sqlite3_bind_int64(statement, i, va_arg(args, int64_t));
+    for (; row && *types && n < CLEW__DB_VALUES_MAX; types++, n++) {
+        values[n].is_text = *types == 's';
+        if (values[n].is_text)
+            values[n].as.text = va_arg(args, const char *);
         else
-            code = sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_STATIC);
+            values[n].as.number = va_arg(args, int64_t);
     }
-    if (code == SQLITE_OK)
-        return statement;
-    (void)fail(db);
-    return NULL;
+    return row && db->ops->bind(db, row, values, n) == 0 ? row : NULL;
 }
 
 struct clew__row *clew__db_prepare(struct clew__db *db, const char *sql, const char *types, ...)
 {
-    sqlite3_stmt *statement;
+    struct clew__row *row;
     va_list args;
 
     va_start(args, types);
-    statement = prepare(db, sql, types, args);
+    row = prepare(db, sql, types, args);
     va_end(args);
-    return (struct clew__row *)statement;
+    return row;
 }
 
 int clew__db_step(struct clew__db *db, struct clew__row *row)
 {
-    sqlite3_stmt *statement = statement_of(row);
-    int code = sqlite3_step(statement), r;
+    int r = db->ops->step(db, row);
 
-    if (code == SQLITE_ROW)
-        return 1;
-    r = code == SQLITE_DONE ? 0 : fail(db);
-    (void)sqlite3_reset(statement);
+    if (r <= 0)
+        db->ops->reset(row);
     return r;
 }
 
 void clew__db_reset(struct clew__row *row)
 {
     if (row)
-        (void)sqlite3_reset(statement_of(row));
+        row->ops->reset(row);
 }
 
 int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...)
 {
-    sqlite3_stmt *statement;
+    struct clew__row *row;
     va_list args;
     int r;
 
     va_start(args, types);
-    statement = prepare(db, sql, types, args);
+    row = prepare(db, sql, types, args);
     va_end(args);
-    if (!statement)
+    if (!row)
         return -EIO;
-    r = clew__db_step(db, (struct clew__row *)statement);
-    (void)sqlite3_reset(statement);
+    r = clew__db_step(db, row);
+    clew__db_reset(row);
     return r < 0 ? r : 0;
 }
 
 int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, const char *sql,
                     const char *types, ...)
 {
-    sqlite3_stmt *statement;
+    struct clew__row *row;
     va_list args;
     int r;
 
     va_start(args, types);
-    statement = prepare(db, sql, types, args);
+    row = prepare(db, sql, types, args);
     va_end(args);
-    if (!statement)
+    if (!row)
         return -EIO;
-    r = clew__db_step(db, (struct clew__row *)statement);
+    r = clew__db_step(db, row);
     if (r < 0)
         return r;
-    *ret_number = r && sqlite3_column_type(statement, 0) != SQLITE_NULL
-                      ? sqlite3_column_int64(statement, 0)
-                      : fallback;
-    (void)sqlite3_reset(statement);
+    *ret_number = r && !db->ops->is_null(row, 0) ? db->ops->number(row, 0) : fallback;
+    clew__db_reset(row);
     return 0;
 }
 
 int64_t clew__db_changed(const struct clew__db *db)
 {
-    return sqlite3_changes64(db->handle);
+    return db->ops->changed(db);
 }
 
-bool clew__db_in_transaction(const struct clew__db *db)
+int clew__db_version_of_data(struct clew__db *db, int64_t *ret_version)
 {
-    return !sqlite3_get_autocommit(db->handle);
+    *ret_version = 0;
+    return db->ops->shared ? 0 : clew__db_number(db, 0, ret_version, "PRAGMA data_version", "");
 }
 
 int64_t clew__db_int(struct clew__row *row, int column)
 {
-    return sqlite3_column_int64(statement_of(row), column);
+    return row->ops->number(row, column);
 }
 
 const char *clew__db_text(struct clew__row *row, int column)
 {
-    const char *text = (const char *)sqlite3_column_text(statement_of(row), column);
-
-    return text ? text : "";
+    return row->ops->text(row, column);
 }

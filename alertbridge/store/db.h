@@ -1,35 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A connection to SQLite with its prepared statements. One thread at a time. */
+ * A connection to the database with its prepared statements: SQLite's or, for
+ * several replicas, PostgreSQL's. Statements are written so that both understand
+ * them; what differs is behind db_priv.h. One thread at a time. */
 #ifndef CLEW_ALERTBRIDGE_DB_H
 #define CLEW_ALERTBRIDGE_DB_H
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CLEW__DB_STATEMENTS_MAX 64u
+#define CLEW__DB_STATEMENTS_MAX 192u /* of one connection */
+#define CLEW__DB_SLOTS 256u
 
 /* A prepared statement and the row that it stands on. */
 struct clew__row;
 
 struct clew__db {
-    sqlite3 *handle;
+    const struct clew__db_ops *ops;
+    void *connection; /* the backend's */
     struct {
         const char *sql;
-        sqlite3_stmt *statement;
-    } statements[CLEW__DB_STATEMENTS_MAX];
+        struct clew__row *statement;
+    } slots[CLEW__DB_SLOTS]; /* by the address of sql */
     unsigned nstatements;
 };
 
+/* Whether replicas may share what is there (where.h). */
+bool clew__db_is_shared(const char *where);
+/* Whether where can be used; nothing is opened. The text of the error tells no
+ * password. returns 0, -EINVAL, -ENOTSUP: built without PostgreSQL */
+int clew__db_check(const char *where);
+
 /* Opens, or creates with mode 0600. returns 0, -errno */
-int clew__db_open(struct clew__db *db, const char *path);
-/* Opens a database of the present schema beside the process that owns it, to read,
- * or to write too. returns 0, -errno; -EPROTO: another version's */
-int clew__db_open_beside(struct clew__db *db, const char *path, bool write);
+int clew__db_open(struct clew__db *db, const char *where);
+/* Opens a database of the present schema beside the processes that work with it, to
+ * read, or to write too. returns 0, -errno; -EPROTO: another version's */
+int clew__db_open_beside(struct clew__db *db, const char *where, bool write);
+/* Accepts one that was not opened (all zero). */
 void clew__db_close(struct clew__db *db);
 
 /* Runs statements without parameters and results. returns 0, -errno */
 int clew__db_exec(struct clew__db *db, const char *sql);
+
+/* A transaction that writes; no other one does until its end. After a failure
+ * within it only clew__db_rollback() is left, or that to a savepoint.
+ * returns 0, -errno; -EAGAIN: worth another try */
+int clew__db_begin(struct clew__db *db);
+/* returns 0: it is on the disk; -errno: nothing is stored, clew__db_rollback() is due */
+int clew__db_commit(struct clew__db *db);
+/* Does nothing outside a transaction. */
+void clew__db_rollback(struct clew__db *db);
+/* Whether a transaction is open; a failure may have ended it. */
+bool clew__db_in_transaction(const struct clew__db *db);
 
 /* The prepared statement of sql, which has to be a literal: it is kept under its
  * address. Parameters are bound by types: 'i' int64_t, 's' const char * (NULL:
@@ -49,10 +70,11 @@ int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, 
 
 /* How many rows the last statement that changes any has changed. */
 int64_t clew__db_changed(const struct clew__db *db);
-/* Whether a transaction is open; a failure may have ended it. */
-bool clew__db_in_transaction(const struct clew__db *db);
 
-/* The number in a column, 0 for null. */
+/* A number that changes when another process changes a database that is not shared. */
+int clew__db_version_of_data(struct clew__db *db, int64_t *ret_version);
+
+/* The number in a column, 0 for null; 1 and 0 for true and false. */
 int64_t clew__db_int(struct clew__row *row, int column);
 /* The text of a column, "" for null. Valid until the next step. */
 const char *clew__db_text(struct clew__row *row, int column);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An incident is what a far side knows under one dedup key: one alert or one
- * group. Its members are the alerts that it was told about, so an end goes where
- * the beginning went, even if the routes or the routing key have changed since.
- * The row remembers the target (a digest of URL and key), never the key.
+ * An incident is what a far side knows under one dedup key: one alert, one
+ * group, or what shares some labels. Its members are the alerts that it was told about, so an end
+ * goes where the beginning went, even if the routes or the routing key have changed since. The row
+ * remembers the target (a digest of URL and key), never the key.
  *
  * Incident receivers (PagerDuty): a trigger when members join, one resolve when
  * the last has left. An incident of a group is not resolved by a list that
@@ -10,19 +10,17 @@
  * one message per change. Runs in the writer's thread only. */
 #include "apply_priv.h"
 
-#include <clew/log.h>
+#include <escalation/escalation.h>
 
-#include <buf.h>
-#include <json.h>
+#include <clew/log.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The entry of an incident, made when it is new. */
-static struct clew__touched *touch(struct clew__applying *applying, int64_t incident_id,
-                                   bool per_alert)
+struct clew__touched *clew__touch(struct clew__applying *applying, int64_t incident_id,
+                                  bool per_alert)
 {
     struct clew__touched_list *list = per_alert ? &applying->singles : &applying->groups;
     struct clew__touched *items;
@@ -45,17 +43,40 @@ static struct clew__touched *touch(struct clew__applying *applying, int64_t inci
     return &list->items[list->n++];
 }
 
+void clew__applying_done(struct clew__applying *applying)
+{
+    free(applying->groups.items);
+    free(applying->singles.items);
+    free(applying->begun);
+}
+
+/* The digest of names and values; a label that is missing is an empty one. */
+static void labels_key(char *const *names, const struct clew__alert *alert,
+                       char ret_key[CLEW__DIGEST_TEXT])
+{
+    const char *parts[1 + 2 * CLEW__DEDUP_LABELS_MAX] = {"labels"};
+    size_t n = 1;
+
+    for (; *names; names++) {
+        parts[n++] = *names;
+        parts[n++] = clew__page_value(alert->labels, *names);
+    }
+    clew__digest(parts, n, ret_key);
+}
+
 static void dedup_key(const struct clew__integration *integration,
-                      const struct clew__notification *notification,
-                      const struct clew__alert *alert, char ret_key[CLEW__DIGEST_TEXT])
+                      const struct clew__applying *applying, const struct clew__alert *alert,
+                      char ret_key[CLEW__DIGEST_TEXT])
 {
     char starts_at[24];
 
     (void)snprintf(starts_at, sizeof(starts_at), "%lld", (long long)alert->starts_at);
-    if (integration->per_alert)
+    if (integration->dedup_labels)
+        labels_key(integration->dedup_labels, alert, ret_key);
+    else if (integration->per_alert)
         clew__digest((const char *const[]){"alert", alert->fingerprint, starts_at}, 3, ret_key);
     else
-        clew__digest((const char *const[]){"group", notification->group_key}, 2, ret_key);
+        clew__digest((const char *const[]){"group", applying->group}, 2, ret_key);
 }
 
 /* Finds or makes the incident and opens it. */
@@ -63,21 +84,21 @@ static int open_incident(struct clew__db *db, const struct clew__applying *apply
                          const struct clew__integration *integration,
                          const struct clew__alert *alert, int64_t *ret_id)
 {
-    const struct clew__notification *notification = applying->apply->notification;
     char key[CLEW__DIGEST_TEXT];
     struct clew__row *row;
     int r;
 
-    dedup_key(integration, notification, alert, key);
+    dedup_key(integration, applying, alert, key);
     row = clew__db_prepare(
         db,
         "INSERT INTO incidents (target, dedup_key, kind, receiver, per_alert, group_digest, open,"
         " opened_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)"
         " ON CONFLICT (target, dedup_key) DO UPDATE SET"
-        " opened_at = CASE open WHEN 1 THEN opened_at ELSE excluded.opened_at END,"
+        " opened_at = CASE incidents.open WHEN 1 THEN incidents.opened_at"
+        " ELSE excluded.opened_at END,"
         " receiver = excluded.receiver, open = 1 RETURNING id",
         "ssssisi", integration->target, key, integration->ops->kind, integration->receiver,
-        (int64_t)integration->per_alert, notification->group, applying->apply->now);
+        (int64_t)integration->per_alert, applying->group, applying->now);
     r = row ? clew__db_step(db, row) : -EIO;
     if (r == 1) {
         *ret_id = clew__db_int(row, 0);
@@ -93,16 +114,31 @@ static int add_member(struct clew__db *db, int64_t incident_id, int64_t alert_id
     int r = clew__db_run(db,
                          "INSERT INTO incident_alerts (incident_id, alert_id, open)"
                          " VALUES (?1, ?2, 1) ON CONFLICT (incident_id, alert_id)"
-                         " DO UPDATE SET open = 1 WHERE open = 0",
+                         " DO UPDATE SET open = 1 WHERE incident_alerts.open = 0",
                          "ii", incident_id, alert_id);
 
     *ret_joined = r == 0 && clew__db_changed(db) > 0;
     return r;
 }
 
+/* Notes that an incident's next page is about this alert too, once. */
+static bool add_fired(struct clew__touched *touched, int64_t alert_id)
+{
+    uint64_t last =
+        touched->nfired < CLEW__PAGE_ALERTS_MAX ? touched->nfired : CLEW__PAGE_ALERTS_MAX;
+
+    if (touched->newest == alert_id)
+        return false;
+    touched->newest = alert_id;
+    if (last < CLEW__PAGE_ALERTS_MAX)
+        touched->fired[last] = alert_id;
+    touched->nfired++;
+    return true;
+}
+
 static int join_one(struct clew__db *db, struct clew__applying *applying,
                     const struct clew__integration *integration, const char *why,
-                    struct clew__alert *alert, int64_t alert_id)
+                    struct clew__alert *alert, int64_t alert_id, bool again)
 {
     struct clew__touched *touched;
     int64_t incident_id = 0;
@@ -114,34 +150,80 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
     r = open_incident(db, applying, integration, alert, &incident_id);
     if (r == 0)
         r = add_member(db, incident_id, alert_id, &joined);
-    if (r < 0 || !joined)
+    if (r < 0 || (!joined && !again))
         return r;
-    touched = touch(applying, incident_id, integration->per_alert);
+    touched = clew__touch(applying, incident_id, integration->per_alert);
     if (!touched)
         return -ENOMEM;
-    if (touched->nfired < CLEW__PAGE_ALERTS_MAX)
-        touched->fired[touched->nfired] = alert_id;
-    touched->nfired++;
+    if (!add_fired(touched, alert_id))
+        return 0;
+    touched->critical = touched->critical || clew__config_critical(applying->config, alert->labels);
     alert->npages++;
     return clew__audit(db, applying, alert, integration->target, "page", why);
+}
+
+static int join_all(struct clew__db *db, struct clew__applying *applying,
+                    const struct clew__receiver *receiver, const char *why,
+                    struct clew__alert *alert, int64_t alert_id, bool again)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < receiver->n && r == 0; i++)
+        r = join_one(db, applying, &receiver->integrations[i], why, alert, alert_id, again);
+    if (r == 0 && receiver->n == 0)
+        r = clew__audit(db, applying, alert, "", "not sent",
+                        "the route's receiver has no integration");
+    return r;
+}
+
+int clew__incidents_tell(struct clew__db *db, struct clew__applying *applying,
+                         const struct clew__receiver *receiver, const char *why,
+                         struct clew__alert *alert, int64_t alert_id)
+{
+    return join_all(db, applying, receiver, why, alert, alert_id, true);
+}
+
+int clew__incidents_mention(struct clew__db *db, struct clew__applying *applying,
+                            const struct clew__receiver *receiver, struct clew__alert *alert,
+                            int64_t alert_id)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < receiver->n && r == 0; i++) {
+        const struct clew__integration *integration = &receiver->integrations[i];
+        struct clew__touched *touched;
+        int64_t incident_id = 0;
+
+        if (integration->off || integration->per_alert || integration->ops->incidents)
+            continue;
+        r = open_incident(db, applying, integration, alert, &incident_id);
+        touched = r == 0 ? clew__touch(applying, incident_id, false) : NULL;
+        if (!touched)
+            return r < 0 ? r : -ENOMEM;
+        if (touched->nresolved < CLEW__PAGE_ALERTS_MAX)
+            touched->resolved[touched->nresolved] = alert_id;
+        touched->nresolved++;
+        r = clew__audit(db, applying, alert, integration->target, "mentioned",
+                        "it ended before the digest, which mentions it");
+    }
+    return r;
 }
 
 int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
                          struct clew__alert *alert, int64_t alert_id)
 {
-    const struct clew__config *config = applying->apply->config;
+    const struct clew__config *config = applying->config;
     const struct clew__route *hits[CLEW__ROUTE_HITS_MAX];
     size_t n = clew__route_match(config->route, alert->labels, hits);
     int r = 0;
 
     for (size_t i = 0; i < n && r == 0; i++) {
-        const struct clew__receiver *receiver = clew__config_receiver(config, hits[i]->receiver);
+        bool now = false;
 
-        for (size_t j = 0; j < receiver->n && r == 0; j++)
-            r = join_one(db, applying, &receiver->integrations[j], hits[i]->why, alert, alert_id);
-        if (r == 0 && receiver->n == 0)
-            r = clew__audit(db, applying, alert, "", "not sent",
-                            "the route's receiver has no integration");
+        r = clew__escalation_begin(db, applying, hits[i], alert, &now);
+        if (r == 0 && now)
+            r = join_all(db, applying, clew__config_receiver(config, hits[i]->receiver),
+                         hits[i]->why, alert, alert_id, false);
     }
     return r;
 }
@@ -158,7 +240,7 @@ int clew__incidents_leave(struct clew__db *db, struct clew__applying *applying,
 
     while (r == 1 && (r = clew__db_step(db, row)) == 1) {
         struct clew__touched *touched =
-            touch(applying, clew__db_int(row, 0), clew__db_int(row, 1) != 0);
+            clew__touch(applying, clew__db_int(row, 0), clew__db_int(row, 1) != 0);
 
         if (!touched) {
             r = -ENOMEM;
@@ -184,142 +266,74 @@ int clew__incidents_held(struct clew__db *db, struct clew__applying *applying)
         "SELECT id FROM incidents WHERE group_digest = ?1 AND open = 1 AND per_alert = 0"
         " AND NOT EXISTS (SELECT 1 FROM incident_alerts m WHERE m.incident_id = incidents.id AND "
         "m.open = 1)",
-        "s", applying->apply->notification->group);
+        "s", applying->group);
     int r = row ? 1 : -EIO;
 
     while (r == 1 && (r = clew__db_step(db, row)) == 1)
-        if (!touch(applying, clew__db_int(row, 0), false))
+        if (!clew__touch(applying, clew__db_int(row, 0), false))
             r = -ENOMEM;
     clew__db_reset(row);
     return r;
 }
 
-/* An incident with what decides about its deliveries. */
-struct state {
-    char target[96], dedup_key[CLEW__DIGEST_TEXT], receiver[257], kind[32];
-    bool incidents, per_alert, open;
-    int64_t nopen;
-};
-
-static int load_state(struct clew__db *db, int64_t id, struct state *state)
+/* Until the next whole list of this group: alerts of several may be in one incident. */
+static int hold_open(struct clew__db *db, const struct clew__applying *applying,
+                     const struct clew__incident *state)
 {
-    struct clew__row *row = clew__db_prepare(
-        db,
-        "SELECT target, dedup_key, receiver, kind, per_alert, open, (SELECT count(*) FROM"
-        " incident_alerts m WHERE m.incident_id = incidents.id AND m.open = 1)"
-        " FROM incidents WHERE id = ?1",
-        "i", id);
-    int r = row ? clew__db_step(db, row) : -EIO;
+    int r = clew__db_run(db, "UPDATE incidents SET group_digest = ?2 WHERE id = ?1", "is",
+                         state->id, applying->group);
 
-    if (r <= 0)
-        return r < 0 ? r : clew_set_error(-EIO, "the store: an incident is missing");
-    (void)snprintf(state->target, sizeof(state->target), "%s", clew__db_text(row, 0));
-    (void)snprintf(state->dedup_key, sizeof(state->dedup_key), "%s", clew__db_text(row, 1));
-    (void)snprintf(state->receiver, sizeof(state->receiver), "%s", clew__db_text(row, 2));
-    (void)snprintf(state->kind, sizeof(state->kind), "%s", clew__db_text(row, 3));
-    state->per_alert = clew__db_int(row, 4) != 0;
-    state->open = clew__db_int(row, 5) != 0;
-    state->nopen = clew__db_int(row, 6);
-    clew__db_reset(row);
-    state->incidents = false;
-    for (unsigned i = 0; clew__receiver_kinds[i]; i++)
-        if (strcmp(clew__receiver_kinds[i]->kind, state->kind) == 0)
-            state->incidents = clew__receiver_kinds[i]->incidents;
-    return 0;
-}
-
-static void add_ids(struct clew__buf *json, const int64_t *ids, uint64_t n)
-{
-    for (uint64_t i = 0; i < n && i < CLEW__PAGE_ALERTS_MAX; i++) {
-        if (json->len > 1)
-            clew__buf_addc(json, ',');
-        clew__json_int(json, ids[i]);
-    }
-}
-
-static int queue(struct clew__db *db, struct clew__applying *applying,
-                 const struct clew__touched *touched, const struct state *state, bool resolve)
-{
-    struct clew__buf ids;
-    char order_key[192], *text;
-    size_t len;
-    int r;
-
-    clew__buf_init(&ids, 4096);
-    clew__buf_addc(&ids, '[');
-    if (!resolve)
-        add_ids(&ids, touched->fired, touched->nfired);
-    add_ids(&ids, touched->resolved, touched->nresolved);
-    clew__buf_addc(&ids, ']');
-    text = clew__buf_take(&ids, &len);
-    if (!text)
-        return clew_set_error(-ENOMEM, "out of memory");
-    (void)snprintf(order_key, sizeof(order_key), "%s%s%s", state->target,
-                   state->incidents ? "/" : "", state->incidents ? state->dedup_key : "");
-    r = clew__db_run(db,
-                     "INSERT INTO deliveries (webhook_id, incident_id, target, order_key, receiver,"
-                     " kind, action, alert_ids, fired, resolved, firing, created_at,"
-                     " next_attempt_at)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
-                     "iissssssiiii", applying->webhook_id, touched->incident_id, state->target,
-                     order_key, state->receiver, state->kind, resolve ? "resolve" : "trigger", text,
-                     resolve ? (int64_t)0 : (int64_t)touched->nfired, (int64_t)touched->nresolved,
-                     state->nopen, applying->apply->now);
-    free(text);
-    applying->apply->ndeliveries++;
-    return r;
-}
-
-static int close_incident(struct clew__db *db, const struct clew__applying *applying, int64_t id)
-{
-    return clew__db_run(db, "UPDATE incidents SET open = 0, closed_at = ?2 WHERE id = ?1", "ii", id,
-                        applying->apply->now);
+    return r == 0 ? clew__audit(db, applying, NULL, state->target, "held open",
+                                "the list was cut: what is missing may still fire")
+                  : r;
 }
 
 /* Whether an incident with no firing alert left is over. */
-static bool is_over(const struct clew__applying *applying, const struct state *state)
+static bool is_over(const struct clew__applying *applying, const struct clew__incident *state)
 {
-    return !state->incidents || state->per_alert || applying->apply->notification->ntruncated == 0;
+    return !state->incidents || state->per_alert || !applying->cut;
 }
 
 static int end_incident(struct clew__db *db, struct clew__applying *applying,
-                        const struct clew__touched *touched, const struct state *state,
+                        const struct clew__touched *touched, const struct clew__incident *state,
                         bool send_resolved)
 {
     int r = 0;
 
     if (!is_over(applying, state))
-        return clew__audit(db, applying, NULL, state->target, "held open",
-                           "the list was cut: what is missing may still fire");
+        return hold_open(db, applying, state);
     if (!send_resolved)
         r = clew__audit(db, applying, NULL, state->target, "not sent", "send_resolved is off");
     else if (state->incidents)
-        r = queue(db, applying, touched, state, true);
-    return r == 0 ? close_incident(db, applying, touched->incident_id) : r;
+        r = clew__incident_enqueue(db, applying, state, touched, CLEW__ACTION_RESOLVE, "");
+    return r == 0 ? clew__incident_close(db, applying, touched->incident_id) : r;
 }
 
 static int queue_for(struct clew__db *db, struct clew__applying *applying,
                      struct clew__touched *touched)
 {
+    const char *note = applying->note ? applying->note : "";
     const struct clew__integration *integration;
-    struct state state;
+    struct clew__incident state;
     bool send_resolved;
-    int r = load_state(db, touched->incident_id, &state);
+    int r = clew__incident_load(db, touched->incident_id, &state);
 
     /* Closed already: it fired and ended in one body, and was dealt with. */
     if (r < 0 || !state.open)
         return r;
-    integration = clew__config_integration(applying->apply->config, state.target, state.receiver);
+    integration = clew__config_integration(applying->config, state.target, state.receiver);
     /* Without its configuration an incident's end waits for that to come back. */
     send_resolved = integration ? integration->send_resolved : state.incidents;
-    if (!send_resolved)
+    if (!send_resolved && !applying->digest)
         touched->nresolved = 0;
     if (touched->nfired)
-        r = queue(db, applying, touched, &state, false);
+        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_TRIGGER, note);
     else if (!state.incidents && touched->nresolved)
-        r = queue(db, applying, touched, &state, true);
-    return r == 0 && state.nopen == 0 ? end_incident(db, applying, touched, &state, send_resolved)
-                                      : r;
+        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_RESOLVE, note);
+    if (r < 0 || state.nopen > 0)
+        return r;
+    return applying->digest ? clew__incident_close(db, applying, state.id)
+                            : end_incident(db, applying, touched, &state, send_resolved);
 }
 
 int clew__incidents_queue(struct clew__db *db, struct clew__applying *applying)

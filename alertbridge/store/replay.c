@@ -40,7 +40,8 @@ int clew__store_replay(struct clew__db *db, void *arg)
                          "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"
                          " decision, reason) SELECT ?2, d.webhook_id, coalesce(a.fingerprint, ''),"
                          " coalesce(a.starts_at, 0), d.target, 'replayed', ?3 FROM deliveries d"
-                         " LEFT JOIN json_each(d.alert_ids) j LEFT JOIN alerts a ON a.id = j.value"
+                         " LEFT JOIN json_each(d.alert_ids) j ON 1 = 1"
+                         " LEFT JOIN alerts a ON a.id = j.value"
                          " WHERE " CHOSEN " AND " STILL_SO,
                          "iis", replay->id, replay->now, replay->who);
     /* created_at too: it counts as new, or its age would end it at once. */
@@ -63,7 +64,7 @@ int clew__store_replay(struct clew__db *db, void *arg)
 int clew__store_changed_by_others(struct clew__db *db, void *arg)
 {
     int64_t *known = arg, version;
-    int r = clew__db_number(db, 0, &version, "PRAGMA data_version", "");
+    int r = clew__db_version_of_data(db, &version);
     bool changed = r == 0 && *known != 0 && version != *known;
 
     if (r < 0)

@@ -34,6 +34,7 @@ struct item {
 struct clew__store {
     struct clew__db writer, reader;
     int lock_fd;
+    char *journal;
     pthread_t thread;
     pthread_mutex_t lock, read_lock;
     pthread_cond_t work, finished;
@@ -67,24 +68,18 @@ static void run_item(struct clew__db *db, struct item *item)
 /* Runs a list of items in one transaction. */
 static void run_batch(struct clew__db *db, struct item *items)
 {
-    int r = clew__db_run(db, "BEGIN IMMEDIATE", "");
+    int r = clew__db_begin(db);
 
     for (struct item *item = items; item && r == 0; item = item->next)
         run_item(db, item);
-    if (r == 0) {
-        /* A full disk may have ended the transaction already. */
-        if (!clew__db_in_transaction(db))
-            r = clew_set_error(-EIO, "the store: the transaction was given up");
-        else
-            r = clew__db_run(db, "COMMIT", "");
-    }
+    if (r == 0)
+        r = clew__db_commit(db);
     if (r == 0)
         return;
     for (struct item *item = items; item; item = item->next)
         if (item->result >= 0)
             note_error(item, r);
-    if (clew__db_in_transaction(db))
-        (void)clew__db_run(db, "ROLLBACK", "");
+    clew__db_rollback(db);
 }
 
 /* Up to BATCH_MAX items off the queue; the lock is held. */
@@ -169,7 +164,7 @@ static int take_lock(struct clew__store *store, const char *path)
 
 static int open_all(struct clew__store *store, const char *path)
 {
-    int r = take_lock(store, path);
+    int r = clew__db_is_shared(path) ? 0 : take_lock(store, path);
 
     if (r == 0)
         r = clew__db_open(&store->writer, path);
@@ -187,6 +182,7 @@ static struct clew__store *free_store(struct clew__store *store)
 {
     clew__db_close(&store->reader);
     clew__db_close(&store->writer);
+    free(store->journal);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
     (void)pthread_cond_destroy(&store->finished);
@@ -200,7 +196,7 @@ static struct clew__store *free_store(struct clew__store *store)
 int clew__store_open(const char *path, struct clew__store **ret_store)
 {
     struct clew__store *store = calloc(1, sizeof(*store));
-    int r;
+    int r = 0;
 
     if (!store)
         return clew_set_error(-ENOMEM, "out of memory");
@@ -210,12 +206,20 @@ int clew__store_open(const char *path, struct clew__store **ret_store)
     (void)pthread_mutex_init(&store->read_lock, NULL);
     (void)pthread_cond_init(&store->work, NULL);
     (void)pthread_cond_init(&store->finished, NULL);
-    r = open_all(store, path);
+    if (!clew__db_is_shared(path) && asprintf(&store->journal, "%s.inbox", path) < 0)
+        store->journal = NULL, r = clew_set_error(-ENOMEM, "out of memory");
+    if (r == 0)
+        r = open_all(store, path);
     if (r < 0)
         (void)free_store(store);
     else
         *ret_store = store;
     return r;
+}
+
+const char *clew__store_journal(const struct clew__store *store)
+{
+    return store->journal;
 }
 
 struct clew__store *clew__store_close(struct clew__store *store)

@@ -65,6 +65,9 @@ void clew__view_alert(struct clew__buf *json, struct clew__row *row)
     clew__view_time(json, "lastSeen", clew__db_int(row, 5));
     clew__view_number(json, "repeats", clew__db_int(row, 6));
     clew__view_text(json, "generatorURL", clew__db_text(row, 7));
+    clew__view_time(json, "acknowledgedAt", clew__db_int(row, 10));
+    if (*clew__db_text(row, 11))
+        clew__view_text(json, "acknowledgedBy", clew__db_text(row, 11));
     clew__buf_addf(json, ",\"labels\":%s", clew__db_text(row, 8));
     clew__buf_addf(json, ",\"annotations\":%s", clew__db_text(row, 9));
 }

@@ -11,7 +11,9 @@
 /* The columns that clew__view_alert() takes, of alerts a. */
 #define CLEW__VIEW_ALERT                                                                     \
     "a.fingerprint, a.status, a.starts_at, a.ends_at, a.first_seen, a.last_seen, a.repeats," \
-    " a.generator_url, a.labels, a.annotations"
+    " a.generator_url, a.labels, a.annotations,"                                             \
+    " (SELECT k.at FROM acks k WHERE k.alert_id = a.id),"                                    \
+    " (SELECT k.actor FROM acks k WHERE k.alert_id = a.id)"
 /* And clew__view_delivery(), of deliveries d and its incidents i. */
 #define CLEW__VIEW_DELIVERY                                                                    \
     "d.id, d.state, d.action, d.receiver, d.kind, i.dedup_key, d.fired, d.resolved, d.firing," \

@@ -6,16 +6,16 @@
  * to be done, and changing a level or adding an observer rewrites the gates.
  *
  * Threads: registration and changes under registry_lock; gates and the table
- * are read without it. A signal handler that interrupts a holder of one of the
- * library's locks does not come in here.
+ * are read without it. A handler that interrupts a holder of a lock of the
+ * library all the same (see lock_priv.h) does not come in here.
  */
 #include "context_priv.h"
 #include "core_priv.h"
 #include "levels_priv.h"
+#include "lock_priv.h"
 #include "secret_priv.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define PAGE_SITES 1024u
@@ -32,7 +32,7 @@ struct observers {
     } at[OBSERVERS_MAX];
 };
 
-static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct clew__lock registry_lock = CLEW__LOCK_INITIALIZER;
 static struct clew_site **_Atomic pages[CLEW__SITES_MAX / PAGE_SITES];
 static uint32_t nsites;
 static struct {
@@ -43,14 +43,12 @@ static size_t nobservers;
 
 void clew__registry_lock(void)
 {
-    clew__self.locks++;
-    pthread_mutex_lock(&registry_lock);
+    clew__lock_take(&registry_lock);
 }
 
 void clew__registry_unlock(void)
 {
-    pthread_mutex_unlock(&registry_lock);
-    clew__self.locks--;
+    clew__lock_give(&registry_lock);
 }
 
 /* Ids begin at 1. Pages are mapped: a signal handler may be the first to pass
@@ -173,7 +171,7 @@ uint32_t clew_log_register(struct clew_site *site)
     int saved = errno;
     uint32_t gate;
 
-    if (clew__self.locks) { /* a signal handler inside the library: not now */
+    if (clew__self.locks) { /* a handler while the library starts, or of a crash: not now */
         CLEW__COUNT_ONE(nested);
         return 0;
     }

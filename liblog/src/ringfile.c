@@ -7,9 +7,10 @@
  * inherited by fork (the child makes a file of its own).
  *
  * Threads: everything here runs under file_lock, and none of it after a
- * thread's first record.
+ * thread's first record but storage for the rest of its ring.
  */
 #include "core_priv.h"
+#include "lock_priv.h"
 #include "value_priv.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@
 
 #define HEADER_STEP_BYTES 8192u
 
-static pthread_mutex_t file_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct clew__lock file_lock = CLEW__LOCK_INITIALIZER;
 static int fd = -1;
 static char path[1024];
 static uint64_t end;           /* bytes of the file that are given out */
@@ -37,14 +38,12 @@ static size_t dictionary_bytes;
 
 static void lock(void)
 {
-    clew__self.locks++;
-    pthread_mutex_lock(&file_lock);
+    clew__lock_take(&file_lock);
 }
 
 static void unlock(void)
 {
-    pthread_mutex_unlock(&file_lock);
-    clew__self.locks--;
+    clew__lock_give(&file_lock);
 }
 
 /* The directory must be ours alone: others could plant files for us to
@@ -270,7 +269,7 @@ void clew__file_close(bool remove_name)
 void clew__file_forget(void)
 {
     /* Other threads do not exist here; one may have held the lock. */
-    pthread_mutex_init(&file_lock, NULL);
+    pthread_mutex_init(&file_lock.mutex, NULL);
     path[0] = '\0';
     header = NULL; /* neither mapping was inherited */
     dictionary = NULL;

@@ -30,7 +30,7 @@
 #define CLEW__DICTIONARY_BYTES 65536u
 #define CLEW__RING_CONTROL_BYTES 4096u
 #define CLEW__NESTED_DATA_BYTES 8192u
-#define CLEW__RING_FIRST_BYTES (1u << 30) /* of a ring have storage at once: all */
+#define CLEW__RING_FIRST_BYTES 49152u /* of a ring's data have storage at once */
 #define CLEW__RECORD_MAX 32768u       /* of a thread's ring */
 #define CLEW__NESTED_RECORD_MAX 4096u /* of the one for signal handlers */
 #define CLEW__CONTEXT_MAX 1536u

@@ -22,12 +22,44 @@ static void must(bool ok, const char *what)
     }
 }
 
+static void make_schema(struct bench *bench, const char *socket)
+{
+    static unsigned n;
+    struct clew__db db;
+    char sql[64];
+
+    n++;
+    (void)snprintf(bench->storage, sizeof(bench->storage), "host=%s dbname=postgres user=tester",
+                   socket);
+    must(clew__db_open(&db, bench->storage) == 0, clew_last_error());
+    (void)snprintf(sql, sizeof(sql), "CREATE SCHEMA test_%d_%u", (int)getpid(), n);
+    must(clew__db_exec(&db, sql) == 0, clew_last_error());
+    clew__db_close(&db);
+    (void)snprintf(bench->storage, sizeof(bench->storage),
+                   "host=%s dbname=postgres user=tester options=-csearch_path=test_%d_%u", socket,
+                   (int)getpid(), n);
+}
+
 void bench_init(struct bench *bench)
 {
+    const char *socket = getenv("CLEW_TEST_POSTGRES");
+
     (void)snprintf(bench->directory, sizeof(bench->directory), "/tmp/clew-bridge-XXXXXX");
     must(mkdtemp(bench->directory) != NULL, "mkdtemp");
     must(setenv("CLEW_RING_DIR", bench_path(bench, "rings"), 1) == 0, "setenv");
     must(setenv("CLEW_LOG_OUTPUT", bench_path(bench, "log"), 1) == 0, "setenv");
+    if (socket)
+        make_schema(bench, socket);
+    else
+        (void)snprintf(bench->storage, sizeof(bench->storage), "%s", bench_path(bench, "store.db"));
+}
+
+struct clew__store *open_store(struct bench *bench)
+{
+    struct clew__store *store = NULL;
+
+    must(clew__store_open(bench->storage, &store) == 0, clew_last_error());
+    return store;
 }
 
 static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *walk)
@@ -116,7 +148,8 @@ const char *usual_config(uint16_t port, const char *extra)
                    "      - {api_url: 'http://127.0.0.1:%u" SLACK_PATH "2', send_resolved: true}\n"
                    "    pagerduty_configs:\n"
                    "      - {routing_key: '" ROUTING_KEY "',"
-                   " url: 'http://127.0.0.1:%u/v2/enqueue'%s}\n",
+                   " url: 'http://127.0.0.1:%u/v2/enqueue',"
+                   " events_per_minute: 10000%s}\n",
                    port, port, port, extra);
     return text;
 }
@@ -171,6 +204,7 @@ static enum MHD_Result reply(struct far *far, struct MHD_Connection *connection,
     const char *text = pager ? "{\"status\":\"success\"}" : "ok", *retry_after = NULL;
     struct MHD_Response *response;
     enum MHD_Result result;
+    bool lost;
 
     (void)snprintf(request.path, sizeof(request.path), "%s", url);
     request.body = json_loadb(body->data ? body->data : "", body->len, 0, NULL);
@@ -186,9 +220,10 @@ static enum MHD_Result reply(struct far *far, struct MHD_Connection *connection,
     far->requests = realloc(far->requests, (far->n + 1) * sizeof(request));
     must(far->requests != NULL, "realloc");
     far->requests[far->n++] = request;
+    lost = far->lose;
     (void)pthread_cond_broadcast(&far->changed);
     (void)pthread_mutex_unlock(&far->lock);
-    if (!request.status)
+    if (!request.status || lost)
         return MHD_NO;
     response = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text,
                                                MHD_RESPMEM_MUST_COPY);

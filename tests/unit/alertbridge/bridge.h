@@ -20,9 +20,12 @@
 #define ROUTING_KEY "0123456789abcdefSECRET0123456789"
 #define SLACK_PATH "/services/T000/B000/SECRETHOOK"
 
-/* A directory of its own; the process's logs go into a file in it. */
+/* A directory of its own; the process's logs go into a file in it. The store is a
+ * file there too, or a schema of its own in the database that CLEW_TEST_POSTGRES, the
+ * directory of its socket, names (see with_server). */
 struct bench {
     char directory[64];
+    char storage[192];
     char path[128]; /* the last one made by bench_path() */
 };
 void bench_init(struct bench *bench);
@@ -32,6 +35,9 @@ const char *bench_path(struct bench *bench, const char *name);
 /* Writes a file and returns its path, as bench_path(). */
 const char *bench_write(struct bench *bench, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The store, which has to open. */
+struct clew__store *open_store(struct bench *bench);
 
 /* A file of tests/data/alertmanager, or another by its path; free() it. */
 char *read_text(const char *path, size_t *ret_len);
@@ -75,6 +81,7 @@ struct far {
     unsigned (*decide)(struct far *far, const struct far_request *request, const char **text,
                        const char **retry_after);
     void *arg;
+    bool lose;        /* the answer is cut off, though it is recorded; decide may set it */
     unsigned hang_ms; /* before answers on paths that begin with hang_path */
     const char *hang_path;
 };

@@ -13,6 +13,7 @@ void page_init(struct made_page *made, size_t n)
                                         .id = 7,
                                         .dedup_key = "d1",
                                         .opened_at = 1795208357632000000,
+                                        .note = "",
                                         .group_key = "{}:{alertname=\"Down\"}",
                                         .group_labels = json_pack("{s:s}", "alertname", "Down"),
                                         .common_labels = json_pack("{s:s, s:s}", "alertname",

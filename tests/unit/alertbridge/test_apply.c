@@ -16,12 +16,17 @@ static struct clew__config *config;
 static struct clew__store *store;
 static int64_t now;
 
-static void open_with(const char *extra)
+static void open_text(const char *text)
 {
     bench_init(&bench);
-    config = load_config(&bench, usual_config(9, extra));
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &store), 0);
+    config = load_config(&bench, text);
+    store = open_store(&bench);
     now = 1800000000 * CLEW__SECOND_NS;
+}
+
+static void open_with(const char *extra)
+{
+    open_text(usual_config(9, extra));
 }
 
 static int setup(void **state)
@@ -35,6 +40,22 @@ static int setup_group(void **state)
 {
     (void)state;
     open_with(", dedup: group");
+    return 0;
+}
+
+static int setup_labels(void **state)
+{
+    (void)state;
+    open_with(", dedup: {labels: [alertname]}");
+    return 0;
+}
+
+/* All to one routing key, an incident a group. */
+static int setup_all(void **state)
+{
+    (void)state;
+    open_text("storage: unused\nroute: {receiver: all}\nreceivers:\n  - name: all\n"
+              "    pagerduty_configs: [{routing_key: k, dedup: group}]\n");
     return 0;
 }
 
@@ -122,11 +143,12 @@ static void test_apply_cut_list_resolves_nothing_else(void **state)
     assert_int_equal(FIRING, 3);
     assert_int_equal(RESOLVED, 1);
     assert_int_equal(PD_RESOLVES, 1);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE kind = 'pagerduty' AND open"), 3);
+    assert_int_equal(number("SELECT count(*) FROM incidents WHERE kind = 'pagerduty' AND open = 1"),
+                     3);
     /* The whole list later resolves each of them, once. */
     assert_int_equal(apply_sample("grouped_all_resolved_4"), 4);
     assert_int_equal(PD_RESOLVES, 4);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open"), 0);
+    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 0);
 }
 
 /* The same with one incident for the group: a cut list does not end it. */
@@ -207,7 +229,7 @@ static void test_apply_fires_again(void **state)
     now += 600 * CLEW__SECOND_NS;
     assert_int_equal(apply_made("g", "http://am-2", 0, firing, 1), 2);
     assert_int_equal(number("SELECT count(*) FROM alerts"), 1);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open"), 2);
+    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 2);
 }
 
 static void test_apply_new_occurrence_is_new(void **state)
@@ -242,7 +264,7 @@ static void test_apply_absent_alert_keeps_its_state(void **state)
     assert_int_equal(apply_made("g", "http://am", 0, both, 1), 0);
     assert_int_equal(apply_made("g", "http://am", 0, both, 0), 0);
     assert_int_equal(FIRING, 2);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open"), 3);
+    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 3);
 }
 
 /* Fires and is over within one body: both are told, in this order. */
@@ -257,7 +279,7 @@ static void test_apply_both_in_one_body(void **state)
                             " action = 'trigger') < (SELECT min(id) FROM deliveries WHERE"
                             " kind = 'pagerduty' AND action = 'resolve')"),
                      1);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open"), 0);
+    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 0);
 }
 
 /* The routes changed between firing and resolved: the end goes where the
@@ -307,13 +329,16 @@ static void test_store_undoes_failed_work(void **state)
     assert_int_equal(apply_sample("firing_single_critical"), 2);
 }
 
+/* A file is; PostgreSQL is for replicas. */
 static void test_store_is_for_one_process(void **state)
 {
     struct clew__store *second = NULL;
+    bool shared = clew__db_is_shared(bench.storage);
 
     (void)state;
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &second), -EBUSY);
-    assert_null(second);
+    assert_int_equal(clew__store_open(bench.storage, &second), shared ? 0 : -EBUSY);
+    assert_int_equal(second != NULL, shared);
+    (void)clew__store_close(second);
 }
 
 static void test_store_survives_reopening(void **state)
@@ -321,7 +346,7 @@ static void test_store_survives_reopening(void **state)
     (void)state;
     assert_int_equal(apply_sample("grouped_firing_4"), 5);
     store = clew__store_close(store);
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &store), 0);
+    store = open_store(&bench);
     assert_int_equal(apply_sample("grouped_firing_4"), 0);
     assert_int_equal(PD_TRIGGERS, 4);
 }
@@ -329,7 +354,9 @@ static void test_store_survives_reopening(void **state)
 static int set_version(struct clew__db *db, void *arg)
 {
     (void)arg;
-    return clew__db_exec(db, "PRAGMA user_version = 1000");
+    return clew__db_exec(db, clew__db_is_shared(bench.storage)
+                                 ? "INSERT INTO schema_version (version) VALUES (1000)"
+                                 : "PRAGMA user_version = 1000");
 }
 
 static void test_store_refuses_a_newer_schema(void **state)
@@ -337,7 +364,7 @@ static void test_store_refuses_a_newer_schema(void **state)
     (void)state;
     assert_int_equal(clew__store_write(store, set_version, NULL), 0);
     store = clew__store_close(store);
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &store), -EPROTO);
+    assert_int_equal(clew__store_open(bench.storage, &store), -EPROTO);
     store = NULL;
 }
 
@@ -368,7 +395,7 @@ static void test_store_prunes_only_what_is_over(void **state)
     later = now + 40 * 86400 * CLEW__SECOND_NS;
     assert_int_equal(clew__store_write(store, clew__store_prune, &later), 0);
     assert_int_equal(number("SELECT count(*) FROM deliveries"), 0);
-    assert_int_equal(number("SELECT count(*) FROM webhooks"), 0);
+    assert_int_equal(number("SELECT count(*) FROM webhooks"), 1); /* what still fires came by it */
     assert_int_equal(number("SELECT count(*) FROM audit"), 0);
     assert_int_equal(number("SELECT count(*) FROM incidents"), 1); /* the open one */
     assert_int_equal(FIRING, 1);
@@ -391,13 +418,13 @@ static void test_queue_keeps_order_per_incident(void **state)
     next.target = clew__config_receiver(config, "on-call")->integrations[1].target;
     assert_int_equal(clew__store_read(store, clew__store_next, &next), 1);
     first = next.delivery.id;
-    assert_false(next.delivery.resolve);
+    assert_int_equal(next.delivery.action, CLEW__ACTION_TRIGGER);
     attempt.delivery_id = first;
     attempt.next_attempt_at = now + 3600 * CLEW__SECOND_NS;
     assert_int_equal(clew__store_write(store, clew__store_attempt, &attempt), 0);
     /* Now the other alert's trigger, then nothing before the first one's time. */
     assert_int_equal(clew__store_read(store, clew__store_next, &next), 1);
-    assert_true(next.delivery.id != first && !next.delivery.resolve);
+    assert_true(next.delivery.id != first && next.delivery.action == CLEW__ACTION_TRIGGER);
     attempt = (struct clew__attempt){
         .delivery_id = next.delivery.id, .kind = CLEW__DONE, .reason = "", .now = now};
     assert_int_equal(clew__store_write(store, clew__store_attempt, &attempt), 0);
@@ -408,8 +435,59 @@ static void test_queue_keeps_order_per_incident(void **state)
     attempt.kind = CLEW__PERMANENT;
     assert_int_equal(clew__store_write(store, clew__store_attempt, &attempt), 0);
     assert_int_equal(clew__store_read(store, clew__store_next, &next), 1);
-    assert_true(next.delivery.resolve);
+    assert_int_equal(next.delivery.action, CLEW__ACTION_RESOLVE);
     assert_int_equal(AUDIT("given up"), 1);
+}
+
+/* Alerts of two groups are one incident, as long as one of them fires. */
+static void test_apply_dedup_by_labels(void **state)
+{
+    const struct made_alert first[] = {{"A", "critical", "firing", "2026-01-01T00:00:00Z", 1},
+                                       {"A", "critical", "firing", "2026-01-01T00:00:00Z", 2}};
+    const struct made_alert second[] = {{"A", "critical", "firing", "2026-01-01T00:00:00Z", 3},
+                                        {"B", "critical", "firing", "2026-01-01T00:00:00Z", 4}};
+    struct made_alert over[] = {first[0], first[1]}, rest[] = {second[0]};
+
+    (void)state;
+    over[0].status = over[1].status = rest[0].status = "resolved";
+    (void)apply_made("g1", "http://am", 0, first, 2);
+    assert_int_equal(PD_TRIGGERS, 1);
+    (void)apply_made("g2", "http://am", 0, second, 2);
+    assert_int_equal(PD_TRIGGERS, 3); /* a further alert for A, and B */
+    assert_int_equal(number("SELECT count(*) FROM incidents WHERE kind = 'pagerduty'"), 2);
+    (void)apply_made("g1", "http://am", 0, over, 2);
+    assert_int_equal(PD_RESOLVES, 0);
+    (void)apply_made("g2", "http://am", 5, rest, 1);
+    assert_int_equal(PD_RESOLVES, 0); /* the list was cut */
+    assert_int_equal(AUDIT("held open"), 1);
+    (void)apply_made("g1", "http://am", 0, over, 2);
+    assert_int_equal(PD_RESOLVES, 0); /* the whole list of another group says nothing */
+    (void)apply_made("g2", "http://am", 0, rest, 1);
+    assert_int_equal(PD_RESOLVES, 1);
+}
+
+/* Among what is due the critical goes first, and what stands before it in its order. */
+static void test_queue_criticals_first(void **state)
+{
+    const struct made_alert warning[] = {{"A", "warning", "firing", "2026-01-01T00:00:00Z", 1}};
+    const struct made_alert other[] = {{"B", "warning", "firing", "2026-01-01T00:00:00Z", 2}};
+    const struct made_alert critical[] = {{"B", "critical", "firing", "2026-01-01T00:00:00Z", 3}};
+    struct clew__next next = {.now = now + 3600 * CLEW__SECOND_NS};
+    int64_t ids[3];
+
+    (void)state;
+    (void)apply_made("g1", "http://am", 0, warning, 1);
+    (void)apply_made("g2", "http://am", 0, other, 1);
+    (void)apply_made("g2", "http://am", 0, critical, 1);
+    next.target = clew__config_receiver(config, "all")->integrations[0].target;
+    for (unsigned i = 0; i < 3; i++) {
+        struct clew__attempt done = {.kind = CLEW__DONE, .reason = "", .now = now};
+
+        assert_int_equal(clew__store_read(store, clew__store_next, &next), 1);
+        ids[i] = done.delivery_id = next.delivery.id;
+        assert_int_equal(clew__store_write(store, clew__store_attempt, &done), 0);
+    }
+    assert_true(ids[0] == 2 && ids[1] == 3 && ids[2] == 1);
 }
 
 static void test_load_gives_the_page(void **state)
@@ -421,7 +499,7 @@ static void test_load_gives_the_page(void **state)
     (void)apply_sample("truncated_FALSE_RESOLVED_3_still_firing");
     load.delivery_id = number("SELECT max(id) FROM deliveries WHERE kind = 'slack'");
     assert_int_equal(clew__store_read(store, clew__store_load, &load), 0);
-    assert_true(load.page.resolve);
+    assert_int_equal(load.page.action, CLEW__ACTION_RESOLVE);
     assert_int_equal(load.page.nfired, 0);
     assert_int_equal(load.page.nresolved, 1);
     assert_int_equal(load.page.nfiring, 3);
@@ -456,6 +534,8 @@ int main(void)
         TEST(test_store_refuses_a_newer_schema),
         TEST(test_store_prunes_only_what_is_over),
         TEST(test_queue_keeps_order_per_incident),
+        cmocka_unit_test_setup_teardown(test_apply_dedup_by_labels, setup_labels, teardown),
+        cmocka_unit_test_setup_teardown(test_queue_criticals_first, setup_all, teardown),
         TEST(test_load_gives_the_page),
     };
 

@@ -28,9 +28,9 @@ static uint16_t port;
 
 static void write_config(const char *extra)
 {
-    char text[4096], storage[160];
+    char text[4096], storage[208];
 
-    (void)snprintf(storage, sizeof(storage), "storage: %s/store.db", bench.directory);
+    (void)snprintf(storage, sizeof(storage), "storage: %s", bench.storage);
     (void)snprintf(text, sizeof(text), "%s%s", usual_config(far.port, ""), extra);
     {
         char *at = strstr(text, "storage: unused");

@@ -25,7 +25,7 @@ static int setup(void **state)
     bench_init(&bench);
     far_start(&far);
     config = load_config(&bench, usual_config(far.port, ""));
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &store), 0);
+    store = open_store(&bench);
     assert_int_equal(clew__senders_start(config, store, &senders), 0);
     return 0;
 }

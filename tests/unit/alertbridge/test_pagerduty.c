@@ -69,11 +69,24 @@ static void test_pagerduty_resolve(void **state)
     json_t *event;
 
     (void)state;
-    made.page.resolve = true;
+    made.page.action = CLEW__ACTION_RESOLVE;
     event = page_render(config, &made.page);
     assert_string_equal(text_of(event, "event_action"), "resolve");
     assert_string_equal(text_of(event, "dedup_key"), "d1");
     assert_string_equal(text_of(event, "routing_key"), ROUTING_KEY);
+    assert_null(json_object_get(event, "payload"));
+    json_decref(event);
+}
+
+static void test_pagerduty_acknowledge(void **state)
+{
+    json_t *event;
+
+    (void)state;
+    made.page.action = CLEW__ACTION_ACKNOWLEDGE;
+    event = page_render(config, &made.page);
+    assert_string_equal(text_of(event, "event_action"), "acknowledge");
+    assert_string_equal(text_of(event, "dedup_key"), "d1");
     assert_null(json_object_get(event, "payload"));
     json_decref(event);
 }
@@ -223,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_pagerduty_trigger),
         TEST(test_pagerduty_resolve),
+        TEST(test_pagerduty_acknowledge),
         TEST(test_pagerduty_severity_table),
         TEST(test_pagerduty_configured_severities),
         TEST(test_pagerduty_configured_texts),

@@ -39,6 +39,8 @@ static void test_matcher_table(void **state)
         {"a=\"b\\\\s\"", "b\\s", true},
         {"a=\"\\d\"", "\\d", true},
         {"a=~\"ü+\"", "üü", true},
+        {"a=~\"([a-z]{1,63}\\\\.){1,50}[a-z]+(:[0-9]{1,5})?\"", "a.example.org:80", true},
+        {"a=~\"[]+*{]+(x|(y+)?)\"", "{+]y", true},
     };
 
     (void)state;
@@ -60,14 +62,27 @@ static void test_matcher_errors(void **state)
     static const struct {
         const char *matcher, *reason;
     } cases[] = {
-        {"", "label name"},          {"=\"x\"", "label name"},
-        {"1a=x", "label name"},      {"a", "expected =, !=, =~ or !~"},
-        {"a!x", "expected ="},       {"a=\"x", "closing quote"},
-        {"a=\"x\" y", "unexpected"}, {"a=x\"y", "quotes"},
-        {"a={b}", "quotes"},         {"a=~\"(\"", "regular expression"},
-        {"a=~\"a)|(b\"", "regular"}, {"a=~\"[\"", "regular expression"},
-        {"a=~\"\\\\d+\"", "[0-9]"},  {"a=~\"(?i)x\"", "(?"},
-        {"a=~\"(x)\\\\1\"", "\\1"},  {"a=~\"[\\\\w]\"", "ordinary character"},
+        {"", "label name"},
+        {"=\"x\"", "label name"},
+        {"1a=x", "label name"},
+        {"a", "expected =, !=, =~ or !~"},
+        {"a!x", "expected ="},
+        {"a=\"x", "closing quote"},
+        {"a=\"x\" y", "unexpected"},
+        {"a=x\"y", "quotes"},
+        {"a={b}", "quotes"},
+        {"a=~\"(\"", "regular expression"},
+        {"a=~\"a)|(b\"", "without"},
+        {"a=~\"[\"", "regular expression"},
+        {"a=~\"\\\\d+\"", "[0-9]"},
+        {"a=~\"(?i)x\"", "(?"},
+        {"a=~\"(x)\\\\1\"", "\\1"},
+        {"a=~\"[\\\\w]\"", "ordinary character"},
+        {"a=~\"a+?\"", "repetition"},
+        {"a=~\"a**\"", "repetition"},
+        {"a=~\"((a{1,100}){1,100}){1,9}\"", "too large"},
+        {"a=~\"((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+\"", "too large"},
+        {"a=~\"a{99999999999}\"", "too large"},
     };
 
     (void)state;

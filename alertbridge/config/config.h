@@ -7,6 +7,7 @@
 
 #include "webhook.h"
 
+#include <receivers/explore.h>
 #include <receivers/receiver.h>
 #include <routing/route.h>
 
@@ -21,7 +22,14 @@ struct clew__receiver {
 /* A link on every page. */
 struct clew__link {
     char *text;
-    struct clew__template *url;
+    struct clew__template *url; /* or */
+    struct clew__explore *explore;
+};
+
+/* Those who are asked: integrations without a receiver (services.c). */
+enum clew__service {
+    CLEW__SERVICE_LOKI,
+    CLEW__SERVICES,
 };
 
 struct clew__config {
@@ -31,8 +39,14 @@ struct clew__config {
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
     struct clew__route *route; /* the root */
+    struct clew__interval *intervals;
+    size_t nintervals;
+    struct clew__matcher **critical; /* alerts that go before all others */
+    size_t ncritical;
     struct clew__receiver *receivers;
     size_t nreceivers;
+    struct clew__integration services[CLEW__SERVICES];
+    char *slack_signing_secret; /* of clicks in Slack; "": no buttons */
     struct clew__link *links;
     size_t nlinks;
 };
@@ -58,6 +72,12 @@ const struct clew__receiver *clew__config_receiver(const struct clew__config *co
 const struct clew__integration *clew__config_integration(const struct clew__config *config,
                                                          const char *target, const char *receiver);
 
+/* Whether an alert with these labels goes before all others. */
+bool clew__config_critical(const struct clew__config *config, const json_t *labels);
+
+/* Who is asked for lines; NULL: nobody. Borrowed. */
+const struct clew__integration *clew__config_loki(const struct clew__config *config);
+
 /* A secret from key or key_file (its first line); "" when it is empty, and when
  * neither key is there. Both keys together are an error. */
 int clew__config_secret(struct clew__yaml_node mapping, const char *key, const char *key_file,
@@ -68,5 +88,7 @@ int clew__config_template(struct clew__yaml_node mapping, const char *key, const
 
 /* Whether text is an http or https URL without control characters or spaces. */
 bool clew__is_url(const char *text);
+/* Whether text can be the name of a label. */
+bool clew__is_label(const char *text);
 
 #endif

@@ -3,7 +3,10 @@
  * the structure and stops at the first error, which names the line. Each kind
  * of receiver reads its own keys. MT-Unsafe; the result is immutable. */
 #include "config.h"
+#include "intervals.h"
+#include "links.h"
 #include "routes.h"
+#include "services.h"
 
 #include <intake/listen.h>
 #include <store/db.h>
@@ -18,40 +21,12 @@
 
 #define RECEIVERS_MAX 256
 #define INTEGRATIONS_MAX 64 /* in all: each target has a thread */
-#define LINKS_MAX 10
 
 struct loader {
     struct clew__config *config;
     void (*warn)(const char *text);
     int nintegrations;
 };
-
-static int read_links(struct clew__yaml_node list, struct clew__config *config)
-{
-    static const char *const keys[] = {"text", "url", NULL};
-    int n = clew__yaml_count(list, LINKS_MAX), r;
-
-    if (n <= 0)
-        return n;
-    config->links = calloc((size_t)n, sizeof(*config->links));
-    if (!config->links)
-        return clew_set_error(-ENOMEM, "out of memory");
-    for (int i = 0; i < n; i++) {
-        struct clew__yaml_node node = clew__yaml_entry(list, i);
-        struct clew__link *link = &config->links[config->nlinks++];
-
-        r = clew__yaml_keys(node, keys);
-        if (r == 0)
-            r = clew__yaml_text(clew__yaml_get(node, "text"), 75, NULL, &link->text);
-        if (r == 0)
-            r = clew__config_template(node, "url", NULL, &link->url);
-        if (r < 0)
-            return r;
-        if (!link->text || !*link->text || !link->url)
-            return clew__yaml_error(node, "a link needs text and url");
-    }
-    return 0;
-}
 
 static int read_integration(struct loader *loader, struct clew__yaml_node node,
                             struct clew__integration *integration)
@@ -156,6 +131,20 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
     return r;
 }
 
+static int read_critical(struct clew__yaml_node list, struct clew__config *config)
+{
+    int r = clew__config_matchers(list, &config->critical, &config->ncritical);
+
+    if (r < 0 || config->ncritical)
+        return r;
+    config->critical = calloc(1, sizeof(struct clew__matcher *));
+    if (!config->critical)
+        return clew_set_error(-ENOMEM, "out of memory");
+    r = clew__matcher_parse("severity=\"critical\"", &config->critical[0]);
+    config->ncritical = r == 0;
+    return r;
+}
+
 /* Who protects sources, but not the webhook itself, probably forgot it. */
 static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_node node)
 {
@@ -222,6 +211,10 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "route",
                                        "receivers",
                                        "links",
+                                       "critical",
+                                       "slack",
+                                       "loki",
+                                       "time_intervals",
                                        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
@@ -247,7 +240,13 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
     if (r == 0)
         warn_of_open_paths(loader, node);
     if (r == 0)
-        r = read_links(clew__yaml_get(root, "links"), config);
+        r = clew__config_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = clew__config_intervals(clew__yaml_get(root, "time_intervals"), config);
+    if (r == 0)
+        r = read_critical(clew__yaml_get(root, "critical"), config);
+    if (r == 0)
+        r = clew__config_services(root, config);
     if (r == 0)
         r = read_receivers(loader, root);
     if (r < 0)
@@ -287,35 +286,51 @@ struct clew__config *clew__config_ref(struct clew__config *config)
     return config;
 }
 
+static void free_integration(struct clew__integration *integration)
+{
+    for (char **name = integration->dedup_labels; name && *name; name++)
+        free(*name);
+    free(integration->dedup_labels);
+    free(integration->url);
+    if (integration->ops)
+        integration->ops->release(integration->options);
+}
+
 struct clew__config *clew__config_free(struct clew__config *config)
 {
     if (!config || atomic_fetch_sub(&config->references, 1) > 1)
         return NULL;
+    for (size_t i = 0; i < CLEW__SERVICES; i++)
+        free_integration(&config->services[i]);
     for (size_t i = 0; i < config->nreceivers; i++) {
         struct clew__receiver *receiver = &config->receivers[i];
 
-        for (size_t j = 0; j < receiver->n; j++) {
-            free(receiver->integrations[j].url);
-            receiver->integrations[j].ops->release(receiver->integrations[j].options);
-        }
+        for (size_t j = 0; j < receiver->n; j++)
+            free_integration(&receiver->integrations[j]);
         free(receiver->integrations);
         free(receiver->name);
     }
-    for (size_t i = 0; i < config->nlinks; i++) {
-        free(config->links[i].text);
-        (void)clew__template_free(config->links[i].url);
-    }
+    clew__config_links_done(config);
     if (config->route)
         clew__route_done(config->route);
+    clew__matchers_free(config->critical, config->ncritical);
     free(config->route);
+    for (size_t i = 0; i < config->nintervals; i++)
+        clew__interval_done(&config->intervals[i]);
+    free(config->intervals);
     free(config->receivers);
-    free(config->links);
     free(config->listen);
     free(config->storage);
     free(config->external_url);
+    free(config->slack_signing_secret);
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;
+}
+
+bool clew__config_critical(const struct clew__config *config, const json_t *labels)
+{
+    return clew__matchers_match(config->critical, config->ncritical, labels);
 }
 
 const struct clew__receiver *clew__config_receiver(const struct clew__config *config,
@@ -332,6 +347,9 @@ const struct clew__integration *clew__config_integration(const struct clew__conf
 {
     const struct clew__integration *any = NULL;
 
+    for (size_t i = 0; i < CLEW__SERVICES; i++)
+        if (!config->services[i].off && strcmp(config->services[i].target, target) == 0)
+            return &config->services[i];
     for (size_t i = 0; i < config->nreceivers; i++)
         for (size_t j = 0; j < config->receivers[i].n; j++) {
             const struct clew__integration *one = &config->receivers[i].integrations[j];

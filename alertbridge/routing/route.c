@@ -9,23 +9,18 @@
 
 void clew__route_done(struct clew__route *route)
 {
-    for (size_t i = 0; i < route->nmatchers; i++)
-        (void)clew__matcher_free(route->matchers[i]);
+    clew__matchers_free(route->matchers, route->nmatchers);
     for (size_t i = 0; i < route->nroutes; i++)
         clew__route_done(&route->routes[i]);
-    free(route->matchers);
     free(route->routes);
     free(route->receiver);
+    for (size_t i = 0; i < route->nsteps; i++)
+        free(route->steps[i].receiver);
+    free(route->steps);
+    free(route->hours.active);
+    free(route->hours.mute);
     free(route->why);
     *route = (struct clew__route){0};
-}
-
-static bool takes(const struct clew__route *route, const json_t *labels)
-{
-    for (size_t i = 0; i < route->nmatchers; i++)
-        if (!clew__matcher_matches(route->matchers[i], labels))
-            return false;
-    return true;
 }
 
 static size_t add_hit(const struct clew__route *route, const struct clew__route **hits, size_t n)
@@ -44,7 +39,7 @@ static size_t walk(const struct clew__route *route, const json_t *labels,
     bool passed_on = false;
 
     for (size_t i = 0; i < route->nroutes; i++) {
-        if (!takes(&route->routes[i], labels))
+        if (!clew__matchers_match(route->routes[i].matchers, route->routes[i].nmatchers, labels))
             continue;
         passed_on = true;
         n = walk(&route->routes[i], labels, hits, n);
@@ -58,4 +53,13 @@ size_t clew__route_match(const struct clew__route *root, const json_t *labels,
                          const struct clew__route **ret_hits)
 {
     return walk(root, labels, ret_hits, 0);
+}
+
+const struct clew__route *clew__route_find(const struct clew__route *root, const char *id)
+{
+    const struct clew__route *found = strcmp(root->id, id) == 0 ? root : NULL;
+
+    for (size_t i = 0; i < root->nroutes && !found; i++)
+        found = clew__route_find(&root->routes[i], id);
+    return found;
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An incident is what a far side knows under one dedup key: one alert or one
- * group. Its members are the alerts that it was told about, so an end goes where
- * the beginning went, even if the routes or the routing key have changed since.
- * The row remembers the target (a digest of URL and key), never the key.
+ * An incident is what a far side knows under one dedup key: one alert, one
+ * group, or what shares some labels. Its members are the alerts that it was told about, so an end
+ * goes where the beginning went, even if the routes or the routing key have changed since. The row
+ * remembers the target (a digest of URL and key), never the key.
  *
  * Incident receivers (PagerDuty): a trigger when members join, one resolve when
  * the last has left. An incident of a group is not resolved by a list that
  * Alertmanager cut: what was cut off may still fire. Message receivers (Slack):
  * one message per change. Runs in the writer's thread only. */
 #include "apply_priv.h"
+
+#include <escalation/escalation.h>
 
 #include <clew/log.h>
 
@@ -45,6 +47,21 @@ void clew__applying_done(struct clew__applying *applying)
 {
     free(applying->groups.items);
     free(applying->singles.items);
+    free(applying->begun);
+}
+
+/* The digest of names and values; a label that is missing is an empty one. */
+static void labels_key(char *const *names, const struct clew__alert *alert,
+                       char ret_key[CLEW__DIGEST_TEXT])
+{
+    const char *parts[1 + 2 * CLEW__DEDUP_LABELS_MAX] = {"labels"};
+    size_t n = 1;
+
+    for (; *names; names++) {
+        parts[n++] = *names;
+        parts[n++] = clew__page_value(alert->labels, *names);
+    }
+    clew__digest(parts, n, ret_key);
 }
 
 static void dedup_key(const struct clew__integration *integration,
@@ -54,7 +71,9 @@ static void dedup_key(const struct clew__integration *integration,
     char starts_at[24];
 
     (void)snprintf(starts_at, sizeof(starts_at), "%lld", (long long)alert->starts_at);
-    if (integration->per_alert)
+    if (integration->dedup_labels)
+        labels_key(integration->dedup_labels, alert, ret_key);
+    else if (integration->per_alert)
         clew__digest((const char *const[]){"alert", alert->fingerprint, starts_at}, 3, ret_key);
     else
         clew__digest((const char *const[]){"group", applying->group}, 2, ret_key);
@@ -102,9 +121,24 @@ static int add_member(struct clew__db *db, int64_t incident_id, int64_t alert_id
     return r;
 }
 
+/* Notes that an incident's next page is about this alert too, once. */
+static bool add_fired(struct clew__touched *touched, int64_t alert_id)
+{
+    uint64_t last =
+        touched->nfired < CLEW__PAGE_ALERTS_MAX ? touched->nfired : CLEW__PAGE_ALERTS_MAX;
+
+    if (touched->newest == alert_id)
+        return false;
+    touched->newest = alert_id;
+    if (last < CLEW__PAGE_ALERTS_MAX)
+        touched->fired[last] = alert_id;
+    touched->nfired++;
+    return true;
+}
+
 static int join_one(struct clew__db *db, struct clew__applying *applying,
                     const struct clew__integration *integration, const char *why,
-                    struct clew__alert *alert, int64_t alert_id)
+                    struct clew__alert *alert, int64_t alert_id, bool again)
 {
     struct clew__touched *touched;
     int64_t incident_id = 0;
@@ -116,16 +150,63 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
     r = open_incident(db, applying, integration, alert, &incident_id);
     if (r == 0)
         r = add_member(db, incident_id, alert_id, &joined);
-    if (r < 0 || !joined)
+    if (r < 0 || (!joined && !again))
         return r;
     touched = clew__touch(applying, incident_id, integration->per_alert);
     if (!touched)
         return -ENOMEM;
-    if (touched->nfired < CLEW__PAGE_ALERTS_MAX)
-        touched->fired[touched->nfired] = alert_id;
-    touched->nfired++;
+    if (!add_fired(touched, alert_id))
+        return 0;
+    touched->critical = touched->critical || clew__config_critical(applying->config, alert->labels);
     alert->npages++;
     return clew__audit(db, applying, alert, integration->target, "page", why);
+}
+
+static int join_all(struct clew__db *db, struct clew__applying *applying,
+                    const struct clew__receiver *receiver, const char *why,
+                    struct clew__alert *alert, int64_t alert_id, bool again)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < receiver->n && r == 0; i++)
+        r = join_one(db, applying, &receiver->integrations[i], why, alert, alert_id, again);
+    if (r == 0 && receiver->n == 0)
+        r = clew__audit(db, applying, alert, "", "not sent",
+                        "the route's receiver has no integration");
+    return r;
+}
+
+int clew__incidents_tell(struct clew__db *db, struct clew__applying *applying,
+                         const struct clew__receiver *receiver, const char *why,
+                         struct clew__alert *alert, int64_t alert_id)
+{
+    return join_all(db, applying, receiver, why, alert, alert_id, true);
+}
+
+int clew__incidents_mention(struct clew__db *db, struct clew__applying *applying,
+                            const struct clew__receiver *receiver, struct clew__alert *alert,
+                            int64_t alert_id)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < receiver->n && r == 0; i++) {
+        const struct clew__integration *integration = &receiver->integrations[i];
+        struct clew__touched *touched;
+        int64_t incident_id = 0;
+
+        if (integration->off || integration->per_alert || integration->ops->incidents)
+            continue;
+        r = open_incident(db, applying, integration, alert, &incident_id);
+        touched = r == 0 ? clew__touch(applying, incident_id, false) : NULL;
+        if (!touched)
+            return r < 0 ? r : -ENOMEM;
+        if (touched->nresolved < CLEW__PAGE_ALERTS_MAX)
+            touched->resolved[touched->nresolved] = alert_id;
+        touched->nresolved++;
+        r = clew__audit(db, applying, alert, integration->target, "mentioned",
+                        "it ended before the digest, which mentions it");
+    }
+    return r;
 }
 
 int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
@@ -137,13 +218,12 @@ int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
     int r = 0;
 
     for (size_t i = 0; i < n && r == 0; i++) {
-        const struct clew__receiver *receiver = clew__config_receiver(config, hits[i]->receiver);
+        bool now = false;
 
-        for (size_t j = 0; j < receiver->n && r == 0; j++)
-            r = join_one(db, applying, &receiver->integrations[j], hits[i]->why, alert, alert_id);
-        if (r == 0 && receiver->n == 0)
-            r = clew__audit(db, applying, alert, "", "not sent",
-                            "the route's receiver has no integration");
+        r = clew__escalation_begin(db, applying, hits[i], alert, &now);
+        if (r == 0 && now)
+            r = join_all(db, applying, clew__config_receiver(config, hits[i]->receiver),
+                         hits[i]->why, alert, alert_id, false);
     }
     return r;
 }
@@ -196,6 +276,18 @@ int clew__incidents_held(struct clew__db *db, struct clew__applying *applying)
     return r;
 }
 
+/* Until the next whole list of this group: alerts of several may be in one incident. */
+static int hold_open(struct clew__db *db, const struct clew__applying *applying,
+                     const struct clew__incident *state)
+{
+    int r = clew__db_run(db, "UPDATE incidents SET group_digest = ?2 WHERE id = ?1", "is",
+                         state->id, applying->group);
+
+    return r == 0 ? clew__audit(db, applying, NULL, state->target, "held open",
+                                "the list was cut: what is missing may still fire")
+                  : r;
+}
+
 /* Whether an incident with no firing alert left is over. */
 static bool is_over(const struct clew__applying *applying, const struct clew__incident *state)
 {
@@ -209,8 +301,7 @@ static int end_incident(struct clew__db *db, struct clew__applying *applying,
     int r = 0;
 
     if (!is_over(applying, state))
-        return clew__audit(db, applying, NULL, state->target, "held open",
-                           "the list was cut: what is missing may still fire");
+        return hold_open(db, applying, state);
     if (!send_resolved)
         r = clew__audit(db, applying, NULL, state->target, "not sent", "send_resolved is off");
     else if (state->incidents)
@@ -221,6 +312,7 @@ static int end_incident(struct clew__db *db, struct clew__applying *applying,
 static int queue_for(struct clew__db *db, struct clew__applying *applying,
                      struct clew__touched *touched)
 {
+    const char *note = applying->note ? applying->note : "";
     const struct clew__integration *integration;
     struct clew__incident state;
     bool send_resolved;
@@ -232,14 +324,16 @@ static int queue_for(struct clew__db *db, struct clew__applying *applying,
     integration = clew__config_integration(applying->config, state.target, state.receiver);
     /* Without its configuration an incident's end waits for that to come back. */
     send_resolved = integration ? integration->send_resolved : state.incidents;
-    if (!send_resolved)
+    if (!send_resolved && !applying->digest)
         touched->nresolved = 0;
     if (touched->nfired)
-        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_TRIGGER, "");
+        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_TRIGGER, note);
     else if (!state.incidents && touched->nresolved)
-        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_RESOLVE, "");
-    return r == 0 && state.nopen == 0 ? end_incident(db, applying, touched, &state, send_resolved)
-                                      : r;
+        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_RESOLVE, note);
+    if (r < 0 || state.nopen > 0)
+        return r;
+    return applying->digest ? clew__incident_close(db, applying, state.id)
+                            : end_incident(db, applying, touched, &state, send_resolved);
 }
 
 int clew__incidents_queue(struct clew__db *db, struct clew__applying *applying)

@@ -22,6 +22,10 @@ int clew__store_open(const char *path, struct clew__store **ret_store);
 /* Nobody waits in it any more. Accepts NULL, returns NULL. */
 struct clew__store *clew__store_close(struct clew__store *store);
 
+/* The file of the journal that belongs to the store (intake/journal.h); NULL: replicas
+ * share the store, which has none. */
+const char *clew__store_journal(const struct clew__store *store);
+
 /* A piece of work on the database. Failing, it is undone, it alone. The text of
  * clew_set_error() reaches the caller. */
 typedef int clew__store_work(struct clew__db *db, void *arg);
@@ -52,19 +56,30 @@ struct clew__apply {
 };
 clew__store_work clew__store_apply;
 
+/* The sequence up to which the store has the journal. arg: int64_t *, result */
+clew__store_work clew__store_position;
+/* Within other work. */
+int clew__store_set_position(struct clew__db *db, int64_t sequence);
+
 /* A delivery as the worker needs it. */
 struct clew__delivery {
     int64_t id, created_at, next_attempt_at;
     unsigned attempts;
     enum clew__action action;
+    unsigned rank;
     char receiver[257];
     char order_key[256];
 };
 
+/* What goes first of all that is due; ends are whatever wakes nobody. */
+enum { CLEW__RANK_CRITICAL, CLEW__RANK_NEWS, CLEW__RANK_END, CLEW__RANKS };
+
 /* The next delivery to a target, due or not: of all that are first of their
- * order key, the one whose time comes first. */
+ * order key, the first of those due by rank and time, else the one whose time comes
+ * first. */
 struct clew__next {
     const char *target;
+    int64_t now;
     struct clew__delivery delivery; /* result */
 };
 clew__store_work clew__store_next; /* 1 found, 0 none */
@@ -75,6 +90,7 @@ struct clew__load {
     struct clew__page page; /* result; borrows from what follows */
     struct clew__thread_of thread;
     int64_t received_at;
+    bool ended; /* the incident's end waits behind it */
     struct clew__page_alert alerts[CLEW__PAGE_ALERTS_MAX];
     char dedup_key[256], receiver[257];
     char *external_url, *group_key, *note;
@@ -87,8 +103,11 @@ void clew__load_done(struct clew__load *load);
 struct clew__attempt {
     int64_t delivery_id, now;
     enum clew__verdict_kind kind;
-    int64_t next_attempt_at; /* for CLEW__RETRY */
+    int64_t next_attempt_at; /* for CLEW__RETRY and CLEW__LATER */
+    bool target_is_back;     /* for CLEW__DONE: what waits for the target is due now */
     const char *reason;
+    clew__store_work *also; /* what else it leaves behind; NULL: nothing */
+    void *also_arg;
 };
 clew__store_work clew__store_attempt;
 
@@ -121,7 +140,8 @@ clew__store_work clew__store_view_alerts;
 clew__store_work clew__store_view_deliveries;
 
 /* Everything about one alert: {"fingerprint", "alerts":[…] its occurrences,
- * "decisions":[…] from the audit trail, "deliveries":[…]}, oldest first. */
+ * "decisions":[…] from the audit trail, "deliveries":[…], "waiting":[…] who is to be
+ * told yet}, oldest first. */
 struct clew__explain {
     const char *fingerprint;
     struct clew__buf *json; /* result, appended */

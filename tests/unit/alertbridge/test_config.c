@@ -64,7 +64,7 @@ static void test_config_errors_name_the_line(void **state)
          6, "exclude each other"},
         {"storage: x\nroute: {receiver: a}\nreceivers:\n  - name: a\n    pagerduty_configs:\n"
          "      - {routing_key: k, dedup: host}\n",
-         6, "alert or group"},
+         6, "dedup is alert"},
         {"storage: x\nroute: {receiver: a}\nreceivers:\n  - name: a\n    pagerduty_configs:\n"
          "      - {routing_key_file: /nonexistent/x}\n",
          6, "cannot be opened"},
@@ -74,7 +74,7 @@ static void test_config_errors_name_the_line(void **state)
         {"storage: x\nwebhook: {max_body_bytes: 1e6}\n" TAIL, 2, "expected a number"},
         {"storage: x\nwebhook: {basic_auth: {username: u}}\n" TAIL, 2, "is empty"},
         {"storage: x\nwebhook: {bearer_token: ''}\n" TAIL, 2, "is empty"},
-        {"storage: x\nlinks:\n  - {text: a}\n" TAIL, 3, "needs text and url"},
+        {"storage: x\nlinks:\n  - {text: a}\n" TAIL, 3, "needs text, and url"},
     };
 
     (void)state;

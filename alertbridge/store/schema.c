@@ -206,6 +206,11 @@ static const char *const steps[] = {
     "DROP INDEX deliveries_due;"
     "CREATE INDEX deliveries_due ON deliveries (target, rank, next_attempt_at, id)"
     " WHERE state = 'queued';",
+    /* An event of PagerDuty's that was carried out. */
+    "CREATE TABLE pagerduty_events ("
+    " id TEXT PRIMARY KEY,"
+    " at INTEGER NOT NULL);"
+    "CREATE INDEX pagerduty_events_at ON pagerduty_events (at);",
 };
 
 int clew__db_check_schema(struct clew__db *db)

@@ -15,6 +15,7 @@
 
 #include <common/instant.h>
 #include <common/metrics.h>
+#include <store/lease.h>
 
 #include <clew/log.h>
 #include <clew/trace.h>
@@ -34,6 +35,7 @@ struct sender {
     pthread_t thread;
     bool started;
     struct clew__connection *connection;
+    struct clew__lease *lease;
     unsigned failures;    /* in a row, of the target */
     int64_t paused_until; /* of the target */
     uint64_t generation;  /* of all->generation, seen before the queue was read */
@@ -119,8 +121,11 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
 {
     int64_t now = clew__instant_now(), wait = 0, pause = 0;
     uint64_t random = 0;
-    struct clew__attempt attempt = {
-        .delivery_id = delivery->id, .now = now, .kind = verdict->kind, .reason = verdict->reason};
+    struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .epoch = sender->connection->epoch,
+                                    .now = now,
+                                    .kind = verdict->kind,
+                                    .reason = verdict->reason};
 
     if (verdict->kind == CLEW__RETRY) {
         (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
@@ -184,8 +189,8 @@ static void send_page(struct sender *sender, const struct clew__delivery *delive
         verdict = (struct clew__verdict){CLEW__RETRY, "out_of_memory", -1, false};
     }
     clew__buf_done(&body);
-    /* Cut by the shutdown: no attempt, the next process makes it. */
-    if (answer.status == 0 && atomic_load(&sender->all->abort))
+    /* Cut by the shutdown or another replica: no attempt, the other process makes it. */
+    if (answer.status == 0 && !clew__connection_may_send(sender->connection))
         return;
     conclude(sender, delivery, integration, &verdict, answer.status, load->received_at);
 }
@@ -217,10 +222,15 @@ static void *send_loop(void *arg)
     while (wait_until(sender, until, true)) {
         struct clew__next next = {.target = sender->target};
         int64_t now, due;
-        int r = clew__store_read(sender->all->store, clew__store_next, &next);
+        int r;
+
+        sender->connection->epoch = clew__lease_epoch(sender->lease);
+        until = 0;
+        if (sender->connection->epoch == 0)
+            continue; /* another replica's work; a wake comes with the lease */
+        r = clew__store_read(sender->all->store, clew__store_next, &next);
 
         now = clew__instant_now();
-        until = 0;
         if (r == 1) {
             due = next.delivery.next_attempt_at;
             until = due > sender->paused_until ? due : sender->paused_until;
@@ -253,7 +263,11 @@ static int start_one(struct clew__senders *all, const char *target)
     sender->connection = clew__connection_new(&all->abort);
     if (!sender->connection)
         return clew_set_error(-ENOMEM, "out of memory");
+    sender->lease = clew__lease_want(all->store, target);
+    sender->connection->lease = sender->lease;
     all->n++;
+    if (!sender->lease)
+        return clew_set_error(-ENOMEM, "out of memory");
     (void)pthread_mutex_lock(&all->lock);
     r = pthread_create(&sender->thread, NULL, send_loop, sender);
     sender->started = r == 0;
@@ -280,6 +294,19 @@ static int start_all(struct clew__senders *all)
     return r;
 }
 
+void clew__senders_wake(struct clew__senders *senders)
+{
+    (void)pthread_mutex_lock(&senders->lock);
+    senders->generation++;
+    (void)pthread_cond_broadcast(&senders->changed);
+    (void)pthread_mutex_unlock(&senders->lock);
+}
+
+static void wake_senders(void *arg)
+{
+    clew__senders_wake(arg);
+}
+
 int clew__senders_start(const struct clew__config *config, struct clew__store *store,
                         struct clew__senders **ret_senders)
 {
@@ -292,20 +319,14 @@ int clew__senders_start(const struct clew__config *config, struct clew__store *s
     all->store = store;
     (void)pthread_mutex_init(&all->lock, NULL);
     (void)pthread_cond_init(&all->changed, NULL);
-    r = start_all(all);
+    r = clew__store_watch(store, wake_senders, all);
+    if (r == 0)
+        r = start_all(all);
     if (r < 0)
         (void)clew__senders_stop(all, 0);
     else
         *ret_senders = all;
     return r;
-}
-
-void clew__senders_wake(struct clew__senders *senders)
-{
-    (void)pthread_mutex_lock(&senders->lock);
-    senders->generation++;
-    (void)pthread_cond_broadcast(&senders->changed);
-    (void)pthread_mutex_unlock(&senders->lock);
 }
 
 struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t deadline)
@@ -315,6 +336,7 @@ struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t 
 
     if (!senders)
         return NULL;
+    clew__store_unwatch(senders->store, senders);
     (void)pthread_mutex_lock(&senders->lock);
     senders->stop = true;
     (void)pthread_cond_broadcast(&senders->changed);
@@ -326,6 +348,7 @@ struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t 
         if (senders->senders[i].started)
             (void)pthread_join(senders->senders[i].thread, NULL);
         (void)clew__connection_free(senders->senders[i].connection);
+        (void)clew__lease_drop(senders->senders[i].lease);
     }
     (void)pthread_cond_destroy(&senders->changed);
     (void)pthread_mutex_destroy(&senders->lock);

@@ -159,6 +159,13 @@ void clew__load_done(struct clew__load *load)
     json_decref(load->page.common_annotations);
 }
 
+/* What a replica says late, after another one has taken its work over, counts only if
+ * it is that the page was delivered: a fact. */
+#define STILL_QUEUED " WHERE id = ?1 AND state = 'queued'"
+#define STILL_MINE(epoch)                                                                \
+    STILL_QUEUED " AND (" epoch " <= 0 OR EXISTS (SELECT 1 FROM leases l WHERE l.name =" \
+                 " deliveries.target AND l.epoch = " epoch "))"
+
 int clew__store_attempt(struct clew__db *db, void *arg)
 {
     const struct clew__attempt *attempt = arg;
@@ -167,14 +174,19 @@ int clew__store_attempt(struct clew__db *db, void *arg)
     if (attempt->kind == CLEW__RETRY)
         return clew__db_run(db,
                             "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ?2,"
-                            " reason = ?3 WHERE id = ?1",
-                            "iis", attempt->delivery_id, attempt->next_attempt_at, attempt->reason);
+                            " reason = ?3" STILL_MINE("?4"),
+                            "iisi", attempt->delivery_id, attempt->next_attempt_at, attempt->reason,
+                            attempt->epoch);
+    if (attempt->kind == CLEW__DONE)
+        return clew__db_run(db,
+                            "UPDATE deliveries SET attempts = attempts + 1, state = 'done',"
+                            " finished_at = ?2, reason = ?3" STILL_QUEUED,
+                            "iis", attempt->delivery_id, attempt->now, attempt->reason);
     r = clew__db_run(db,
-                     "UPDATE deliveries SET attempts = attempts + 1, state = ?2, finished_at = ?3,"
-                     " reason = ?4 WHERE id = ?1",
-                     "isis", attempt->delivery_id, attempt->kind == CLEW__DONE ? "done" : "dead",
-                     attempt->now, attempt->reason);
-    if (r < 0 || attempt->kind == CLEW__DONE)
+                     "UPDATE deliveries SET attempts = attempts + 1, state = 'dead',"
+                     " finished_at = ?2, reason = ?3" STILL_MINE("?4"),
+                     "iisi", attempt->delivery_id, attempt->now, attempt->reason, attempt->epoch);
+    if (r < 0 || clew__db_changed(db) == 0)
         return r;
     return clew__db_run(db,
                         "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"

@@ -4,6 +4,7 @@
  * of receiver reads its own keys. MT-Unsafe; the result is immutable. */
 #include "config.h"
 #include "routes.h"
+#include "services.h"
 
 #include <intake/listen.h>
 #include <store/db.h>
@@ -156,6 +157,20 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
     return r;
 }
 
+static int read_critical(struct clew__yaml_node list, struct clew__config *config)
+{
+    int r = clew__config_matchers(list, &config->critical, &config->ncritical);
+
+    if (r < 0 || config->ncritical)
+        return r;
+    config->critical = calloc(1, sizeof(struct clew__matcher *));
+    if (!config->critical)
+        return clew_set_error(-ENOMEM, "out of memory");
+    r = clew__matcher_parse("severity=\"critical\"", &config->critical[0]);
+    config->ncritical = r == 0;
+    return r;
+}
+
 /* Who protects sources, but not the webhook itself, probably forgot it. */
 static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_node node)
 {
@@ -222,6 +237,9 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "route",
                                        "receivers",
                                        "links",
+                                       "critical",
+                                       "slack",
+                                       "loki",
                                        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
@@ -248,6 +266,10 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         warn_of_open_paths(loader, node);
     if (r == 0)
         r = read_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = read_critical(clew__yaml_get(root, "critical"), config);
+    if (r == 0)
+        r = clew__config_services(root, config);
     if (r == 0)
         r = read_receivers(loader, root);
     if (r < 0)
@@ -287,17 +309,27 @@ struct clew__config *clew__config_ref(struct clew__config *config)
     return config;
 }
 
+static void free_integration(struct clew__integration *integration)
+{
+    for (char **name = integration->dedup_labels; name && *name; name++)
+        free(*name);
+    free(integration->dedup_labels);
+    free(integration->url);
+    if (integration->ops)
+        integration->ops->release(integration->options);
+}
+
 struct clew__config *clew__config_free(struct clew__config *config)
 {
     if (!config || atomic_fetch_sub(&config->references, 1) > 1)
         return NULL;
+    for (size_t i = 0; i < CLEW__SERVICES; i++)
+        free_integration(&config->services[i]);
     for (size_t i = 0; i < config->nreceivers; i++) {
         struct clew__receiver *receiver = &config->receivers[i];
 
-        for (size_t j = 0; j < receiver->n; j++) {
-            free(receiver->integrations[j].url);
-            receiver->integrations[j].ops->release(receiver->integrations[j].options);
-        }
+        for (size_t j = 0; j < receiver->n; j++)
+            free_integration(&receiver->integrations[j]);
         free(receiver->integrations);
         free(receiver->name);
     }
@@ -307,15 +339,22 @@ struct clew__config *clew__config_free(struct clew__config *config)
     }
     if (config->route)
         clew__route_done(config->route);
+    clew__matchers_free(config->critical, config->ncritical);
     free(config->route);
     free(config->receivers);
     free(config->links);
     free(config->listen);
     free(config->storage);
     free(config->external_url);
+    free(config->slack_signing_secret);
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;
+}
+
+bool clew__config_critical(const struct clew__config *config, const json_t *labels)
+{
+    return clew__matchers_match(config->critical, config->ncritical, labels);
 }
 
 const struct clew__receiver *clew__config_receiver(const struct clew__config *config,
@@ -332,6 +371,9 @@ const struct clew__integration *clew__config_integration(const struct clew__conf
 {
     const struct clew__integration *any = NULL;
 
+    for (size_t i = 0; i < CLEW__SERVICES; i++)
+        if (!config->services[i].off && strcmp(config->services[i].target, target) == 0)
+            return &config->services[i];
     for (size_t i = 0; i < config->nreceivers; i++)
         for (size_t j = 0; j < config->receivers[i].n; j++) {
             const struct clew__integration *one = &config->receivers[i].integrations[j];

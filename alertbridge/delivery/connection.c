@@ -19,7 +19,7 @@
 static size_t take_body(char *data, size_t size, size_t n, void *arg)
 {
     struct clew__connection *connection = arg;
-    size_t len = size * n, room = ANSWER_MAX - connection->body.len;
+    size_t len = size * n, room = connection->body.max - 1 - connection->body.len;
 
     clew__buf_add(&connection->body, data, len < room ? len : room);
     return len; /* what is too much is read and dropped: the status is there */
@@ -78,6 +78,14 @@ struct clew__connection *clew__connection_free(struct clew__connection *connecti
     clew__buf_done(&connection->body);
     free(connection);
     return NULL;
+}
+
+void clew__connection_expect(struct clew__connection *connection, size_t max)
+{
+    /* A page of a channel is large, and seldom: its memory does not stay. */
+    if (connection->body.max > ANSWER_MAX + 1)
+        clew__buf_done(&connection->body);
+    connection->body.max = (max ? max : ANSWER_MAX) + 1;
 }
 
 /* A word for a metric or a log line; curl's texts may name the address. */

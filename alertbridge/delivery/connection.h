@@ -17,7 +17,7 @@ struct clew__connection {
     const atomic_bool *abort;
     const struct clew__lease *lease; /* NULL: none is needed */
     int64_t epoch;                   /* in which it has to be held */
-    struct clew__buf body;           /* of the answer, cut at 64 KiB */
+    struct clew__buf body;           /* of the answer, cut */
     char retry_after[128];           /* of HTTP */
     unsigned refused;                /* recipients, of SMTP */
 };
@@ -42,12 +42,27 @@ void clew__connection_perform(struct clew__connection *connection, unsigned leas
 void clew__connection_end_span(struct clew_span *span, const char *method, const char *url,
                                const struct clew__answer *answer);
 
-/* Sends body by HTTP (http.c) or SMTP (smtp.c), as a client span under the
- * current scope. Redirects are not followed.
- * blocks   HTTP: up to 15 s; SMTP: up to 60 s */
-void clew__http_post(struct clew__connection *connection,
-                     const struct clew__integration *integration, const struct clew__buf *body,
-                     struct clew__answer *ret_answer);
+/* Cuts answers from here on at max bytes; 0: 64 KiB, which is how it begins. */
+void clew__connection_expect(struct clew__connection *connection, size_t max);
+
+/* A request by HTTP to an integration, with the headers that its kind adds. Zeros are
+ * the usual. */
+struct clew__http_request {
+    const char *url;              /* NULL: the integration's */
+    const struct clew__buf *body; /* of a POST; NULL: a GET */
+    const char *content_type;     /* of the body; NULL: JSON */
+    long timeout_ms;              /* 0: 15 s */
+    size_t answer_max;            /* bytes; 0: 64 KiB */
+    bool once;                    /* twice would be seen: on a kept connection that turns out
+                                     to be dead libcurl sends a request a second time */
+};
+/* As a client span under the current scope. Redirects are not followed.
+ * blocks   up to the timeout */
+void clew__http_send(struct clew__connection *connection,
+                     const struct clew__integration *integration,
+                     const struct clew__http_request *request, struct clew__answer *ret_answer);
+/* Sends body by SMTP, in the same way.
+ * blocks   up to 60 s */
 void clew__smtp_send(struct clew__connection *connection,
                      const struct clew__integration *integration, const struct clew__buf *body,
                      struct clew__answer *ret_answer);

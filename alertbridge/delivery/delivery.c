@@ -11,7 +11,8 @@
 #include "delivery.h"
 
 #include "backoff.h"
-#include "connection.h"
+#include "minute.h"
+#include "sending.h"
 
 #include <common/instant.h>
 #include <common/metrics.h>
@@ -27,7 +28,9 @@
 #include <sys/random.h>
 
 #define AGE_MAX_NS (72 * 3600 * CLEW__SECOND_NS)
-#define RECHECK_NS (60 * CLEW__SECOND_NS) /* so long a step of the clock may go unseen */
+#define OUTAGE_FAILURES 3u                      /* in a row, of the target */
+#define CRITICAL_WAIT_NS (30 * CLEW__SECOND_NS) /* at most, unless it is asked for */
+#define RECHECK_NS (60 * CLEW__SECOND_NS)       /* so long a step of the clock may go unseen */
 
 struct sender {
     struct clew__senders *all;
@@ -36,9 +39,11 @@ struct sender {
     bool started;
     struct clew__connection *connection;
     struct clew__lease *lease;
+    struct clew__minute minute;
     unsigned failures;    /* in a row, of the target */
     int64_t paused_until; /* of the target */
-    uint64_t generation;  /* of all->generation, seen before the queue was read */
+    struct clew__pace pace;
+    uint64_t generation; /* of all->generation, seen before the queue was read */
 };
 
 struct clew__senders {
@@ -115,9 +120,27 @@ static void record(struct sender *sender, struct clew__attempt *attempt)
     }
 }
 
+/* Nothing was asked: no attempt, and nothing went wrong. */
+static void postpone(struct sender *sender, const struct clew__delivery *delivery,
+                     const struct clew__verdict *verdict)
+{
+    int64_t now = clew__instant_now();
+    struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .epoch = sender->connection->epoch,
+                                    .kind = CLEW__LATER,
+                                    .next_attempt_at =
+                                        now + (int64_t)(verdict->wait_seconds * 1e9) + 1};
+
+    if (verdict->wait_all)
+        sender->paused_until = attempt.next_attempt_at;
+    else
+        record(sender, &attempt);
+}
+
 static void conclude(struct sender *sender, const struct clew__delivery *delivery,
                      const struct clew__integration *integration,
-                     const struct clew__verdict *verdict, unsigned status, int64_t received_at)
+                     const struct clew__verdict *verdict, struct clew__sending *sending,
+                     int64_t received_at)
 {
     int64_t now = clew__instant_now(), wait = 0, pause = 0;
     uint64_t random = 0;
@@ -125,11 +148,16 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
                                     .epoch = sender->connection->epoch,
                                     .now = now,
                                     .kind = verdict->kind,
-                                    .reason = verdict->reason};
+                                    .reason = verdict->reason,
+                                    .also = sending->record,
+                                    .also_arg = sending->left};
 
     if (verdict->kind == CLEW__RETRY) {
         (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
         wait = clew__backoff_ns(delivery->attempts + 1, verdict->wait_seconds, random);
+        if (delivery->rank == CLEW__RANK_CRITICAL && verdict->wait_seconds < 0 &&
+            wait > CRITICAL_WAIT_NS)
+            wait = CRITICAL_WAIT_NS;
         attempt.next_attempt_at = now + wait;
         sender->failures++;
         /* The whole target: as long as it asked for, else a moment. */
@@ -138,13 +166,16 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
             pause = 10 * CLEW__SECOND_NS;
         sender->paused_until = now + pause;
     } else if (verdict->kind == CLEW__DONE) {
+        attempt.target_is_back = sender->failures >= OUTAGE_FAILURES;
         sender->failures = 0;
     }
-    log_attempt(delivery, integration->ops->kind, verdict, status, wait);
+    log_attempt(delivery, integration->ops->kind, verdict, sending->status, wait);
     clew__metrics_delivery(
         delivery->receiver, integration->ops->kind, verdict->kind,
         delivery->action == CLEW__ACTION_TRIGGER ? (double)(now - received_at) / 1e9 : -1);
     record(sender, &attempt);
+    if (sending->record) /* it may have queued something, for others too */
+        clew__senders_wake(sender->all);
 }
 
 /* The scope of the webhook that caused the delivery, so that its trace goes on. */
@@ -164,35 +195,73 @@ static struct clew_scope scope_of(const struct clew__thread_of *thread)
     return clew_extract_context(&headers, &remote);
 }
 
-static void send_page(struct sender *sender, const struct clew__delivery *delivery,
-                      const struct clew__integration *integration, const struct clew__load *load)
+/* The far side is told of the end in any case: an earlier attempt may have arrived,
+ * and the end of what was never opened is nothing. */
+static void skip(struct sender *sender, const struct clew__delivery *delivery)
 {
+    struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .now = clew__instant_now(),
+                                    .kind = CLEW__DONE,
+                                    .reason = "skipped: ended before it could be sent"};
+
+    clew_info("page skipped, what it is about has ended", clew_kv("delivery", delivery->id),
+              clew_kv("receiver", delivery->receiver), clew_kv("attempts", delivery->attempts));
+    record(sender, &attempt);
+}
+
+/* One POST, or one mail. */
+static struct clew__verdict send_once(struct clew__sending *sending)
+{
+    const struct clew__integration *integration = sending->integration;
     struct clew__verdict verdict = {.kind = CLEW__PERMANENT, .reason = "not_renderable"};
     struct clew__answer answer = {.problem = "", .retry_after = "", .body = ""};
     struct clew__buf body;
     int r;
 
-    if (clew__instant_now() - delivery->created_at > AGE_MAX_NS) {
-        verdict = (struct clew__verdict){.kind = CLEW__PERMANENT, .reason = "expired"};
-        conclude(sender, delivery, integration, &verdict, 0, load->received_at);
-        return;
-    }
     clew__buf_init(&body, 4u << 20);
-    r = integration->ops->render(integration, sender->all->config, &load->page, &body);
+    r = integration->ops->render(integration, sending->config, sending->page, &body);
     if (r == 0) {
         if (integration->mail)
-            clew__smtp_send(sender->connection, integration, &body, &answer);
+            clew__smtp_send(sending->connection, integration, &body, &answer);
         else
-            clew__http_post(sender->connection, integration, &body, &answer);
+            clew__http_send(
+                sending->connection, integration,
+                &(struct clew__http_request){.body = &body, .once = !integration->ops->incidents},
+                &answer);
         verdict = integration->ops->verdict(&answer);
     } else if (r == -ENOMEM) {
         verdict = (struct clew__verdict){CLEW__RETRY, "out_of_memory", -1, false};
     }
     clew__buf_done(&body);
-    /* Cut by the shutdown or another replica: no attempt, the other process makes it. */
-    if (answer.status == 0 && !clew__connection_may_send(sender->connection))
+    sending->status = answer.status;
+    return verdict;
+}
+
+static void send_page(struct sender *sender, const struct clew__delivery *delivery,
+                      const struct clew__integration *integration, const struct clew__load *load)
+{
+    struct clew__sending sending = {.config = sender->all->config,
+                                    .integration = integration,
+                                    .delivery = delivery,
+                                    .page = &load->page,
+                                    .store = sender->all->store,
+                                    .connection = sender->connection,
+                                    .pace = &sender->pace};
+    struct clew__verdict verdict = {.kind = CLEW__PERMANENT, .reason = "expired"};
+
+    if (integration->skip_ended && load->ended && delivery->action == CLEW__ACTION_TRIGGER) {
+        skip(sender, delivery);
         return;
-    conclude(sender, delivery, integration, &verdict, answer.status, load->received_at);
+    }
+    if (clew__instant_now() - delivery->created_at <= AGE_MAX_NS)
+        verdict = integration->ops->send ? integration->ops->send(&sending) : send_once(&sending);
+    if (verdict.kind == CLEW__LATER)
+        postpone(sender, delivery, &verdict);
+    /* Cut by the shutdown or another replica: no attempt, the other process makes it. */
+    else if (verdict.kind != CLEW__RETRY || sending.status ||
+             clew__connection_may_send(sender->connection))
+        conclude(sender, delivery, integration, &verdict, &sending, load->received_at);
+    free(sending.left);
 }
 
 static int deliver(struct sender *sender, const struct clew__delivery *delivery)
@@ -220,8 +289,8 @@ static void *send_loop(void *arg)
     int64_t until = clew__instant_now();
 
     while (wait_until(sender, until, true)) {
-        struct clew__next next = {.target = sender->target};
-        int64_t now, due;
+        struct clew__next next = {.target = sender->target, .now = clew__instant_now()};
+        int64_t now, due, paced;
         int r;
 
         sender->connection->epoch = clew__lease_epoch(sender->lease);
@@ -233,9 +302,13 @@ static void *send_loop(void *arg)
         now = clew__instant_now();
         if (r == 1) {
             due = next.delivery.next_attempt_at;
+            paced = clew__minute_next(&sender->minute, next.delivery.rank == CLEW__RANK_CRITICAL);
             until = due > sender->paused_until ? due : sender->paused_until;
-            if (until <= now)
+            until = paced > until ? paced : until;
+            if (until <= now) {
+                clew__minute_count(&sender->minute, now);
                 r = deliver(sender, &next.delivery);
+            }
         }
         if (r < 0) {
             clew_error("the store cannot be read", clew_kv("error", clew_last_error()));
@@ -250,8 +323,9 @@ static void *send_loop(void *arg)
 }
 
 /* One sender for each target, however many receivers share it. */
-static int start_one(struct clew__senders *all, const char *target)
+static int start_one(struct clew__senders *all, const struct clew__integration *integration)
 {
+    const char *target = integration->target;
     struct sender *sender;
     int r;
 
@@ -266,8 +340,11 @@ static int start_one(struct clew__senders *all, const char *target)
     sender->lease = clew__lease_want(all->store, target);
     sender->connection->lease = sender->lease;
     all->n++;
+    r = clew__minute_init(&sender->minute, integration->per_minute);
     if (!sender->lease)
         return clew_set_error(-ENOMEM, "out of memory");
+    if (r < 0)
+        return r;
     (void)pthread_mutex_lock(&all->lock);
     r = pthread_create(&sender->thread, NULL, send_loop, sender);
     sender->started = r == 0;
@@ -279,7 +356,7 @@ static int start_one(struct clew__senders *all, const char *target)
 static int start_all(struct clew__senders *all)
 {
     const struct clew__config *config = all->config;
-    size_t room = 0;
+    size_t room = CLEW__SERVICES;
     int r = 0;
 
     for (size_t i = 0; i < config->nreceivers; i++)
@@ -290,7 +367,10 @@ static int start_all(struct clew__senders *all)
     for (size_t i = 0; i < config->nreceivers; i++)
         for (size_t j = 0; j < config->receivers[i].n && r == 0; j++)
             if (!config->receivers[i].integrations[j].off)
-                r = start_one(all, config->receivers[i].integrations[j].target);
+                r = start_one(all, &config->receivers[i].integrations[j]);
+    for (size_t i = 0; i < CLEW__SERVICES && r == 0; i++)
+        if (!config->services[i].off)
+            r = start_one(all, &config->services[i]);
     return r;
 }
 
@@ -349,6 +429,7 @@ struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t 
             (void)pthread_join(senders->senders[i].thread, NULL);
         (void)clew__connection_free(senders->senders[i].connection);
         (void)clew__lease_drop(senders->senders[i].lease);
+        clew__minute_done(&senders->senders[i].minute);
     }
     (void)pthread_cond_destroy(&senders->changed);
     (void)pthread_mutex_destroy(&senders->lock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Posting one body. Of the answer's headers only Retry-After is looked at.
+ * One request. Of the answer's headers only Retry-After is looked at.
  * Redirects are not followed: a page goes where the configuration says. */
 #include "connection.h"
 
@@ -41,31 +41,46 @@ static void add_header(void *arg, const char *name, const char *value)
         *list = longer;
 }
 
-void clew__http_post(struct clew__connection *connection,
-                     const struct clew__integration *integration, const struct clew__buf *body,
-                     struct clew__answer *ret_answer)
+void clew__http_send(struct clew__connection *connection,
+                     const struct clew__integration *integration,
+                     const struct clew__http_request *request, struct clew__answer *ret_answer)
 {
-    struct clew_span *span = clew_span_start("POST", CLEW_SPAN_CLIENT);
+    static const struct clew__buf none = {.data = NULL};
+    const struct clew__buf *body = request->body ? request->body : &none;
+    const char *method = request->body ? "POST" : "GET";
+    const char *url = request->url ? request->url : integration->url;
+    struct clew_span *span = clew_span_start(method, CLEW_SPAN_CLIENT);
     struct clew_scope scope = span ? clew_span_scope(span) : clew_scope_current();
     struct curl_slist *headers = NULL;
     CURL *easy = connection->easy;
 
-    add_header(&headers, "Content-Type", "application/json; charset=utf-8");
-    add_header(&headers, "Expect", ""); /* no waiting for 100-continue */
+    if (request->body) {
+        add_header(&headers, "Content-Type",
+                   request->content_type ? request->content_type
+                                         : "application/json; charset=utf-8");
+        add_header(&headers, "Expect", ""); /* no waiting for 100-continue */
+    }
     if (integration->ops->headers)
         integration->ops->headers(integration, body, clew__instant_now(), add_header, &headers);
     clew_inject(scope, add_header, &headers);
     (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+                           request->timeout_ms ? request->timeout_ms : TIMEOUT_MS);
     (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "clewline-alertbridge");
     (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
-    (void)curl_easy_setopt(easy, CURLOPT_URL, integration->url);
+    (void)curl_easy_setopt(easy, CURLOPT_URL, url);
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
-    (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body->data);
+    if (request->body) {
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
+        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body->data);
+    } else {
+        (void)curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+    }
+    (void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->once ? 1L : 0L);
+    clew__connection_expect(connection, request->answer_max);
     clew__connection_perform(connection, 0, ret_answer);
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
-    clew__connection_end_span(span, "POST", integration->url, ret_answer);
+    clew__connection_end_span(span, method, url, ret_answer);
 }

@@ -24,12 +24,16 @@ struct clew__page_alert {
 
 /* What a delivery does: a page about what fires (and ended) now; the end of
  * everything that it is about; somebody has it in hand; what is there already is
- * to be shown as it is now. */
+ * to be shown as it is now; something is said in a message's thread; Alertmanager is
+ * asked for a silence; Loki is asked for lines. */
 #define CLEW__ACTION_MAP(X)       \
     X(TRIGGER, "trigger")         \
     X(RESOLVE, "resolve")         \
     X(ACKNOWLEDGE, "acknowledge") \
-    X(UPDATE, "update")
+    X(UPDATE, "update")           \
+    X(NOTE, "note")               \
+    X(SILENCE, "silence")         \
+    X(LINES, "lines")
 
 enum clew__action {
 #define X(name, text) CLEW__ACTION_##name,

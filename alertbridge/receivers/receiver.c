@@ -16,6 +16,8 @@ const struct clew__receiver_ops *const clew__receiver_kinds[] = {
 
 const struct clew__receiver_ops *clew__receiver_kind(const char *kind)
 {
+    if (strcmp(clew__slack_bot.kind, kind) == 0)
+        return &clew__slack_bot;
     for (unsigned i = 0; clew__receiver_kinds[i]; i++)
         if (strcmp(clew__receiver_kinds[i]->kind, kind) == 0)
             return clew__receiver_kinds[i];

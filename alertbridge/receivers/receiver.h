@@ -15,11 +15,14 @@
 
 struct clew__config;
 struct clew__integration;
+struct clew__sending;
 
 enum clew__verdict_kind {
     CLEW__DONE,      /* delivered */
     CLEW__RETRY,     /* not now */
     CLEW__PERMANENT, /* never; it becomes a dead letter */
+    CLEW__LATER,     /* nothing was asked: it is too early for that. wait_seconds says how
+                        much; wait_all: too early for every page to this target */
 };
 
 struct clew__verdict {
@@ -55,6 +58,8 @@ struct clew__receiver_ops {
     bool incidents;          /* trigger and resolve of an incident, in strict order per
                                 incident; false: a message per change, in order per target */
     bool send_resolved;      /* the default */
+    bool apart;              /* of messages: those of one incident are in order, and do not
+                                wait for those of others */
     unsigned actions;        /* 1u << action: those that it takes besides trigger and
                                 resolve; others are never queued for it */
     const char *const *keys; /* of the configuration, NULL-terminated */
@@ -70,7 +75,12 @@ struct clew__receiver_ops {
     void (*headers)(const struct clew__integration *self, const struct clew__buf *body, int64_t now,
                     clew__add_header *add, void *arg);
     struct clew__verdict (*verdict)(const struct clew__answer *answer);
+    /* Instead of both: makes the whole attempt (delivery/sending.h). NULL: one POST of
+     * what render() wrote. */
+    struct clew__verdict (*send)(struct clew__sending *sending);
 };
+
+#define CLEW__DEDUP_LABELS_MAX 16u
 
 /* One entry of a receiver's <kind>_configs. */
 struct clew__integration {
@@ -78,21 +88,25 @@ struct clew__integration {
     const char *receiver; /* its name */
     unsigned index;       /* among those of its kind there */
     bool send_resolved;
-    bool per_alert;  /* an incident is one alert; false: a whole group */
-    bool off;        /* its secret or address is empty */
-    char *url;       /* secret */
-    char target[96]; /* "<kind>:<digest>": names the far side without telling the secret */
-    void *options;   /* the kind's own */
+    bool per_alert;      /* an incident is one alert; false: a whole group, or */
+    char **dedup_labels; /* all alerts with the same values of these; NULL-terminated, or NULL */
+    bool skip_ended;     /* no trigger of an incident that ended before it could be sent */
+    bool off;            /* its secret or address is empty */
+    unsigned per_minute; /* so many requests in any minute; 0: no limit */
+    char *url;           /* secret */
+    char target[96];     /* "<kind>:<digest>": names the far side without telling the secret */
+    void *options;       /* the kind's own */
     const struct clew__mail_route *mail; /* url is SMTP's; NULL: HTTP */
 };
 
 extern const struct clew__receiver_ops clew__slack;
+extern const struct clew__receiver_ops clew__slack_bot; /* an entry of slack_configs with a token */
 extern const struct clew__receiver_ops clew__pagerduty;
 extern const struct clew__receiver_ops clew__webhook;
 extern const struct clew__receiver_ops clew__teams;
 extern const struct clew__receiver_ops clew__email;
 
-/* All kinds, NULL-terminated. */
+/* All kinds that a receiver lists, NULL-terminated. */
 extern const struct clew__receiver_ops *const clew__receiver_kinds[];
 /* The kind of this name, NULL when there is none. */
 const struct clew__receiver_ops *clew__receiver_kind(const char *kind);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Slack's incoming webhooks: one message per change of a group. An attachment,
+ * slack_configs, and Slack's incoming webhooks: one message per change of a group (with
+ * a token it is the bot's, ../slack/bot.c). An attachment,
  * because only that has a colour bar. A webhook's answer has no message id, so
  * nothing can be updated later, and a repeat after a lost answer is seen twice.
  *
  * Everything from outside is escaped (& < >), so that a label can neither ping a
  * channel nor forge a link; lengths are counted in characters. The webhook's URL
  * is the secret. No state; MT-Safe. */
-#include "text.h"
+#include "slack.h"
+
+#include <slack/answer.h>
 
 #include <clew/log.h>
 
@@ -22,34 +25,63 @@
 #define TEXT_MAX 3000
 #define FIELD_MAX 500
 #define BUTTON_TEXT_MAX 30
-#define BUTTONS_MAX 5u     /* Slack shows five */
-#define LISTED_MAX 10u     /* alerts named in the text */
-#define ALERT_TEXT_MAX 300 /* characters of one such line */
+#define BUTTONS_MAX 5u /* Slack shows five */
+#define LISTED_MAX 10u /* alerts named in the text */
 #define BODY_MAX (256u << 10)
 
-struct slack {
-    char *channel; /* "" for the webhook's own */
-    struct clew__template *title, *text;
-};
+#define API_URL "https://slack.com/api"
 
-static const char *const keys[] = {"api_url", "api_url_file",  "channel", "title",
-                                   "text",    "send_resolved", NULL};
+static const char *const keys[] = {"api_url",        "api_url_file",  "bot_token",
+                                   "bot_token_file", "channel",       "title",
+                                   "text",           "send_resolved", NULL};
 
-static void release(void *options)
+void clew__slack_release(void *options)
 {
-    struct slack *slack = options;
+    struct clew__slack *slack = options;
 
     if (!slack)
         return;
     free(slack->channel);
+    free(slack->token);
     (void)clew__template_free(slack->title);
     (void)clew__template_free(slack->text);
     free(slack);
 }
 
+/* A bot needs its channel by id: a name is no address for updates, and may change. */
+static int check_bot(struct clew__integration *self, struct clew__yaml_node node)
+{
+    const struct clew__slack *slack = self->options;
+    struct clew__yaml_node channel = clew__yaml_get(node, "channel");
+    size_t len = strlen(self->url);
+
+    if (len == 0) {
+        free(self->url);
+        self->url = strdup(API_URL);
+        if (!self->url)
+            return clew_set_error(-ENOMEM, "out of memory");
+    } else if (self->url[len - 1] == '/') {
+        self->url[len - 1] = '\0';
+    }
+    for (const unsigned char *c = (const unsigned char *)slack->token; *c; c++)
+        if (*c <= ' ' || *c >= 0x7F)
+            return clew__yaml_error(node, "bot_token has a space or a control character");
+    if (*slack->token &&
+        (!*slack->channel || !strchr("CGD", *slack->channel) || !clew__slack_is_id(slack->channel)))
+        return clew__yaml_error(channel.node ? channel : node,
+                                "a bot needs the channel's id (C0123456789: in Slack, at the end "
+                                "of the channel's details), not its name");
+    self->ops = &clew__slack_bot;
+    if (!clew__yaml_get(node, "send_resolved").node)
+        self->send_resolved = clew__slack_bot.send_resolved;
+    return 0;
+}
+
 static int configure(struct clew__integration *self, struct clew__yaml_node node)
 {
-    struct slack *slack = calloc(1, sizeof(*slack));
+    struct clew__slack *slack = calloc(1, sizeof(*slack));
+    bool bot =
+        clew__yaml_get(node, "bot_token").node || clew__yaml_get(node, "bot_token_file").node;
     int r;
 
     self->options = slack;
@@ -57,101 +89,36 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
         return clew_set_error(-ENOMEM, "out of memory");
     r = clew__config_secret(node, "api_url", "api_url_file", &self->url);
     if (r == 0)
+        r = clew__config_secret(node, "bot_token", "bot_token_file", &slack->token);
+    if (r == 0)
         r = clew__yaml_text(clew__yaml_get(node, "channel"), 256, "", &slack->channel);
     if (r == 0)
         r = clew__config_template(node, "title", NULL, &slack->title);
     if (r == 0)
         r = clew__config_template(node, "text", NULL, &slack->text);
+    if (r == 0 && bot)
+        r = check_bot(self, node);
     if (r < 0)
         return r;
-    self->off = !*self->url;
+    self->off = bot ? !*slack->token : !*self->url;
     if (!self->off && !clew__is_url(self->url))
         return clew__yaml_error(node, "api_url is no http or https URL");
     clew__integration_name_target(self, slack->channel);
     return 0;
 }
 
-static void escape(struct clew__buf *buf, const char *value, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (value[i] == '&')
-            clew__buf_adds(buf, "&amp;");
-        else if (value[i] == '<')
-            clew__buf_adds(buf, "&lt;");
-        else if (value[i] == '>')
-            clew__buf_adds(buf, "&gt;");
-        else
-            clew__buf_addc(buf, value[i]);
-    }
-}
-
-/* "[FIRING:2] InstanceDown" unless the configuration says otherwise. */
-static void title(struct clew__buf *text, const struct slack *slack, const struct clew__page *page)
-{
-    if (slack->title)
-        clew__template_render(slack->title, page, escape, text);
-    if (text->len)
-        return;
-    clew__text_title(text, page, escape);
-}
-
-static void add_alert(struct clew__buf *text, const struct clew__page *page,
-                      const struct clew__page_alert *alert)
-{
-    struct clew__buf line;
-
-    clew__buf_init(&line, 1u << 20);
-    clew__text_alert(&line, page, alert, escape);
-    clew__text_cut(&line, ALERT_TEXT_MAX);
-    clew__buf_adds(text, "\n\xE2\x80\xA2 ");
-    clew__buf_add(text, line.data ? line.data : "", line.len);
-    clew__buf_done(&line);
-}
-
-static void add_list(struct clew__buf *text, const struct clew__page *page, bool firing,
-                     uint64_t total)
-{
-    uint64_t listed = 0;
-
-    if (total == 0)
-        return;
-    clew__buf_addf(text, "%s*%s (%llu)*", text->len ? "\n" : "", firing ? "Firing" : "Resolved",
-                   (unsigned long long)total);
-    for (size_t i = 0; i < page->nalerts && listed < LISTED_MAX; i++) {
-        if (page->alerts[i].firing != firing)
-            continue;
-        add_alert(text, page, &page->alerts[i]);
-        listed++;
-    }
-    if (listed < total)
-        clew__buf_addf(text, "\n\xE2\x80\xA2 and %llu more", (unsigned long long)(total - listed));
-}
-
-/* The configured text, or summary and description; then what changed. */
-static void body_text(struct clew__buf *text, const struct slack *slack,
+/* What is said about the page; then what changed. */
+static void body_text(struct clew__buf *text, const struct clew__slack *slack,
                       const struct clew__page *page)
 {
-    struct clew__buf said;
-
-    clew__buf_init(&said, CLEW__TEMPLATE_RESULT_MAX);
-    if (slack->text)
-        clew__template_render(slack->text, page, escape, &said);
-    else
-        clew__text_said(&said, page, escape);
     /* Half of the room, so that what changed is always seen. */
-    clew__text_cut(&said, TEXT_MAX / 2);
-    clew__buf_add(text, said.data ? said.data : "", said.len);
-    if (said.failed)
-        text->failed = true;
-    clew__buf_done(&said);
+    clew__slack_said(text, slack, page, TEXT_MAX / 2);
     /* One alert that fired is told by the text; what ended is always named. */
     if (page->nfired != 1 || page->nresolved || !text->len) {
-        add_list(text, page, true, page->nfired);
-        add_list(text, page, false, page->nresolved);
+        clew__slack_list(text, page, true, page->nfired, LISTED_MAX);
+        clew__slack_list(text, page, false, page->nresolved, LISTED_MAX);
     }
-    if (page->ntruncated)
-        clew__buf_addf(text, "\n_Alertmanager left out %llu more alerts_",
-                       (unsigned long long)page->ntruncated);
+    clew__slack_left_out(text, page);
     clew__text_cut(text, TEXT_MAX);
 }
 
@@ -168,7 +135,7 @@ static void add_field(struct clew__buf *json, const char *name, const char *valu
     if (!*value)
         return;
     clew__buf_init(&text, 1u << 20);
-    clew__text_value(&text, value, escape);
+    clew__text_value(&text, value, clew__slack_escape);
     clew__text_cut(&text, FIELD_MAX);
     if (json->data[json->len - 1] == '}')
         clew__buf_addc(json, ',');
@@ -220,32 +187,22 @@ static void add_links(struct clew__buf *json, const struct clew__config *config,
     clew__links_done(links, n);
 }
 
-static const char *colour(const struct clew__page *page)
-{
-    static const char *const colours[] = {[CLEW__TONE_GOOD] = "good",
-                                          [CLEW__TONE_INFO] = "#439FE0",
-                                          [CLEW__TONE_WARNING] = "warning",
-                                          [CLEW__TONE_DANGER] = "danger"};
-
-    return colours[clew__page_tone(page)];
-}
-
 static int render(const struct clew__integration *self, const struct clew__config *config,
                   const struct clew__page *page, struct clew__buf *body)
 {
-    const struct slack *slack = self->options;
+    const struct clew__slack *slack = self->options;
     struct clew__buf text;
 
     clew__buf_addc(body, '{');
     if (*slack->channel)
         clew__text_member(body, "channel", slack->channel, 256);
     clew__buf_addf(body, "%s\"attachments\":[{\"color\":\"%s\",\"mrkdwn_in\":[\"text\"]",
-                   *slack->channel ? "," : "", colour(page));
+                   *slack->channel ? "," : "", clew__slack_colour(page));
     clew__buf_init(&text, CLEW__TEMPLATE_RESULT_MAX);
-    title(&text, slack, page);
+    clew__slack_title(&text, slack, page);
     clew__text_cut(&text, TITLE_MAX);
     add_buffer(body, "title", &text);
-    title(&text, slack, page);
+    clew__slack_title(&text, slack, page);
     clew__text_cut(&text, FALLBACK_MAX);
     add_buffer(body, "fallback", &text);
     body_text(&text, slack, page);
@@ -294,7 +251,7 @@ const struct clew__receiver_ops clew__slack = {
     .send_resolved = false, /* as in Alertmanager */
     .keys = keys,
     .configure = configure,
-    .release = release,
+    .release = clew__slack_release,
     .render = render,
     .verdict = verdict,
 };

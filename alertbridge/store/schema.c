@@ -101,7 +101,6 @@ static const char *const steps[] = {
     " reason TEXT NOT NULL);"
     "CREATE INDEX audit_at ON audit (at);"
     "CREATE INDEX audit_alert ON audit (fingerprint, starts_at);",
-
     /* What is told later, or because of a person: the webhook that an alert fired
      * with gives it its group and its trace. */
     "ALTER TABLE alerts ADD COLUMN webhook_id INTEGER;"
@@ -155,12 +154,58 @@ static const char *const steps[] = {
     "CREATE INDEX deliveries_incident ON deliveries (incident_id);"
     "CREATE INDEX deliveries_webhook ON deliveries (webhook_id);"
     "CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE state <> 'queued';",
+
     /* Who works on what; see lease.c. An epoch is one time of holding it. */
     "CREATE TABLE leases ("
     " id INTEGER PRIMARY KEY,"
     " name TEXT NOT NULL UNIQUE,"
     " holder TEXT NOT NULL DEFAULT '',"
     " epoch INTEGER NOT NULL DEFAULT 0);",
+    /* The message that an incident has in Slack; ts '': it had one that is gone. What it
+     * has told at worst, and whether it is final. */
+    "CREATE TABLE slack_messages ("
+    " incident_id INTEGER PRIMARY KEY REFERENCES incidents ON DELETE CASCADE,"
+    " opened_at INTEGER NOT NULL,"
+    " channel TEXT NOT NULL,"
+    " ts TEXT NOT NULL,"
+    " severity INTEGER NOT NULL,"
+    " firing INTEGER NOT NULL,"
+    " ended INTEGER NOT NULL);"
+    /* The thread that a note is for. */
+    "CREATE TABLE slack_notes ("
+    " delivery_id INTEGER PRIMARY KEY REFERENCES deliveries ON DELETE CASCADE,"
+    " channel TEXT NOT NULL,"
+    " ts TEXT NOT NULL,"
+    " broadcast INTEGER NOT NULL);"
+    /* A post that was begun and has no result yet. */
+    "CREATE TABLE slack_begun ("
+    " delivery_id INTEGER PRIMARY KEY REFERENCES deliveries ON DELETE CASCADE,"
+    " at INTEGER NOT NULL);"
+    /* Not before this time, says Slack. */
+    "CREATE TABLE slack_limits ("
+    " target TEXT NOT NULL,"
+    " method TEXT NOT NULL,"
+    " until INTEGER NOT NULL,"
+    " PRIMARY KEY (target, method));"
+    /* A click that was dealt with. */
+    "CREATE TABLE slack_clicks ("
+    " key TEXT PRIMARY KEY,"
+    " at INTEGER NOT NULL);"
+    "CREATE INDEX slack_clicks_at ON slack_clicks (at);"
+    /* What Alertmanager is asked for by a delivery; silence_id '': not yet. */
+    "CREATE TABLE silences ("
+    " delivery_id INTEGER PRIMARY KEY REFERENCES deliveries ON DELETE CASCADE,"
+    " incident_id INTEGER NOT NULL REFERENCES incidents ON DELETE CASCADE,"
+    " matchers TEXT NOT NULL," /* JSON, as Alertmanager's API has it */
+    " created_by TEXT NOT NULL,"
+    " ends_at INTEGER NOT NULL,"
+    " silence_id TEXT NOT NULL DEFAULT '');"
+    "CREATE INDEX silences_incident ON silences (incident_id);",
+    /* What goes first of all that is due: 0 critical, 1 other news, 2 ends. */
+    "ALTER TABLE deliveries ADD COLUMN rank INTEGER NOT NULL DEFAULT 1;"
+    "DROP INDEX deliveries_due;"
+    "CREATE INDEX deliveries_due ON deliveries (target, rank, next_attempt_at, id)"
+    " WHERE state = 'queued';",
 };
 
 int clew__db_check_schema(struct clew__db *db)

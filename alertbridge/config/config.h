@@ -7,6 +7,7 @@
 
 #include "webhook.h"
 
+#include <receivers/explore.h>
 #include <receivers/receiver.h>
 #include <routing/route.h>
 
@@ -21,7 +22,8 @@ struct clew__receiver {
 /* A link on every page. */
 struct clew__link {
     char *text;
-    struct clew__template *url;
+    struct clew__template *url; /* or */
+    struct clew__explore *explore;
 };
 
 /* Those who are asked: integrations without a receiver (services.c). */

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 static struct {
-    struct clew_metric *webhooks, *alerts, *deliveries, *ack, *delay, *reload, *timer;
+    struct clew_metric *lost, *webhooks, *alerts, *deliveries, *ack, *delay, *reload, *timer;
 } metrics;
 
 static struct clew__queue read_queue(void *arg)
@@ -60,6 +60,8 @@ int clew__metrics_init(struct clew__store *store)
     metrics.alerts =
         clew_counter("alertbridge_alerts_total", "Alerts whose state changed, by their new status.",
                      (const char *const[]){"status", NULL});
+    metrics.lost = clew_counter("alertbridge_journal_lost_total",
+                                "Acknowledged webhooks that a damaged journal has lost.", NULL);
     metrics.deliveries =
         clew_counter("alertbridge_deliveries_total", "Attempts to deliver, by outcome.",
                      (const char *const[]){"receiver", "integration", "outcome", NULL});
@@ -79,8 +81,9 @@ int clew__metrics_init(struct clew__store *store)
     metrics.timer =
         clew_histogram("alertbridge_timer_late_seconds", "From a timer's time to when it fires.",
                        (const char *const[]){"kind", NULL}, late, sizeof(late) / sizeof(late[0]));
-    if (!timers || !metrics.timer || !metrics.webhooks || !metrics.alerts || !metrics.deliveries ||
-        !metrics.ack || !metrics.delay || !metrics.reload || !length || !age || !dead)
+    if (!timers || !metrics.timer || !metrics.lost || !metrics.webhooks || !metrics.alerts ||
+        !metrics.deliveries || !metrics.ack || !metrics.delay || !metrics.reload || !length ||
+        !age || !dead)
         return -ENOMEM;
     if (clew_metric_callback(length, queue_length, store) < 0 ||
         clew_metric_callback(age, queue_age, store) < 0 ||
@@ -116,6 +119,11 @@ void clew__metrics_webhook(const char *result, double seconds)
 {
     count(metrics.webhooks, (const char *const[]){result, NULL}, 1);
     observe(metrics.ack, NULL, seconds);
+}
+
+void clew__metrics_journal_lost(uint64_t n)
+{
+    count(metrics.lost, NULL, (double)n);
 }
 
 void clew__metrics_alerts(const char *status, uint64_t n)

@@ -18,6 +18,8 @@ void clew__metrics_reload(bool taken);
 /* result: "accepted", "invalid", "too_large", "unauthorized", "unavailable"; seconds
  * from the first byte to the answer */
 void clew__metrics_webhook(const char *result, double seconds);
+/* Acknowledged webhooks that can't be read any more. */
+void clew__metrics_journal_lost(uint64_t n);
 /* status: "firing", "resolved" */
 void clew__metrics_alerts(const char *status, uint64_t n);
 /* delay_seconds: from the webhook to this answer; negative: not a trigger */

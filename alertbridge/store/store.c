@@ -36,6 +36,7 @@ struct clew__store {
     struct clew__db writer, reader;
     struct clew__leases *leases;
     int lock_fd;
+    char *journal;
     pthread_t thread;
     pthread_mutex_t lock, read_lock;
     pthread_cond_t work, finished;
@@ -186,6 +187,7 @@ static struct clew__store *free_store(struct clew__store *store)
     (void)clew__leases_stop(store->leases);
     clew__db_close(&store->reader);
     clew__db_close(&store->writer);
+    free(store->journal);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
     (void)pthread_cond_destroy(&store->finished);
@@ -204,7 +206,7 @@ struct clew__leases *clew__store_leases(struct clew__store *store)
 int clew__store_open(const char *where, struct clew__store **ret_store)
 {
     struct clew__store *store = calloc(1, sizeof(*store));
-    int r;
+    int r = 0;
 
     if (!store)
         return clew_set_error(-ENOMEM, "out of memory");
@@ -214,12 +216,20 @@ int clew__store_open(const char *where, struct clew__store **ret_store)
     (void)pthread_mutex_init(&store->read_lock, NULL);
     (void)pthread_cond_init(&store->work, NULL);
     (void)pthread_cond_init(&store->finished, NULL);
-    r = open_all(store, where);
+    if (!clew__db_is_shared(where) && asprintf(&store->journal, "%s.inbox", where) < 0)
+        store->journal = NULL, r = clew_set_error(-ENOMEM, "out of memory");
+    if (r == 0)
+        r = open_all(store, where);
     if (r < 0)
         (void)free_store(store);
     else
         *ret_store = store;
     return r;
+}
+
+const char *clew__store_journal(const struct clew__store *store)
+{
+    return store->journal;
 }
 
 struct clew__store *clew__store_close(struct clew__store *store)

@@ -29,4 +29,8 @@ void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__v
 /* A timer of this kind has fired, so long after its time. */
 void clew__metrics_timer(const char *kind, double late_seconds);
 
+/* A timer of a route had its receiver told about n alerts. outcome: "paged"; "over":
+ * they had ended or somebody had them in hand; "held": not within the hours; */
+void clew__metrics_escalation(const char *receiver, const char *outcome, uint64_t n);
+
 #endif

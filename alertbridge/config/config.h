@@ -38,7 +38,9 @@ struct clew__config {
     char *storage;      /* a file or a connection string, which has a password: never log it */
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
-    struct clew__route *route;       /* the root */
+    struct clew__route *route; /* the root */
+    struct clew__interval *intervals;
+    size_t nintervals;
     struct clew__matcher **critical; /* alerts that go before all others */
     size_t ncritical;
     struct clew__receiver *receivers;

@@ -3,6 +3,7 @@
  * the structure and stops at the first error, which names the line. Each kind
  * of receiver reads its own keys. MT-Unsafe; the result is immutable. */
 #include "config.h"
+#include "intervals.h"
 #include "links.h"
 #include "routes.h"
 #include "services.h"
@@ -213,6 +214,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "critical",
                                        "slack",
                                        "loki",
+                                       "time_intervals",
                                        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
@@ -239,6 +241,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         warn_of_open_paths(loader, node);
     if (r == 0)
         r = clew__config_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = clew__config_intervals(clew__yaml_get(root, "time_intervals"), config);
     if (r == 0)
         r = read_critical(clew__yaml_get(root, "critical"), config);
     if (r == 0)
@@ -311,6 +315,9 @@ struct clew__config *clew__config_free(struct clew__config *config)
         clew__route_done(config->route);
     clew__matchers_free(config->critical, config->ncritical);
     free(config->route);
+    for (size_t i = 0; i < config->nintervals; i++)
+        clew__interval_done(&config->intervals[i]);
+    free(config->intervals);
     free(config->receivers);
     free(config->listen);
     free(config->storage);

@@ -142,7 +142,8 @@ clew__store_work clew__store_view_alerts;
 clew__store_work clew__store_view_deliveries;
 
 /* Everything about one alert: {"fingerprint", "alerts":[…] its occurrences,
- * "decisions":[…] from the audit trail, "deliveries":[…]}, oldest first. */
+ * "decisions":[…] from the audit trail, "deliveries":[…], "waiting":[…] who is to be
+ * told yet}, oldest first. */
 struct clew__explain {
     const char *fingerprint;
     struct clew__buf *json; /* result, appended */

@@ -98,6 +98,8 @@ def open_all(port, go, done, end):
         held.append(s)
     done.set()
     end.wait()
+    for s in held:
+        s.close()
 
 
 class Scrapers(unittest.TestCase):

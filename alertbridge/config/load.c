@@ -6,6 +6,7 @@
 #include "routes.h"
 #include "services.h"
 
+#include <alertmanager/alertmanager.h>
 #include <intake/listen.h>
 #include <store/db.h>
 #include <store/where.h>
@@ -225,6 +226,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "links",
                                        "slack",
                                        "loki",
+                                       "alertmanagers",
                                        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
@@ -326,6 +328,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->storage);
     free(config->external_url);
     free(config->slack_signing_secret);
+    clew__alertmanagers_done(config);
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;

@@ -37,7 +37,9 @@ struct clew__config {
     char *storage;      /* a file or a connection string, which has a password: never log it */
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
-    struct clew__route *route; /* the root */
+    struct clew__route *route;       /* the root */
+    struct clew__matcher **critical; /* alerts that go before all others */
+    size_t ncritical;
     struct clew__receiver *receivers;
     size_t nreceivers;
     struct clew__integration services[CLEW__SERVICES];
@@ -69,6 +71,9 @@ const struct clew__receiver *clew__config_receiver(const struct clew__config *co
 const struct clew__integration *clew__config_integration(const struct clew__config *config,
                                                          const char *target, const char *receiver);
 
+/* Whether an alert with these labels goes before all others. */
+bool clew__config_critical(const struct clew__config *config, const json_t *labels);
+
 /* Who is asked for lines, and for silences; NULL: nobody. Borrowed. */
 const struct clew__integration *clew__config_loki(const struct clew__config *config);
 const struct clew__integration *clew__config_silencer(const struct clew__config *config);
@@ -83,5 +88,7 @@ int clew__config_template(struct clew__yaml_node mapping, const char *key, const
 
 /* Whether text is an http or https URL without control characters or spaces. */
 bool clew__is_url(const char *text);
+/* Whether text can be the name of a label. */
+bool clew__is_label(const char *text);
 
 #endif

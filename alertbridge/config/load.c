@@ -158,6 +158,20 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
     return r;
 }
 
+static int read_critical(struct clew__yaml_node list, struct clew__config *config)
+{
+    int r = clew__config_matchers(list, &config->critical, &config->ncritical);
+
+    if (r < 0 || config->ncritical)
+        return r;
+    config->critical = calloc(1, sizeof(struct clew__matcher *));
+    if (!config->critical)
+        return clew_set_error(-ENOMEM, "out of memory");
+    r = clew__matcher_parse("severity=\"critical\"", &config->critical[0]);
+    config->ncritical = r == 0;
+    return r;
+}
+
 /* Who protects sources, but not the webhook itself, probably forgot it. */
 static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_node node)
 {
@@ -224,6 +238,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "route",
                                        "receivers",
                                        "links",
+                                       "critical",
                                        "slack",
                                        "loki",
                                        "alertmanagers",
@@ -253,6 +268,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         warn_of_open_paths(loader, node);
     if (r == 0)
         r = read_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = read_critical(clew__yaml_get(root, "critical"), config);
     if (r == 0)
         r = clew__config_services(root, config);
     if (r == 0)
@@ -296,6 +313,9 @@ struct clew__config *clew__config_ref(struct clew__config *config)
 
 static void free_integration(struct clew__integration *integration)
 {
+    for (char **name = integration->dedup_labels; name && *name; name++)
+        free(*name);
+    free(integration->dedup_labels);
     free(integration->url);
     if (integration->ops)
         integration->ops->release(integration->options);
@@ -321,6 +341,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     }
     if (config->route)
         clew__route_done(config->route);
+    clew__matchers_free(config->critical, config->ncritical);
     free(config->route);
     free(config->receivers);
     free(config->links);
@@ -332,6 +353,11 @@ struct clew__config *clew__config_free(struct clew__config *config)
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;
+}
+
+bool clew__config_critical(const struct clew__config *config, const json_t *labels)
+{
+    return clew__matchers_match(config->critical, config->ncritical, labels);
 }
 
 const struct clew__receiver *clew__config_receiver(const struct clew__config *config,

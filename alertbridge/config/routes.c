@@ -17,14 +17,15 @@ struct builder {
 
 static const char *const keys[] = {"receiver", "matchers", "continue", "routes", NULL};
 
-static int add_matchers(struct clew__yaml_node list, struct clew__route *route)
+int clew__config_matchers(struct clew__yaml_node list, struct clew__matcher ***matchers,
+                          size_t *nmatchers)
 {
     int n = clew__yaml_count(list, CLEW__ROUTE_MATCHERS_MAX);
 
     if (n <= 0)
         return n;
-    route->matchers = calloc((size_t)n, sizeof(struct clew__matcher *));
-    if (!route->matchers)
+    *matchers = calloc((size_t)n, sizeof(struct clew__matcher *));
+    if (!*matchers)
         return clew_set_error(-ENOMEM, "out of memory");
     for (int i = 0; i < n; i++) {
         struct clew__yaml_node entry = clew__yaml_entry(list, i);
@@ -33,7 +34,7 @@ static int add_matchers(struct clew__yaml_node list, struct clew__route *route)
 
         if (r < 0)
             return r;
-        r = clew__matcher_parse(text, &route->matchers[i]);
+        r = clew__matcher_parse(text, &(*matchers)[i]);
         free(text);
         if (r == -EINVAL) {
             (void)snprintf(reason, sizeof(reason), "%s", clew_last_error());
@@ -41,7 +42,7 @@ static int add_matchers(struct clew__yaml_node list, struct clew__route *route)
         }
         if (r < 0)
             return r;
-        route->nmatchers++;
+        ++*nmatchers;
     }
     return 0;
 }
@@ -92,7 +93,8 @@ static int build(struct builder *builder, struct clew__yaml_node node,
                                 CLEW__ROUTES_MAX, CLEW__ROUTE_DEPTH_MAX);
     r = take_receiver(builder, node, parent, route);
     if (r == 0)
-        r = add_matchers(clew__yaml_get(node, "matchers"), route);
+        r = clew__config_matchers(clew__yaml_get(node, "matchers"), &route->matchers,
+                                  &route->nmatchers);
     if (r == 0)
         r = clew__yaml_bool(clew__yaml_get(node, "continue"), &route->go_on);
     if (r < 0)

@@ -9,4 +9,10 @@
  * returns 0, -EINVAL, -ENOMEM; what was built so far is in config->route */
 int clew__config_routes(struct clew__yaml_node node, struct clew__config *config);
 
+/* A list of matchers. What was read so far is in *matchers, also after a failure.
+ * owner    the caller, clew__matchers_free()
+ * returns  0, -EINVAL, -ENOMEM */
+int clew__config_matchers(struct clew__yaml_node list, struct clew__matcher ***matchers,
+                          size_t *nmatchers);
+
 #endif

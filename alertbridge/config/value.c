@@ -6,6 +6,7 @@
 
 #include <clew/log.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,4 +93,13 @@ bool clew__is_url(const char *text)
         if (*c <= ' ' || *c == 0x7F || strchr("<>\"\\^`{|}", *c))
             return false;
     return true;
+}
+
+bool clew__is_label(const char *text)
+{
+    if (!isalpha((unsigned char)*text) && *text != '_')
+        return false;
+    while (isalnum((unsigned char)*text) || *text == '_')
+        text++;
+    return !*text;
 }

@@ -105,15 +105,6 @@ static int read_credentials(struct clew__yaml_node node, struct clew__credential
     return r == 0 && hmac.node ? read_hmac(hmac, credentials) : r;
 }
 
-static bool is_label(const char *name)
-{
-    if (!isalpha((unsigned char)*name) && *name != '_')
-        return false;
-    while (isalnum((unsigned char)*name) || *name == '_')
-        name++;
-    return !*name;
-}
-
 static int read_labels(struct clew__yaml_node node, struct clew__source *source)
 {
     struct clew__yaml_node key, value;
@@ -127,7 +118,7 @@ static int read_labels(struct clew__yaml_node node, struct clew__source *source)
 
         key = clew__yaml_pair(node, i, &value);
         r = clew__yaml_text(key, 128, NULL, &name);
-        if (r == 0 && !is_label(name))
+        if (r == 0 && !clew__is_label(name))
             r = clew__yaml_error(key, "not the name of a label");
         if (r == 0)
             r = clew__yaml_text(value, 1024, NULL, &text);

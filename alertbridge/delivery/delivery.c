@@ -11,6 +11,7 @@
 #include "delivery.h"
 
 #include "backoff.h"
+#include "minute.h"
 #include "sending.h"
 
 #include <common/instant.h>
@@ -26,7 +27,9 @@
 #include <sys/random.h>
 
 #define AGE_MAX_NS (72 * 3600 * CLEW__SECOND_NS)
-#define RECHECK_NS (60 * CLEW__SECOND_NS) /* so long a step of the clock may go unseen */
+#define OUTAGE_FAILURES 3u                      /* in a row, of the target */
+#define CRITICAL_WAIT_NS (30 * CLEW__SECOND_NS) /* at most, unless it is asked for */
+#define RECHECK_NS (60 * CLEW__SECOND_NS)       /* so long a step of the clock may go unseen */
 
 struct sender {
     struct clew__senders *all;
@@ -34,6 +37,7 @@ struct sender {
     pthread_t thread;
     bool started;
     struct clew__connection *connection;
+    struct clew__minute minute;
     unsigned failures;    /* in a row, of the target */
     int64_t paused_until; /* of the target */
     struct clew__pace pace;
@@ -147,6 +151,9 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
     if (verdict->kind == CLEW__RETRY) {
         (void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
         wait = clew__backoff_ns(delivery->attempts + 1, verdict->wait_seconds, random);
+        if (delivery->rank == CLEW__RANK_CRITICAL && verdict->wait_seconds < 0 &&
+            wait > CRITICAL_WAIT_NS)
+            wait = CRITICAL_WAIT_NS;
         attempt.next_attempt_at = now + wait;
         sender->failures++;
         /* The whole target: as long as it asked for, else a moment. */
@@ -155,6 +162,7 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
             pause = 10 * CLEW__SECOND_NS;
         sender->paused_until = now + pause;
     } else if (verdict->kind == CLEW__DONE) {
+        attempt.target_is_back = sender->failures >= OUTAGE_FAILURES;
         sender->failures = 0;
     }
     log_attempt(delivery, integration->ops->kind, verdict, sending->status, wait);
@@ -181,6 +189,20 @@ static struct clew_scope scope_of(const struct clew__thread_of *thread)
         clew_extract_header(&headers, "traceparent", 11, thread->traceparent,
                             strlen(thread->traceparent));
     return clew_extract_context(&headers, &remote);
+}
+
+/* The far side is told of the end in any case: an earlier attempt may have arrived,
+ * and the end of what was never opened is nothing. */
+static void skip(struct sender *sender, const struct clew__delivery *delivery)
+{
+    struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .now = clew__instant_now(),
+                                    .kind = CLEW__DONE,
+                                    .reason = "skipped: ended before it could be sent"};
+
+    clew_info("page skipped, what it is about has ended", clew_kv("delivery", delivery->id),
+              clew_kv("receiver", delivery->receiver), clew_kv("attempts", delivery->attempts));
+    record(sender, &attempt);
 }
 
 /* One POST, or one mail. */
@@ -223,6 +245,10 @@ static void send_page(struct sender *sender, const struct clew__delivery *delive
                                     .pace = &sender->pace};
     struct clew__verdict verdict = {.kind = CLEW__PERMANENT, .reason = "expired"};
 
+    if (integration->skip_ended && load->ended && delivery->action == CLEW__ACTION_TRIGGER) {
+        skip(sender, delivery);
+        return;
+    }
     if (clew__instant_now() - delivery->created_at <= AGE_MAX_NS)
         verdict = integration->ops->send ? integration->ops->send(&sending) : send_once(&sending);
     if (verdict.kind == CLEW__LATER)
@@ -258,17 +284,21 @@ static void *send_loop(void *arg)
     int64_t until = clew__instant_now();
 
     while (wait_until(sender, until, true)) {
-        struct clew__next next = {.target = sender->target};
-        int64_t now, due;
+        struct clew__next next = {.target = sender->target, .now = clew__instant_now()};
+        int64_t now, due, paced;
         int r = clew__store_read(sender->all->store, clew__store_next, &next);
 
         now = clew__instant_now();
         until = 0;
         if (r == 1) {
             due = next.delivery.next_attempt_at;
+            paced = clew__minute_next(&sender->minute, next.delivery.rank == CLEW__RANK_CRITICAL);
             until = due > sender->paused_until ? due : sender->paused_until;
-            if (until <= now)
+            until = paced > until ? paced : until;
+            if (until <= now) {
+                clew__minute_count(&sender->minute, now);
                 r = deliver(sender, &next.delivery);
+            }
         }
         if (r < 0) {
             clew_error("the store cannot be read", clew_kv("error", clew_last_error()));
@@ -283,8 +313,9 @@ static void *send_loop(void *arg)
 }
 
 /* One sender for each target, however many receivers share it. */
-static int start_one(struct clew__senders *all, const char *target)
+static int start_one(struct clew__senders *all, const struct clew__integration *integration)
 {
+    const char *target = integration->target;
     struct sender *sender;
     int r;
 
@@ -297,6 +328,9 @@ static int start_one(struct clew__senders *all, const char *target)
     if (!sender->connection)
         return clew_set_error(-ENOMEM, "out of memory");
     all->n++;
+    r = clew__minute_init(&sender->minute, integration->per_minute);
+    if (r < 0)
+        return r;
     (void)pthread_mutex_lock(&all->lock);
     r = pthread_create(&sender->thread, NULL, send_loop, sender);
     sender->started = r == 0;
@@ -319,10 +353,10 @@ static int start_all(struct clew__senders *all)
     for (size_t i = 0; i < config->nreceivers; i++)
         for (size_t j = 0; j < config->receivers[i].n && r == 0; j++)
             if (!config->receivers[i].integrations[j].off)
-                r = start_one(all, config->receivers[i].integrations[j].target);
+                r = start_one(all, &config->receivers[i].integrations[j]);
     for (size_t i = 0; i < CLEW__SERVICES && r == 0; i++)
         if (!config->services[i].off)
-            r = start_one(all, config->services[i].target);
+            r = start_one(all, &config->services[i]);
     return r;
 }
 
@@ -372,6 +406,7 @@ struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t 
         if (senders->senders[i].started)
             (void)pthread_join(senders->senders[i].thread, NULL);
         (void)clew__connection_free(senders->senders[i].connection);
+        clew__minute_done(&senders->senders[i].minute);
     }
     (void)pthread_cond_destroy(&senders->changed);
     (void)pthread_mutex_destroy(&senders->lock);

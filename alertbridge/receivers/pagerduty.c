@@ -25,6 +25,7 @@
 #define DETAILS_MAX (300u << 10)
 #define LINK_TEXT_MAX 100
 #define SEVERITIES_MAX 64
+#define EVENTS_PER_MINUTE 120 /* what PagerDuty takes from one integration key */
 
 struct pagerduty {
     char *routing_key;
@@ -37,8 +38,10 @@ struct pagerduty {
 };
 
 static const char *const keys[] = {
-    "routing_key", "routing_key_file", "service_key", "service_key_file", "url", "severity",
-    "description", "send_resolved",    "dedup",       "severities",       NULL};
+    "routing_key", "routing_key_file", "service_key",       "service_key_file",
+    "url",         "severity",         "description",       "send_resolved",
+    "dedup",       "severities",       "events_per_minute", "skip_ended",
+    NULL};
 
 static void release(void *options)
 {
@@ -55,18 +58,54 @@ static void release(void *options)
     free(pagerduty);
 }
 
+/* dedup: {labels: [service, cluster]} */
+static int read_dedup_labels(struct clew__integration *self, struct clew__yaml_node node)
+{
+    static const char *const mapping[] = {"labels", NULL};
+    struct clew__yaml_node list = clew__yaml_get(node, "labels");
+    int r = clew__yaml_keys(node, mapping), n = clew__yaml_count(list, CLEW__DEDUP_LABELS_MAX);
+
+    if (r < 0 || n < 0)
+        return -EINVAL;
+    if (n == 0)
+        return clew__yaml_error(node, "dedup needs labels, a list of names");
+    self->dedup_labels = calloc((size_t)n + 1, sizeof(*self->dedup_labels));
+    if (!self->dedup_labels)
+        return clew_set_error(-ENOMEM, "out of memory");
+    for (int i = 0; i < n && r == 0; i++) {
+        struct clew__yaml_node name = clew__yaml_entry(list, i);
+
+        r = clew__yaml_text(name, 256, NULL, &self->dedup_labels[i]);
+        if (r == 0 && !clew__is_label(self->dedup_labels[i]))
+            r = clew__yaml_error(name, "not the name of a label");
+    }
+    return r;
+}
+
 static int read_dedup(struct clew__integration *self, struct clew__yaml_node node)
 {
     struct clew__yaml_node dedup = clew__yaml_get(node, "dedup");
     char *word = NULL;
-    int r = clew__yaml_text(dedup, 64, "alert", &word);
+    int r;
 
+    if (clew__yaml_is_mapping(dedup))
+        return read_dedup_labels(self, dedup);
+    r = clew__yaml_text(dedup, 64, "alert", &word);
     if (r < 0)
         return r;
     self->per_alert = strcmp(word, "alert") == 0;
     if (!self->per_alert && strcmp(word, "group") != 0)
-        r = clew__yaml_error(dedup, "dedup is alert or group");
+        r = clew__yaml_error(dedup, "dedup is alert, group or {labels: […]}");
     free(word);
+    return r;
+}
+
+static int read_pace(struct clew__integration *self, struct clew__yaml_node node)
+{
+    uint64_t per_minute = EVENTS_PER_MINUTE;
+    int r = clew__yaml_uint(node, 1, 10000, &per_minute);
+
+    self->per_minute = (unsigned)per_minute;
     return r;
 }
 
@@ -130,7 +169,11 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
     if (r == 0)
         r = clew__config_template(node, "description", NULL, &pagerduty->description);
     if (r == 0)
+        r = clew__yaml_bool(clew__yaml_get(node, "skip_ended"), &self->skip_ended);
+    if (r == 0)
         r = read_dedup(self, node);
+    if (r == 0)
+        r = read_pace(self, clew__yaml_get(node, "events_per_minute"));
     if (r == 0)
         r = read_severities(pagerduty, clew__yaml_get(node, "severities"));
     if (r < 0)

@@ -81,17 +81,22 @@ struct clew__receiver_ops {
     struct clew__verdict (*send)(struct clew__sending *sending);
 };
 
+#define CLEW__DEDUP_LABELS_MAX 16u
+
 /* One entry of a receiver's <kind>_configs. */
 struct clew__integration {
     const struct clew__receiver_ops *ops;
     const char *receiver; /* its name */
     unsigned index;       /* among those of its kind there */
     bool send_resolved;
-    bool per_alert;  /* an incident is one alert; false: a whole group */
-    bool off;        /* its secret or address is empty */
-    char *url;       /* secret */
-    char target[96]; /* "<kind>:<digest>": names the far side without telling the secret */
-    void *options;   /* the kind's own */
+    bool per_alert;      /* an incident is one alert; false: a whole group, or */
+    char **dedup_labels; /* all alerts with the same values of these; NULL-terminated, or NULL */
+    bool skip_ended;     /* no trigger of an incident that ended before it could be sent */
+    bool off;            /* its secret or address is empty */
+    unsigned per_minute; /* so many requests in any minute; 0: no limit */
+    char *url;           /* secret */
+    char target[96];     /* "<kind>:<digest>": names the far side without telling the secret */
+    void *options;       /* the kind's own */
     const struct clew__tls_files *tls;   /* of HTTP; NULL: the system's CAs, no certificate */
     const struct clew__mail_route *mail; /* url is SMTP's; NULL: HTTP */
 };

@@ -165,6 +165,21 @@ bool clew__matcher_matches(const struct clew__matcher *matcher, const json_t *la
     return same != matcher->negated;
 }
 
+bool clew__matchers_match(struct clew__matcher *const *matchers, size_t n, const json_t *labels)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!clew__matcher_matches(matchers[i], labels))
+            return false;
+    return true;
+}
+
+void clew__matchers_free(struct clew__matcher **matchers, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)clew__matcher_free(matchers[i]);
+    free(matchers);
+}
+
 const char *clew__matcher_text(const struct clew__matcher *matcher)
 {
     return matcher->text;

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct clew__matcher; /* immutable: MT-Safe */
 
@@ -15,6 +16,11 @@ struct clew__matcher; /* immutable: MT-Safe */
 int clew__matcher_parse(const char *text, struct clew__matcher **ret_matcher);
 /* Accepts NULL, returns NULL. */
 struct clew__matcher *clew__matcher_free(struct clew__matcher *matcher);
+
+/* A list of them. */
+void clew__matchers_free(struct clew__matcher **matchers, size_t n);
+/* Whether all of them match; none: true. */
+bool clew__matchers_match(struct clew__matcher *const *matchers, size_t n, const json_t *labels);
 
 /* labels: an object of strings. */
 bool clew__matcher_matches(const struct clew__matcher *matcher, const json_t *labels);

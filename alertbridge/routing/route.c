@@ -9,23 +9,13 @@
 
 void clew__route_done(struct clew__route *route)
 {
-    for (size_t i = 0; i < route->nmatchers; i++)
-        (void)clew__matcher_free(route->matchers[i]);
+    clew__matchers_free(route->matchers, route->nmatchers);
     for (size_t i = 0; i < route->nroutes; i++)
         clew__route_done(&route->routes[i]);
-    free(route->matchers);
     free(route->routes);
     free(route->receiver);
     free(route->why);
     *route = (struct clew__route){0};
-}
-
-static bool takes(const struct clew__route *route, const json_t *labels)
-{
-    for (size_t i = 0; i < route->nmatchers; i++)
-        if (!clew__matcher_matches(route->matchers[i], labels))
-            return false;
-    return true;
 }
 
 static size_t add_hit(const struct clew__route *route, const struct clew__route **hits, size_t n)
@@ -44,7 +34,7 @@ static size_t walk(const struct clew__route *route, const json_t *labels,
     bool passed_on = false;
 
     for (size_t i = 0; i < route->nroutes; i++) {
-        if (!takes(&route->routes[i], labels))
+        if (!clew__matchers_match(route->routes[i].matchers, route->routes[i].nmatchers, labels))
             continue;
         passed_on = true;
         n = walk(&route->routes[i], labels, hits, n);

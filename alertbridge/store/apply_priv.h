@@ -13,6 +13,7 @@
 struct clew__touched {
     int64_t incident_id;
     uint64_t nfired, nresolved;
+    bool critical;                                                         /* one of the fired is */
     int64_t fired[CLEW__PAGE_ALERTS_MAX], resolved[CLEW__PAGE_ALERTS_MAX]; /* the first ids */
 };
 

@@ -54,12 +54,33 @@ static void add_ids(struct clew__buf *json, const int64_t *ids, uint64_t n)
     }
 }
 
+/* Of incidents what is critical goes first; messages keep the order of their channel. */
+static int64_t rank_of(const struct clew__incident *incident, const struct clew__touched *touched,
+                       enum clew__action action)
+{
+    if (!incident->incidents)
+        return CLEW__RANK_NEWS;
+    if (action != CLEW__ACTION_TRIGGER)
+        return CLEW__RANK_END;
+    return touched->critical ? CLEW__RANK_CRITICAL : CLEW__RANK_NEWS;
+}
+
+/* What stands before a critical page of the same incident is as urgent as that. */
+static int hurry(struct clew__db *db, const char *order_key)
+{
+    return clew__db_run(db,
+                        "UPDATE deliveries SET rank = 0 WHERE order_key = ?1 AND rank <> 0"
+                        " AND state = 'queued'",
+                        "s", order_key);
+}
+
 int clew__incident_enqueue(struct clew__db *db, struct clew__applying *applying,
                            const struct clew__incident *incident,
                            const struct clew__touched *touched, enum clew__action action,
                            const char *note)
 {
     uint64_t nfired = action == CLEW__ACTION_RESOLVE ? 0 : touched->nfired;
+    const int64_t rank = rank_of(incident, touched, action);
     struct clew__buf ids;
     char order_key[192], *text;
     bool apart;
@@ -80,13 +101,15 @@ int clew__incident_enqueue(struct clew__db *db, struct clew__applying *applying,
     r = clew__db_run(db,
                      "INSERT INTO deliveries (webhook_id, incident_id, target, order_key, receiver,"
                      " kind, action, alert_ids, fired, resolved, firing, created_at,"
-                     " next_attempt_at, note)"
-                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13)",
-                     "iissssssiiiis", applying->webhook_id, incident->id, incident->target,
+                     " next_attempt_at, note, rank)"
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14)",
+                     "iissssssiiiisi", applying->webhook_id, incident->id, incident->target,
                      order_key, incident->receiver, incident->kind, clew__action_text(action), text,
                      (int64_t)nfired, (int64_t)touched->nresolved, incident->nopen, applying->now,
-                     note);
+                     note, rank);
     free(text);
+    if (r == 0 && rank == CLEW__RANK_CRITICAL)
+        r = hurry(db, order_key);
     applying->ndeliveries++;
     return r;
 }

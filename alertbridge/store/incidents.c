@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An incident is what a far side knows under one dedup key: one alert or one
- * group. Its members are the alerts that it was told about, so an end goes where
- * the beginning went, even if the routes or the routing key have changed since.
- * The row remembers the target (a digest of URL and key), never the key.
+ * An incident is what a far side knows under one dedup key: one alert, one
+ * group, or what shares some labels. Its members are the alerts that it was told about, so an end
+ * goes where the beginning went, even if the routes or the routing key have changed since. The row
+ * remembers the target (a digest of URL and key), never the key.
  *
  * Incident receivers (PagerDuty): a trigger when members join, one resolve when
  * the last has left. An incident of a group is not resolved by a list that
@@ -47,6 +47,20 @@ void clew__applying_done(struct clew__applying *applying)
     free(applying->singles.items);
 }
 
+/* The digest of names and values; a label that is missing is an empty one. */
+static void labels_key(char *const *names, const struct clew__alert *alert,
+                       char ret_key[CLEW__DIGEST_TEXT])
+{
+    const char *parts[1 + 2 * CLEW__DEDUP_LABELS_MAX] = {"labels"};
+    size_t n = 1;
+
+    for (; *names; names++) {
+        parts[n++] = *names;
+        parts[n++] = clew__page_value(alert->labels, *names);
+    }
+    clew__digest(parts, n, ret_key);
+}
+
 static void dedup_key(const struct clew__integration *integration,
                       const struct clew__applying *applying, const struct clew__alert *alert,
                       char ret_key[CLEW__DIGEST_TEXT])
@@ -54,7 +68,9 @@ static void dedup_key(const struct clew__integration *integration,
     char starts_at[24];
 
     (void)snprintf(starts_at, sizeof(starts_at), "%lld", (long long)alert->starts_at);
-    if (integration->per_alert)
+    if (integration->dedup_labels)
+        labels_key(integration->dedup_labels, alert, ret_key);
+    else if (integration->per_alert)
         clew__digest((const char *const[]){"alert", alert->fingerprint, starts_at}, 3, ret_key);
     else
         clew__digest((const char *const[]){"group", applying->group}, 2, ret_key);
@@ -124,6 +140,7 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
     if (touched->nfired < CLEW__PAGE_ALERTS_MAX)
         touched->fired[touched->nfired] = alert_id;
     touched->nfired++;
+    touched->critical = touched->critical || clew__config_critical(applying->config, alert->labels);
     alert->npages++;
     return clew__audit(db, applying, alert, integration->target, "page", why);
 }
@@ -196,6 +213,18 @@ int clew__incidents_held(struct clew__db *db, struct clew__applying *applying)
     return r;
 }
 
+/* Until the next whole list of this group: alerts of several may be in one incident. */
+static int hold_open(struct clew__db *db, const struct clew__applying *applying,
+                     const struct clew__incident *state)
+{
+    int r = clew__db_run(db, "UPDATE incidents SET group_digest = ?2 WHERE id = ?1", "is",
+                         state->id, applying->group);
+
+    return r == 0 ? clew__audit(db, applying, NULL, state->target, "held open",
+                                "the list was cut: what is missing may still fire")
+                  : r;
+}
+
 /* Whether an incident with no firing alert left is over. */
 static bool is_over(const struct clew__applying *applying, const struct clew__incident *state)
 {
@@ -209,8 +238,7 @@ static int end_incident(struct clew__db *db, struct clew__applying *applying,
     int r = 0;
 
     if (!is_over(applying, state))
-        return clew__audit(db, applying, NULL, state->target, "held open",
-                           "the list was cut: what is missing may still fire");
+        return hold_open(db, applying, state);
     if (!send_resolved)
         r = clew__audit(db, applying, NULL, state->target, "not sent", "send_resolved is off");
     else if (state->incidents)

@@ -15,19 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-int clew__store_next(struct clew__db *db, void *arg)
+/* The first of a rank by time. */
+static int next_of_rank(struct clew__db *db, const char *target, unsigned rank,
+                        struct clew__delivery *d)
 {
-    struct clew__next *next = arg;
-    struct clew__delivery *d = &next->delivery;
     struct clew__row *row = clew__db_prepare(
         db,
         "SELECT id, created_at, next_attempt_at, attempts, action, receiver, order_key"
-        " FROM deliveries INDEXED BY deliveries_due WHERE target = ?1 AND state = 'queued'"
+        " FROM deliveries INDEXED BY deliveries_due WHERE target = ?1 AND rank = ?2"
+        " AND state = 'queued'"
         " AND NOT EXISTS (SELECT 1 FROM deliveries e INDEXED BY deliveries_order"
         "  WHERE e.order_key = deliveries.order_key AND e.state = 'queued'"
         "  AND e.id < deliveries.id)"
         " ORDER BY next_attempt_at, id LIMIT 1",
-        "s", next->target);
+        "si", target, (int64_t)rank);
     int r = row ? clew__db_step(db, row) : -EIO;
 
     if (r <= 0)
@@ -39,8 +40,27 @@ int clew__store_next(struct clew__db *db, void *arg)
     d->action = clew__action_of(clew__db_text(row, 4));
     (void)snprintf(d->receiver, sizeof(d->receiver), "%s", clew__db_text(row, 5));
     (void)snprintf(d->order_key, sizeof(d->order_key), "%s", clew__db_text(row, 6));
+    d->rank = rank;
     clew__db_reset(row);
     return 1;
+}
+
+int clew__store_next(struct clew__db *db, void *arg)
+{
+    struct clew__next *next = arg;
+    struct clew__delivery of_rank;
+    int found = 0, r = 0;
+
+    for (unsigned rank = 0; rank < CLEW__RANKS && r >= 0; rank++) {
+        r = next_of_rank(db, next->target, rank, &of_rank);
+        if (r != 1 || (found && of_rank.next_attempt_at >= next->delivery.next_attempt_at))
+            continue;
+        next->delivery = of_rank;
+        found = 1;
+        if (of_rank.next_attempt_at <= next->now)
+            break;
+    }
+    return r < 0 ? r : found;
 }
 
 static json_t *load_map(struct clew__row *row, int column)
@@ -56,8 +76,10 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
         db,
         "SELECT d.action, i.dedup_key, d.receiver, w.external_url, w.group_labels,"
         " w.common_labels, w.common_annotations, d.fired, d.resolved, d.firing, w.truncated,"
-        " w.received_at, w.request_id, w.correlation_id, w.traceparent, i.opened_at, w.group_key, "
-        "d.note"
+        " w.received_at, w.request_id, w.correlation_id, w.traceparent, i.opened_at, w.group_key,"
+        " d.note,"
+        " EXISTS (SELECT 1 FROM deliveries e WHERE e.incident_id = d.incident_id AND e.id > d.id"
+        "  AND e.action = 'resolve' AND e.state = 'queued')"
         " FROM deliveries d JOIN webhooks w ON w.id = d.webhook_id"
         " JOIN incidents i ON i.id = d.incident_id WHERE d.id = ?1",
         "i", load->delivery_id);
@@ -87,6 +109,7 @@ static int load_delivery(struct clew__db *db, struct clew__load *load)
     page->opened_at = clew__db_int(row, 15);
     load->group_key = strdup(clew__db_text(row, 16));
     load->note = strdup(clew__db_text(row, 17));
+    load->ended = clew__db_int(row, 18) != 0;
     clew__db_reset(row);
     page->id = load->delivery_id;
     page->dedup_key = load->dedup_key;
@@ -159,6 +182,16 @@ void clew__load_done(struct clew__load *load)
     json_decref(load->page.common_annotations);
 }
 
+/* What was put off by failures that were the target's, not its own. */
+static int make_due(struct clew__db *db, int64_t delivery_id, int64_t now)
+{
+    return clew__db_run(db,
+                        "UPDATE deliveries SET next_attempt_at = ?2 WHERE state = 'queued'"
+                        " AND next_attempt_at > ?2 AND target ="
+                        " (SELECT target FROM deliveries WHERE id = ?1)",
+                        "ii", delivery_id, now);
+}
+
 static int record_attempt(struct clew__db *db, const struct clew__attempt *attempt)
 {
     int r;
@@ -176,6 +209,8 @@ static int record_attempt(struct clew__db *db, const struct clew__attempt *attem
                      " reason = ?4 WHERE id = ?1",
                      "isis", attempt->delivery_id, attempt->kind == CLEW__DONE ? "done" : "dead",
                      attempt->now, attempt->reason);
+    if (r == 0 && attempt->target_is_back)
+        r = make_due(db, attempt->delivery_id, attempt->now);
     if (r < 0 || attempt->kind == CLEW__DONE)
         return r;
     return clew__db_run(db,

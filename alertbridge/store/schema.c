@@ -101,7 +101,6 @@ static const char *const steps[] = {
     " reason TEXT NOT NULL);"
     "CREATE INDEX audit_at ON audit (at);"
     "CREATE INDEX audit_alert ON audit (fingerprint, starts_at);",
-
     /* What is told later, or because of a person: the webhook that an alert fired
      * with gives it its group and its trace. */
     "ALTER TABLE alerts ADD COLUMN webhook_id INTEGER;"
@@ -162,7 +161,6 @@ static const char *const steps[] = {
     " name TEXT NOT NULL UNIQUE,"
     " holder TEXT NOT NULL DEFAULT '',"
     " epoch INTEGER NOT NULL DEFAULT 0);",
-
     /* The message that an incident has in Slack; ts '': it had one that is gone. What it
      * has told at worst, and whether it is final. */
     "CREATE TABLE slack_messages ("
@@ -203,6 +201,11 @@ static const char *const steps[] = {
     " ends_at INTEGER NOT NULL,"
     " silence_id TEXT NOT NULL DEFAULT '');"
     "CREATE INDEX silences_incident ON silences (incident_id);",
+    /* What goes first of all that is due: 0 critical, 1 other news, 2 ends. */
+    "ALTER TABLE deliveries ADD COLUMN rank INTEGER NOT NULL DEFAULT 1;"
+    "DROP INDEX deliveries_due;"
+    "CREATE INDEX deliveries_due ON deliveries (target, rank, next_attempt_at, id)"
+    " WHERE state = 'queued';",
 };
 
 int clew__db_check_schema(struct clew__db *db)

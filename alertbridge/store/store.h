@@ -57,14 +57,20 @@ struct clew__delivery {
     int64_t id, created_at, next_attempt_at;
     unsigned attempts;
     enum clew__action action;
+    unsigned rank;
     char receiver[257];
     char order_key[256];
 };
 
+/* What goes first of all that is due; ends are whatever wakes nobody. */
+enum { CLEW__RANK_CRITICAL, CLEW__RANK_NEWS, CLEW__RANK_END, CLEW__RANKS };
+
 /* The next delivery to a target, due or not: of all that are first of their
- * order key, the one whose time comes first. */
+ * order key, the first of those due by rank and time, else the one whose time comes
+ * first. */
 struct clew__next {
     const char *target;
+    int64_t now;
     struct clew__delivery delivery; /* result */
 };
 clew__store_work clew__store_next; /* 1 found, 0 none */
@@ -75,6 +81,7 @@ struct clew__load {
     struct clew__page page; /* result; borrows from what follows */
     struct clew__thread_of thread;
     int64_t received_at;
+    bool ended; /* the incident's end waits behind it */
     struct clew__page_alert alerts[CLEW__PAGE_ALERTS_MAX];
     char dedup_key[256], receiver[257];
     char *external_url, *group_key, *note;
@@ -88,6 +95,7 @@ struct clew__attempt {
     int64_t delivery_id, now;
     enum clew__verdict_kind kind;
     int64_t next_attempt_at; /* for CLEW__RETRY and CLEW__LATER */
+    bool target_is_back;     /* for CLEW__DONE: what waits for the target is due now */
     const char *reason;
     clew__store_work *also; /* what else it leaves behind; NULL: nothing */
     void *also_arg;

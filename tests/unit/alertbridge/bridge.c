@@ -148,7 +148,8 @@ const char *usual_config(uint16_t port, const char *extra)
                    "      - {api_url: 'http://127.0.0.1:%u" SLACK_PATH "2', send_resolved: true}\n"
                    "    pagerduty_configs:\n"
                    "      - {routing_key: '" ROUTING_KEY "',"
-                   " url: 'http://127.0.0.1:%u/v2/enqueue'%s}\n",
+                   " url: 'http://127.0.0.1:%u/v2/enqueue',"
+                   " events_per_minute: 10000%s}\n",
                    port, port, port, extra);
     return text;
 }
@@ -203,6 +204,7 @@ static enum MHD_Result reply(struct far *far, struct MHD_Connection *connection,
     const char *text = pager ? "{\"status\":\"success\"}" : "ok", *retry_after = NULL;
     struct MHD_Response *response;
     enum MHD_Result result;
+    bool lost;
 
     (void)snprintf(request.path, sizeof(request.path), "%s", url);
     request.body = json_loadb(body->data ? body->data : "", body->len, 0, NULL);
@@ -218,9 +220,10 @@ static enum MHD_Result reply(struct far *far, struct MHD_Connection *connection,
     far->requests = realloc(far->requests, (far->n + 1) * sizeof(request));
     must(far->requests != NULL, "realloc");
     far->requests[far->n++] = request;
+    lost = far->lose;
     (void)pthread_cond_broadcast(&far->changed);
     (void)pthread_mutex_unlock(&far->lock);
-    if (!request.status)
+    if (!request.status || lost)
         return MHD_NO;
     response = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text,
                                                MHD_RESPMEM_MUST_COPY);

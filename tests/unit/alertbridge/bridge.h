@@ -81,6 +81,7 @@ struct far {
     unsigned (*decide)(struct far *far, const struct far_request *request, const char **text,
                        const char **retry_after);
     void *arg;
+    bool lose;        /* the answer is cut off, though it is recorded; decide may set it */
     unsigned hang_ms; /* before answers on paths that begin with hang_path */
     const char *hang_path;
 };

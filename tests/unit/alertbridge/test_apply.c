@@ -16,12 +16,17 @@ static struct clew__config *config;
 static struct clew__store *store;
 static int64_t now;
 
-static void open_with(const char *extra)
+static void open_text(const char *text)
 {
     bench_init(&bench);
-    config = load_config(&bench, usual_config(9, extra));
+    config = load_config(&bench, text);
     store = open_store(&bench);
     now = 1800000000 * CLEW__SECOND_NS;
+}
+
+static void open_with(const char *extra)
+{
+    open_text(usual_config(9, extra));
 }
 
 static int setup(void **state)
@@ -35,6 +40,22 @@ static int setup_group(void **state)
 {
     (void)state;
     open_with(", dedup: group");
+    return 0;
+}
+
+static int setup_labels(void **state)
+{
+    (void)state;
+    open_with(", dedup: {labels: [alertname]}");
+    return 0;
+}
+
+/* All to one routing key, an incident a group. */
+static int setup_all(void **state)
+{
+    (void)state;
+    open_text("storage: unused\nroute: {receiver: all}\nreceivers:\n  - name: all\n"
+              "    pagerduty_configs: [{routing_key: k, dedup: group}]\n");
     return 0;
 }
 
@@ -418,6 +439,57 @@ static void test_queue_keeps_order_per_incident(void **state)
     assert_int_equal(AUDIT("given up"), 1);
 }
 
+/* Alerts of two groups are one incident, as long as one of them fires. */
+static void test_apply_dedup_by_labels(void **state)
+{
+    const struct made_alert first[] = {{"A", "critical", "firing", "2026-01-01T00:00:00Z", 1},
+                                       {"A", "critical", "firing", "2026-01-01T00:00:00Z", 2}};
+    const struct made_alert second[] = {{"A", "critical", "firing", "2026-01-01T00:00:00Z", 3},
+                                        {"B", "critical", "firing", "2026-01-01T00:00:00Z", 4}};
+    struct made_alert over[] = {first[0], first[1]}, rest[] = {second[0]};
+
+    (void)state;
+    over[0].status = over[1].status = rest[0].status = "resolved";
+    (void)apply_made("g1", "http://am", 0, first, 2);
+    assert_int_equal(PD_TRIGGERS, 1);
+    (void)apply_made("g2", "http://am", 0, second, 2);
+    assert_int_equal(PD_TRIGGERS, 3); /* a further alert for A, and B */
+    assert_int_equal(number("SELECT count(*) FROM incidents WHERE kind = 'pagerduty'"), 2);
+    (void)apply_made("g1", "http://am", 0, over, 2);
+    assert_int_equal(PD_RESOLVES, 0);
+    (void)apply_made("g2", "http://am", 5, rest, 1);
+    assert_int_equal(PD_RESOLVES, 0); /* the list was cut */
+    assert_int_equal(AUDIT("held open"), 1);
+    (void)apply_made("g1", "http://am", 0, over, 2);
+    assert_int_equal(PD_RESOLVES, 0); /* the whole list of another group says nothing */
+    (void)apply_made("g2", "http://am", 0, rest, 1);
+    assert_int_equal(PD_RESOLVES, 1);
+}
+
+/* Among what is due the critical goes first, and what stands before it in its order. */
+static void test_queue_criticals_first(void **state)
+{
+    const struct made_alert warning[] = {{"A", "warning", "firing", "2026-01-01T00:00:00Z", 1}};
+    const struct made_alert other[] = {{"B", "warning", "firing", "2026-01-01T00:00:00Z", 2}};
+    const struct made_alert critical[] = {{"B", "critical", "firing", "2026-01-01T00:00:00Z", 3}};
+    struct clew__next next = {.now = now + 3600 * CLEW__SECOND_NS};
+    int64_t ids[3];
+
+    (void)state;
+    (void)apply_made("g1", "http://am", 0, warning, 1);
+    (void)apply_made("g2", "http://am", 0, other, 1);
+    (void)apply_made("g2", "http://am", 0, critical, 1);
+    next.target = clew__config_receiver(config, "all")->integrations[0].target;
+    for (unsigned i = 0; i < 3; i++) {
+        struct clew__attempt done = {.kind = CLEW__DONE, .reason = "", .now = now};
+
+        assert_int_equal(clew__store_read(store, clew__store_next, &next), 1);
+        ids[i] = done.delivery_id = next.delivery.id;
+        assert_int_equal(clew__store_write(store, clew__store_attempt, &done), 0);
+    }
+    assert_true(ids[0] == 2 && ids[1] == 3 && ids[2] == 1);
+}
+
 static void test_load_gives_the_page(void **state)
 {
     struct clew__load load = {.delivery_id = 0};
@@ -462,6 +534,8 @@ int main(void)
         TEST(test_store_refuses_a_newer_schema),
         TEST(test_store_prunes_only_what_is_over),
         TEST(test_queue_keeps_order_per_incident),
+        cmocka_unit_test_setup_teardown(test_apply_dedup_by_labels, setup_labels, teardown),
+        cmocka_unit_test_setup_teardown(test_queue_criticals_first, setup_all, teardown),
         TEST(test_load_gives_the_page),
     };
 

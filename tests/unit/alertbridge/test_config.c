@@ -64,7 +64,7 @@ static void test_config_errors_name_the_line(void **state)
          6, "exclude each other"},
         {"storage: x\nroute: {receiver: a}\nreceivers:\n  - name: a\n    pagerduty_configs:\n"
          "      - {routing_key: k, dedup: host}\n",
-         6, "alert or group"},
+         6, "dedup is alert"},
         {"storage: x\nroute: {receiver: a}\nreceivers:\n  - name: a\n    pagerduty_configs:\n"
          "      - {routing_key_file: /nonexistent/x}\n",
          6, "cannot be opened"},

@@ -94,6 +94,15 @@ static void print_delivery(json_t *delivery, FILE *out)
     (void)fprintf(out, "\n");
 }
 
+static void print_waiting(json_t *waiting, FILE *out)
+{
+    (void)fprintf(out, "  %-30s ", text_of(waiting, "at"));
+    print_json(waiting, "receiver", out);
+    (void)fprintf(out, ", escalation step %lld, repeat %lld%s\n", number_of(waiting, "step"),
+                  number_of(waiting, "repeat"),
+                  json_is_true(json_object_get(waiting, "digest")) ? ", with the digest" : "");
+}
+
 static void print_list(json_t *root, const char *key, void (*print)(json_t *item, FILE *out),
                        FILE *out)
 {
@@ -111,6 +120,9 @@ static void print_explanation(json_t *root, FILE *out)
     print_list(root, "decisions", print_decision, out);
     (void)fprintf(out, "deliveries:\n");
     print_list(root, "deliveries", print_delivery, out);
+    if (json_array_size(json_object_get(root, "waiting")))
+        (void)fprintf(out, "to be told yet, unless it ends or somebody acknowledges:\n");
+    print_list(root, "waiting", print_waiting, out);
 }
 
 static void print_deliveries(json_t *root, FILE *out)

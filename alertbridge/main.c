@@ -4,6 +4,8 @@
 #include "daemon.h"
 #include "route_test.h"
 
+#include <common/instant.h>
+
 #include <clew/log.h>
 
 #include <getopt.h>
@@ -90,7 +92,7 @@ static int route_test(const char *file, const char *body)
 
     if (r < 0)
         return fail();
-    r = clew__route_test(config, body, stdout);
+    r = clew__route_test(config, body, clew__instant_now(), stdout);
     (void)clew__config_free(config);
     return r < 0 ? fail() : EXIT_SUCCESS;
 }

@@ -4,6 +4,7 @@
  * control character reaches a terminal. */
 #include "route_test.h"
 
+#include <escalation/plan.h>
 #include <intake/notification.h>
 
 #include <clew/log.h>
@@ -30,19 +31,51 @@ static int read_file(const char *file, struct clew__buf *body)
                              : 0;
 }
 
-static void print_hit(const struct clew__config *config, const struct clew__route *hit, FILE *out)
+static void print_receiver(const struct clew__config *config, const char *name, FILE *out)
 {
-    const struct clew__receiver *receiver = clew__config_receiver(config, hit->receiver);
+    const struct clew__receiver *receiver = clew__config_receiver(config, name);
 
-    (void)fprintf(out, "  %s: ", hit->receiver);
+    (void)fprintf(out, "%s: ", name);
     for (size_t i = 0; i < receiver->n; i++)
         (void)fprintf(out, "%s%s[%u]%s", i ? ", " : "", receiver->integrations[i].ops->kind,
                       receiver->integrations[i].index,
                       receiver->integrations[i].off ? " (off)" : "");
-    (void)fprintf(out, "%sbecause of %s\n", receiver->n ? "; " : "nobody; ", hit->why);
+    if (receiver->n == 0)
+        (void)fprintf(out, "nobody");
 }
 
-int clew__route_test(const struct clew__config *config, const char *file, FILE *out)
+/* Who comes after the first page, until it begins again. */
+static void print_steps(const struct clew__config *config, const struct clew__route *hit,
+                        int64_t now, FILE *out)
+{
+    struct clew__place place = {0};
+    struct clew__due due;
+    bool more;
+
+    while ((more = clew__plan_next(hit, place, now, &due)) && due.place.round == 0) {
+        (void)fprintf(out, "    %s (", due.why);
+        print_receiver(config, clew__plan_receiver(hit, due.place), out);
+        (void)fprintf(out, ")\n");
+        place = due.place;
+    }
+    if (more)
+        (void)fprintf(out, "    %s, and so on\n", due.why);
+}
+
+static void print_hit(const struct clew__config *config, const struct clew__route *hit, int64_t now,
+                      FILE *out)
+{
+    struct clew__due due;
+
+    (void)fprintf(out, "  ");
+    print_receiver(config, hit->receiver, out);
+    (void)fprintf(out, "; because of %s\n", hit->why);
+    clew__plan_first(hit, now, &due);
+    (void)fprintf(out, "    %s\n", due.why);
+    print_steps(config, hit, now, out);
+}
+
+int clew__route_test(const struct clew__config *config, const char *file, int64_t now, FILE *out)
 {
     struct clew__notification notification;
     struct clew__buf body;
@@ -71,7 +104,7 @@ int clew__route_test(const struct clew__config *config, const char *file, FILE *
                       notification.alerts[i].firing ? "firing" : "resolved", labels ? labels : "");
         free(labels);
         for (size_t j = 0; j < n; j++)
-            print_hit(config, hits[j], out);
+            print_hit(config, hits[j], now, out);
     }
     clew__notification_done(&notification);
     return 0;

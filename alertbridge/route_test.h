@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
-/* Reads a webhook body from file and prints to out, per alert, the receivers.
- * returns 0, -errno */
-int clew__route_test(const struct clew__config *config, const char *file, FILE *out);
+/* Reads a webhook body from file and prints to out, per alert, who is told when, if
+ * it fires at `now`. returns 0, -errno */
+int clew__route_test(const struct clew__config *config, const char *file, int64_t now, FILE *out);
 
 #endif

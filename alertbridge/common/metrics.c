@@ -13,7 +13,8 @@
 #include <stddef.h>
 
 static struct {
-    struct clew_metric *webhooks, *alerts, *deliveries, *ack, *delay, *reload, *timer;
+    struct clew_metric *lost, *webhooks, *alerts, *deliveries, *ack, *delay, *reload, *timer,
+        *escalations;
 } metrics;
 
 static struct clew__queue read_queue(void *arg)
@@ -60,6 +61,8 @@ int clew__metrics_init(struct clew__store *store)
     metrics.alerts =
         clew_counter("alertbridge_alerts_total", "Alerts whose state changed, by their new status.",
                      (const char *const[]){"status", NULL});
+    metrics.lost = clew_counter("alertbridge_journal_lost_total",
+                                "Acknowledged webhooks that a damaged journal has lost.", NULL);
     metrics.deliveries =
         clew_counter("alertbridge_deliveries_total", "Attempts to deliver, by outcome.",
                      (const char *const[]){"receiver", "integration", "outcome", NULL});
@@ -79,8 +82,12 @@ int clew__metrics_init(struct clew__store *store)
     metrics.timer =
         clew_histogram("alertbridge_timer_late_seconds", "From a timer's time to when it fires.",
                        (const char *const[]){"kind", NULL}, late, sizeof(late) / sizeof(late[0]));
-    if (!timers || !metrics.timer || !metrics.webhooks || !metrics.alerts || !metrics.deliveries ||
-        !metrics.ack || !metrics.delay || !metrics.reload || !length || !age || !dead)
+    metrics.escalations = clew_counter("alertbridge_escalations_total",
+                                       "Alerts whose time to be told came, by outcome.",
+                                       (const char *const[]){"receiver", "outcome", NULL});
+    if (!timers || !metrics.escalations || !metrics.timer || !metrics.lost || !metrics.webhooks ||
+        !metrics.alerts || !metrics.deliveries || !metrics.ack || !metrics.delay ||
+        !metrics.reload || !length || !age || !dead)
         return -ENOMEM;
     if (clew_metric_callback(length, queue_length, store) < 0 ||
         clew_metric_callback(age, queue_age, store) < 0 ||
@@ -118,6 +125,11 @@ void clew__metrics_webhook(const char *result, double seconds)
     observe(metrics.ack, NULL, seconds);
 }
 
+void clew__metrics_journal_lost(uint64_t n)
+{
+    count(metrics.lost, NULL, (double)n);
+}
+
 void clew__metrics_alerts(const char *status, uint64_t n)
 {
     if (n)
@@ -137,4 +149,10 @@ void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__v
 void clew__metrics_timer(const char *kind, double late_seconds)
 {
     observe(metrics.timer, (const char *const[]){kind, NULL}, late_seconds);
+}
+
+void clew__metrics_escalation(const char *receiver, const char *outcome, uint64_t n)
+{
+    if (n)
+        count(metrics.escalations, (const char *const[]){receiver, outcome, NULL}, (double)n);
 }

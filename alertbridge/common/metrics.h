@@ -18,6 +18,8 @@ void clew__metrics_reload(bool taken);
 /* result: "accepted", "invalid", "too_large", "unauthorized", "unavailable"; seconds
  * from the first byte to the answer */
 void clew__metrics_webhook(const char *result, double seconds);
+/* Acknowledged webhooks that can't be read any more. */
+void clew__metrics_journal_lost(uint64_t n);
 /* status: "firing", "resolved" */
 void clew__metrics_alerts(const char *status, uint64_t n);
 /* delay_seconds: from the webhook to this answer; negative: not a trigger */
@@ -26,5 +28,9 @@ void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__v
 
 /* A timer of this kind has fired, so long after its time. */
 void clew__metrics_timer(const char *kind, double late_seconds);
+
+/* A timer of a route had its receiver told about n alerts. outcome: "paged"; "over":
+ * they had ended or somebody had them in hand; "held": not within the hours; */
+void clew__metrics_escalation(const char *receiver, const char *outcome, uint64_t n);
 
 #endif

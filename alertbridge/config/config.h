@@ -7,6 +7,7 @@
 
 #include "webhook.h"
 
+#include <receivers/explore.h>
 #include <receivers/receiver.h>
 #include <routing/route.h>
 
@@ -21,7 +22,8 @@ struct clew__receiver {
 /* A link on every page. */
 struct clew__link {
     char *text;
-    struct clew__template *url;
+    struct clew__template *url; /* or */
+    struct clew__explore *explore;
 };
 
 /* Those who are asked: integrations without a receiver (services.c). */
@@ -37,7 +39,9 @@ struct clew__config {
     char *storage;      /* a file or a connection string, which has a password: never log it */
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
-    struct clew__route *route;       /* the root */
+    struct clew__route *route; /* the root */
+    struct clew__interval *intervals;
+    size_t nintervals;
     struct clew__matcher **critical; /* alerts that go before all others */
     size_t ncritical;
     struct clew__receiver *receivers;

@@ -3,6 +3,8 @@
  * the structure and stops at the first error, which names the line. Each kind
  * of receiver reads its own keys. MT-Unsafe; the result is immutable. */
 #include "config.h"
+#include "intervals.h"
+#include "links.h"
 #include "routes.h"
 #include "services.h"
 
@@ -20,40 +22,12 @@
 
 #define RECEIVERS_MAX 256
 #define INTEGRATIONS_MAX 64 /* in all: each target has a thread */
-#define LINKS_MAX 10
 
 struct loader {
     struct clew__config *config;
     void (*warn)(const char *text);
     int nintegrations;
 };
-
-static int read_links(struct clew__yaml_node list, struct clew__config *config)
-{
-    static const char *const keys[] = {"text", "url", NULL};
-    int n = clew__yaml_count(list, LINKS_MAX), r;
-
-    if (n <= 0)
-        return n;
-    config->links = calloc((size_t)n, sizeof(*config->links));
-    if (!config->links)
-        return clew_set_error(-ENOMEM, "out of memory");
-    for (int i = 0; i < n; i++) {
-        struct clew__yaml_node node = clew__yaml_entry(list, i);
-        struct clew__link *link = &config->links[config->nlinks++];
-
-        r = clew__yaml_keys(node, keys);
-        if (r == 0)
-            r = clew__yaml_text(clew__yaml_get(node, "text"), 75, NULL, &link->text);
-        if (r == 0)
-            r = clew__config_template(node, "url", NULL, &link->url);
-        if (r < 0)
-            return r;
-        if (!link->text || !*link->text || !link->url)
-            return clew__yaml_error(node, "a link needs text and url");
-    }
-    return 0;
-}
 
 static int read_integration(struct loader *loader, struct clew__yaml_node node,
                             struct clew__integration *integration)
@@ -242,6 +216,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "slack",
                                        "loki",
                                        "alertmanagers",
+                                       "time_intervals",
                                        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
@@ -267,7 +242,9 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
     if (r == 0)
         warn_of_open_paths(loader, node);
     if (r == 0)
-        r = read_links(clew__yaml_get(root, "links"), config);
+        r = clew__config_links(clew__yaml_get(root, "links"), config);
+    if (r == 0)
+        r = clew__config_intervals(clew__yaml_get(root, "time_intervals"), config);
     if (r == 0)
         r = read_critical(clew__yaml_get(root, "critical"), config);
     if (r == 0)
@@ -335,16 +312,15 @@ struct clew__config *clew__config_free(struct clew__config *config)
         free(receiver->integrations);
         free(receiver->name);
     }
-    for (size_t i = 0; i < config->nlinks; i++) {
-        free(config->links[i].text);
-        (void)clew__template_free(config->links[i].url);
-    }
+    clew__config_links_done(config);
     if (config->route)
         clew__route_done(config->route);
     clew__matchers_free(config->critical, config->ncritical);
     free(config->route);
+    for (size_t i = 0; i < config->nintervals; i++)
+        clew__interval_done(&config->intervals[i]);
+    free(config->intervals);
     free(config->receivers);
-    free(config->links);
     free(config->listen);
     free(config->storage);
     free(config->external_url);

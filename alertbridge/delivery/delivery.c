@@ -16,6 +16,7 @@
 
 #include <common/instant.h>
 #include <common/metrics.h>
+#include <common/scope.h>
 
 #include <clew/log.h>
 #include <clew/trace.h>
@@ -174,23 +175,6 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
         clew__senders_wake(sender->all);
 }
 
-/* The scope of the webhook that caused the delivery, so that its trace goes on. */
-static struct clew_scope scope_of(const struct clew__thread_of *thread)
-{
-    struct clew_extract headers;
-    bool remote;
-
-    clew_extract_init(&headers);
-    clew_extract_header(&headers, "x-request-id", 12, thread->request_id,
-                        strlen(thread->request_id));
-    clew_extract_header(&headers, "x-correlation-id", 16, thread->correlation_id,
-                        strlen(thread->correlation_id));
-    if (*thread->traceparent)
-        clew_extract_header(&headers, "traceparent", 11, thread->traceparent,
-                            strlen(thread->traceparent));
-    return clew_extract_context(&headers, &remote);
-}
-
 /* The far side is told of the end in any case: an earlier attempt may have arrived,
  * and the end of what was never opened is nothing. */
 static void skip(struct sender *sender, const struct clew__delivery *delivery)
@@ -267,7 +251,7 @@ static int deliver(struct sender *sender, const struct clew__delivery *delivery)
     int r = clew__store_read(sender->all->store, clew__store_load, &load);
 
     if (r == 0) {
-        struct clew_scope scope = scope_of(&load.thread), previous;
+        struct clew_scope scope = clew__scope_of(&load.thread), previous;
 
         previous = clew_scope_enter(scope);
         send_page(sender, delivery, integration, &load);

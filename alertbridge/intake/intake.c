@@ -7,14 +7,16 @@
  *
  * Threads: a pool of libmicrohttpd's; a request stays with one of them. A body is
  * bounded, and so is the sum of all bodies in memory. `lock` guards the
- * configuration, of which each request holds a reference, the senders, and the
- * count of requests in hand, which the stop waits for. */
+ * configuration, of which each request holds a reference, and the count of requests in hand, which
+ * the stop waits for. */
 #include "intake.h"
 
 #include "answer.h"
+#include "check.h"
 #include "credentials.h"
 #include "guard.h"
 #include "hook.h"
+#include "inbox.h"
 #include "listen.h"
 #include "server.h"
 #include "status.h"
@@ -28,6 +30,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,10 +38,10 @@
 #define BODIES_MAX 4u          /* so many bodies of the largest size in memory */
 #define ANSWER_MAX (64u << 20) /* bytes of a view */
 #define LARGE_BODY (1u << 20)
-#define LOGGED_MAX 100u /* lines about the alerts of one webhook */
 
 struct clew__intake {
     struct clew__store *store;
+    struct clew__inbox *inbox;
     struct clew_mhd middleware;
     struct MHD_Daemon *daemon;
     struct clew__guard *guard;
@@ -47,7 +50,6 @@ struct clew__intake {
     pthread_mutex_t lock;
     pthread_cond_t idle;
     struct clew__config *config;
-    struct clew__senders *senders;
     unsigned requests;
 };
 
@@ -55,6 +57,11 @@ struct request {
     struct clew__config *config;
     const struct clew__source *source; /* NULL: the body's signature decides */
     struct clew__buf body;
+    struct clew__inbox_entry entry;
+    struct clew_mhd_suspended suspended;
+    char *labels; /* of the source, JSON; NULL: none */
+    size_t nalerts;
+    bool given; /* to the inbox */
     int64_t started;
     unsigned refused; /* the status of an answer that is decided already, 0: none */
     uint64_t received;
@@ -95,96 +102,74 @@ static void take_header(void *arg, const char *name, const char *value)
         (void)snprintf(thread->traceparent, sizeof(thread->traceparent), "%s", value);
 }
 
-/* Logged and counted only now that it is stored. */
-static void report(const struct request *request, const struct clew__apply *apply)
+/* Whether the inbox may have it. The tree of a large body is dozens of megabytes, and
+ * each thread of the pool would keep that much for the next one. */
+static int check_body(struct request *request)
 {
-    const struct clew__notification *n = apply->notification;
-    uint64_t nfired = 0, nresolved = 0, nrepeats = 0, nlogged = 0;
+    const char *body = request->body.data ? request->body.data : "";
+    struct clew__notification notification;
+    int r;
 
-    for (size_t i = 0; i < n->nalerts; i++) {
-        const struct clew__alert *alert = &n->alerts[i];
-
-        if (alert->change == CLEW__CHANGE_NONE) {
-            nrepeats++;
-            continue;
-        }
-        nfired += alert->change == CLEW__CHANGE_FIRED || alert->change == CLEW__CHANGE_REFIRED;
-        nresolved += alert->change == CLEW__CHANGE_RESOLVED;
-        if (nlogged++ == LOGGED_MAX)
-            clew_info("further changes are in the store's audit only");
-        if (nlogged > LOGGED_MAX)
-            continue;
-        clew_info("alert changed", clew_kv("fingerprint", alert->fingerprint),
-                  clew_kv("alertname", clew__page_value(alert->labels, "alertname")),
-                  clew_kv("status", alert->firing ? "firing" : "resolved"),
-                  clew_kv("decision", clew__change_text(alert->change)),
-                  clew_kv("incidents", alert->npages));
+    if (clew__notification_check(body, request->body.len, &request->nalerts))
+        return 0;
+    r = clew__notification_parse(&notification, body, request->body.len);
+    if (r == 0) {
+        request->nalerts = notification.nalerts;
+        clew__notification_done(&notification);
     }
-    clew__metrics_alerts("firing", nfired);
-    clew__metrics_alerts("resolved", nresolved);
-    clew__metrics_webhook("accepted", seconds_since(request->started));
-    clew_info("webhook accepted", clew_kv("group", n->group), clew_kv("alerts", n->nalerts),
-              clew_kv("fired", nfired), clew_kv("resolved", nresolved),
-              clew_kv("repeats", nrepeats), clew_kv("truncated", n->ntruncated),
-              clew_kv("deliveries", apply->ndeliveries));
-}
-
-/* The tree of a large body is dozens of megabytes, and each thread of the pool
- * would keep that much for the next one. */
-static void done_notification(struct clew__notification *notification,
-                              const struct request *request)
-{
-    clew__notification_done(notification);
-    if (request->received > LARGE_BODY)
+    if (request->body.len > LARGE_BODY)
         (void)malloc_trim(0);
+    return r;
 }
 
-static void wake(struct clew__intake *intake)
+/* In a thread of the inbox. */
+static void resume(struct clew__inbox_entry *entry)
 {
-    (void)pthread_mutex_lock(&intake->lock);
-    if (intake->senders)
-        clew__senders_wake(intake->senders);
-    (void)pthread_mutex_unlock(&intake->lock);
+    struct request *request = (struct request *)((char *)entry - offsetof(struct request, entry));
+
+    clew_mhd_resume(&request->suspended);
 }
 
+/* Checks the body and gives it to the inbox; the answer follows when it is durable. */
 static enum MHD_Result take_webhook(struct clew__intake *intake, struct MHD_Connection *connection,
                                     struct request *request)
 {
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"", "", ""};
-    struct clew__apply apply = {.config = request->config,
-                                .notification = &notification,
-                                .thread = &thread,
-                                .now = clew__instant_now()};
+    struct clew__inbox_entry *entry = &request->entry;
+    json_t *labels = request->source->labels;
+    int r = check_body(request);
+
+    if (r < 0)
+        return refuse(connection, request, r == -EINVAL ? 400 : 503, clew_last_error());
+    request->labels = labels ? json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    if (labels && !request->labels)
+        return refuse(connection, request, 503, "out of memory");
+    *entry = (struct clew__inbox_entry){.body = request->body.data,
+                                        .len = request->body.len,
+                                        .labels = request->labels ? request->labels : "",
+                                        .received_at = clew__instant_now(),
+                                        .done = resume};
+    clew_inject(clew_scope_current(), take_header, &entry->thread);
+    request->given = true;
+    clew_mhd_suspend(connection, &request->suspended);
+    clew__inbox_put(intake->inbox, entry);
+    return MHD_YES;
+}
+
+/* What became of it. */
+static enum MHD_Result answer_webhook(struct MHD_Connection *connection, struct request *request)
+{
+    const struct clew__inbox_entry *entry = &request->entry;
     struct clew__buf json;
     size_t len = 0;
     char *text;
-    int r;
 
-    r = clew__notification_parse(&notification, request->body.data ? request->body.data : "",
-                                 request->body.len);
     clew__buf_done(&request->body);
-    if (r < 0)
-        return refuse(connection, request, r == -EINVAL ? 400 : 503, clew_last_error());
-    if (request->source->labels &&
-        clew__notification_pin(&notification, request->source->labels) < 0) {
-        done_notification(&notification, request);
-        return refuse(connection, request, 503, clew_last_error());
-    }
-    clew_inject(clew_scope_current(), take_header, &thread);
-    r = clew__store_write(intake->store, clew__store_apply, &apply);
-    if (r < 0) {
-        done_notification(&notification, request);
-        return refuse(connection, request, 503, clew_last_error());
-    }
-    if (apply.ndeliveries)
-        wake(intake);
-    report(request, &apply);
+    if (entry->result < 0)
+        return refuse(connection, request, 503, entry->error);
+    clew__metrics_webhook("accepted", seconds_since(request->started));
     clew__buf_init(&json, 256);
-    clew__buf_addf(&json, "{\"alerts\":%zu,\"deliveries\":%llu}\n", notification.nalerts,
-                   (unsigned long long)apply.ndeliveries);
+    clew__buf_addf(&json, "{\"alerts\":%zu}\n", request->nalerts);
     text = clew__buf_take(&json, &len);
-    done_notification(&notification, request);
     return clew__answer_text(connection, MHD_HTTP_OK, text, len);
 }
 
@@ -196,6 +181,7 @@ static enum MHD_Result answer_view(struct clew__intake *intake, struct MHD_Conne
     char *text;
     int r;
 
+    clew__inbox_settle(intake->inbox);
     clew__buf_init(&json, ANSWER_MAX);
     r = clew__store_read(intake->store, view, &(struct clew__view){.json = &json});
     if (r < 0) {
@@ -292,6 +278,8 @@ static enum MHD_Result handle_webhook(struct clew__intake *intake,
         *len = 0;
         return result;
     }
+    if (request->given)
+        return answer_webhook(connection, request);
     clew__guard_busy(intake->guard, connection);
     check_signature(request, url, connection);
     if (request->refused)
@@ -314,7 +302,7 @@ static enum MHD_Result take_hook(struct clew__intake *intake, struct MHD_Connect
 
     if (status == MHD_HTTP_OK) {
         if (call.ndeliveries)
-            wake(intake);
+            clew__inbox_wake(intake->inbox);
         return clew__answer_text(connection, status, strdup(""), 0);
     }
     if (status == MHD_HTTP_CONTENT_TOO_LARGE)
@@ -354,6 +342,7 @@ static enum MHD_Result answer_status(struct clew__intake *intake, struct MHD_Con
     size_t len = 0;
     char *text;
 
+    clew__inbox_settle(intake->inbox);
     clew__buf_init(&html, ANSWER_MAX);
     if (clew__status_page(intake->store, &html) < 0) {
         clew__buf_done(&html);
@@ -412,6 +401,7 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
         return;
     (void)atomic_fetch_sub(&intake->body_bytes, request->counted);
     clew__buf_done(&request->body);
+    free(request->labels);
     (void)clew__config_free(request->config);
     free(request);
     *con_cls = NULL;
@@ -469,11 +459,12 @@ int clew__intake_start(struct clew__config *config, struct clew__store *store,
         return clew_set_error(-ENOMEM, "out of memory");
     intake->config = clew__config_ref(config);
     intake->store = store;
-    intake->senders = senders;
     intake->middleware = (struct clew_mhd){handle, intake, completed, intake};
     (void)pthread_mutex_init(&intake->lock, NULL);
     (void)pthread_cond_init(&intake->idle, NULL);
-    r = start_daemon(intake);
+    r = clew__inbox_open(clew__store_journal(store), store, config, senders, &intake->inbox);
+    if (r == 0)
+        r = start_daemon(intake);
     if (r < 0)
         (void)clew__intake_stop(intake, 0);
     else
@@ -489,9 +480,9 @@ void clew__intake_use(struct clew__intake *intake, struct clew__config *config,
     (void)pthread_mutex_lock(&intake->lock);
     former = intake->config;
     intake->config = clew__config_ref(config);
-    intake->senders = senders;
     (void)pthread_mutex_unlock(&intake->lock);
     (void)clew__config_free(former);
+    clew__inbox_use(intake->inbox, config, senders);
 }
 
 struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t deadline)
@@ -508,8 +499,11 @@ struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t dead
         while (intake->requests && r == 0)
             r = pthread_cond_timedwait(&intake->idle, &intake->lock, &time);
         (void)pthread_mutex_unlock(&intake->lock);
+        /* No connection may be suspended when the server stops. */
+        clew__inbox_stop(intake->inbox);
         MHD_stop_daemon(intake->daemon);
     }
+    (void)clew__inbox_close(intake->inbox);
     if (listener != MHD_INVALID_SOCKET)
         (void)close(listener);
     (void)pthread_cond_destroy(&intake->idle);

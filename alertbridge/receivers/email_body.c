@@ -156,6 +156,8 @@ void clew__email_body(struct clew__buf *out, bool html, const struct clew__confi
     put_title(&writer, page);
     clew__text_said(&writer.piece, page, writer.html ? clew__escape_html : NULL);
     put(&writer, SAID_MAX, "<p style=\"white-space:pre-line\">", "</p>\n", "\n", "\n");
+    clew__text_value(&writer.piece, page->note, line_escape(&writer));
+    put(&writer, ITEM_MAX, "<p><em>", "</em></p>\n", "\n", "\n");
     put_list(&writer, page, true, page->nfired);
     put_list(&writer, page, false, page->nresolved);
     if (page->ntruncated)

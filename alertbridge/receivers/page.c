@@ -2,6 +2,8 @@
  * Questions about a page that several receivers ask. Pure functions. */
 #include "page.h"
 
+#include <common/instant.h>
+
 #include <string.h>
 
 static const char *const actions[] = {
@@ -62,4 +64,27 @@ enum clew__tone clew__page_tone(const struct clew__page *page)
         return CLEW__TONE_WARNING;
     return strcmp(severity, "info") == 0 || strcmp(severity, "none") == 0 ? CLEW__TONE_INFO
                                                                           : CLEW__TONE_DANGER;
+}
+
+int64_t clew__page_starts_at(const struct clew__page *page)
+{
+    int64_t first = 0;
+
+    for (size_t i = 0; i < page->nalerts; i++)
+        if (page->alerts[i].starts_at > 0 && (first == 0 || page->alerts[i].starts_at < first))
+            first = page->alerts[i].starts_at;
+    return first ? first : page->opened_at;
+}
+
+int64_t clew__page_ends_at(const struct clew__page *page)
+{
+    int64_t last = 0;
+
+    for (size_t i = 0; i < page->nalerts; i++) {
+        if (page->alerts[i].firing || page->alerts[i].ends_at == 0)
+            return clew__instant_now();
+        if (page->alerts[i].ends_at > last)
+            last = page->alerts[i].ends_at;
+    }
+    return last ? last : clew__instant_now();
 }

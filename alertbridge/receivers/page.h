@@ -75,6 +75,10 @@ static inline const char *clew__page_value(const json_t *map, const char *name)
 
 /* The value of a label that all alerts of the page share, "" otherwise. */
 const char *clew__page_shared(const struct clew__page *page, bool annotation, const char *name);
+/* When what the page is about began: the first of its alerts (ns). */
+int64_t clew__page_starts_at(const struct clew__page *page);
+/* When the last of them ended; now, while one fires. */
+int64_t clew__page_ends_at(const struct clew__page *page);
 /* How bad it is, for colours: by the severity that all share; what is unknown is bad. */
 enum clew__tone { CLEW__TONE_GOOD, CLEW__TONE_INFO, CLEW__TONE_WARNING, CLEW__TONE_DANGER };
 enum clew__tone clew__page_tone(const struct clew__page *page);

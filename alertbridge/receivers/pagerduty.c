@@ -260,6 +260,8 @@ static void add_details(struct clew__buf *json, const struct clew__page *page)
                    (unsigned long long)page->nfiring,
                    (unsigned long long)(page->nfired + page->nresolved),
                    (unsigned long long)page->ntruncated);
+    if (*page->note)
+        clew__text_member(json, "why_now", page->note, DETAIL_MAX);
     if (page->nalerts == 1) {
         clew__text_member(json, "fingerprint", page->alerts[0].fingerprint, 64);
         add_map(json, "labels", page->alerts[0].labels);

@@ -165,6 +165,7 @@ static void add_fields(struct clew__buf *json, const struct clew__page *page)
     add_count(json, "Firing now", page->nfiring);
     add_count(json, "Resolved", page->nresolved);
     add_count(json, "Left out by Alertmanager", page->ntruncated);
+    add_field(json, "Why now", page->note);
     clew__buf_addc(json, ']');
 }
 

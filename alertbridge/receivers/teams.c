@@ -198,6 +198,7 @@ static void add_facts(struct card *card)
     add_count(card, "Firing now", card->page->nfiring);
     add_count(card, "Resolved", card->page->nresolved);
     add_count(card, "Left out by Alertmanager", card->page->ntruncated);
+    add_fact(card, "Why now", card->page->note);
     clew__buf_adds(card->json, "]}");
 }
 

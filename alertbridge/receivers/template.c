@@ -1,302 +1,155 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A template is parsed once, when the configuration is read, into a list of
- * pieces: a literal, or a field with its functions. Whatever could go wrong goes
- * wrong there, with a reason; rendering cannot fail except by the buffer's cap.
- * A template is immutable, so any thread may render it. */
-#include "template.h"
+ * Rendering: the pieces in order, forward only. It cannot fail except by the
+ * buffer's cap. A template is immutable, so any thread may render it. */
+#include "template_priv.h"
 
-#include <clew/log.h>
+#include <common/instant.h>
 
 #include <json.h>
 
-#include <ctype.h>
-#include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#define FUNCTIONS_MAX 4u
-#define PIECES_MAX 64u
 #define VALUE_MAX 4096u /* bytes of one value; longer ones are cut, no page is lost for it */
 
-enum field {
-    FIELD_LITERAL,
-    FIELD_STATUS,
-    FIELD_RECEIVER,
-    FIELD_EXTERNAL_URL,
-    FIELD_GROUP_LABELS,
-    FIELD_COMMON_LABELS,
-    FIELD_COMMON_ANNOTATIONS,
-    FIELD_LABELS,
-    FIELD_ANNOTATIONS,
-};
-
-static const struct {
-    const char *name;
-    enum field field;
-    bool is_map;
-} fields[] = {
-    {"Status", FIELD_STATUS, false},
-    {"Receiver", FIELD_RECEIVER, false},
-    {"ExternalURL", FIELD_EXTERNAL_URL, false},
-    {"GroupLabels", FIELD_GROUP_LABELS, true},
-    {"CommonLabels", FIELD_COMMON_LABELS, true},
-    {"CommonAnnotations", FIELD_COMMON_ANNOTATIONS, true},
-    {"Labels", FIELD_LABELS, true},
-    {"Annotations", FIELD_ANNOTATIONS, true},
-};
-
-typedef void function(struct clew__buf *buf, const char *text, size_t len);
-
-struct piece {
-    enum field field;
-    char *text; /* the literal, or the name within a map */
-    function *functions[FUNCTIONS_MAX];
-    unsigned nfunctions;
-};
-
-struct clew__template {
-    struct piece *pieces;
-    size_t n;
-};
-
-/* Like Go's url.QueryEscape: a space becomes '+'. */
-static void urlquery(struct clew__buf *buf, const char *text, size_t len)
+static void add_time(struct clew__buf *buf, const struct clew__value *value, int64_t time)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
+    char text[CLEW__INSTANT_TEXT];
 
-        if (isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~')
-            clew__buf_addc(buf, (char)c);
-        else if (c == ' ')
-            clew__buf_addc(buf, '+');
-        else
-            clew__buf_addf(buf, "%%%02X", c);
-    }
-}
-
-static void to_upper(struct clew__buf *buf, const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        clew__buf_addc(buf, text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] - 32) : text[i]);
-}
-
-static void to_lower(struct clew__buf *buf, const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        clew__buf_addc(buf, text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i]);
-}
-
-static function *find_function(const char *name, size_t len)
-{
-    static const struct {
-        const char *name;
-        function *call;
-    } functions[] = {{"urlquery", urlquery}, {"toUpper", to_upper}, {"toLower", to_lower}};
-
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
-        if (strlen(functions[i].name) == len && memcmp(functions[i].name, name, len) == 0)
-            return functions[i].call;
-    return NULL;
-}
-
-static struct piece *add_piece(struct clew__template *template, enum field field, const char *text,
-                               size_t len)
-{
-    struct piece *pieces = realloc(template->pieces, (template->n + 1) * sizeof(*pieces));
-    char *copy = strndup(text, len);
-
-    if (pieces)
-        template->pieces = pieces;
-    if (!pieces || !copy) {
-        free(copy);
-        return NULL;
-    }
-    pieces[template->n] = (struct piece){.field = field, .text = copy};
-    return &pieces[template->n++];
-}
-
-static void skip_space(const char **at, const char *end)
-{
-    while (*at < end && isspace((unsigned char)**at))
-        (*at)++;
-}
-
-static size_t take_word(const char **at, const char *end)
-{
-    const char *start = *at;
-
-    while (*at < end && (isalnum((unsigned char)**at) || **at == '_'))
-        (*at)++;
-    return (size_t)(*at - start);
-}
-
-/* ".Name" or ".Name.key" at *at. */
-static int parse_field(struct clew__template *template, const char **at, const char *end,
-                       struct piece **ret_piece)
-{
-    const char *name, *key = "";
-    size_t len, key_len = 0, i;
-
-    if (*at == end || **at != '.')
-        return clew_set_error(-EINVAL, "expected a field such as .CommonLabels.severity after {{");
-    name = ++*at;
-    len = take_word(at, end);
-    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (strlen(fields[i].name) == len && memcmp(fields[i].name, name, len) == 0)
-            break;
-    if (i == sizeof(fields) / sizeof(fields[0]))
-        return clew_set_error(-EINVAL, "unknown field \".%.*s\"", (int)(len > 64 ? 64 : len), name);
-    if (fields[i].is_map) {
-        if (*at < end && **at == '.') {
-            key = ++*at;
-            key_len = take_word(at, end);
-        }
-        if (key_len == 0)
-            return clew_set_error(-EINVAL, "\".%s\" needs a name: .%s.name", fields[i].name,
-                                  fields[i].name);
-    }
-    *ret_piece = add_piece(template, fields[i].field, key, key_len);
-    return *ret_piece ? 0 : clew_set_error(-ENOMEM, "out of memory");
-}
-
-/* What stands between {{ and }}. */
-static int parse_action(struct clew__template *template, const char *at, const char *end)
-{
-    struct piece *piece = NULL;
-    int r;
-
-    skip_space(&at, end);
-    r = parse_field(template, &at, end, &piece);
-    if (r < 0)
-        return r;
-    for (;;) {
-        const char *name;
-        size_t len;
-
-        skip_space(&at, end);
-        if (at == end)
-            return 0;
-        if (*at++ != '|')
-            return clew_set_error(-EINVAL, "expected | or }} after the field");
-        skip_space(&at, end);
-        name = at;
-        len = take_word(&at, end);
-        if (piece->nfunctions == FUNCTIONS_MAX)
-            return clew_set_error(-EINVAL, "more than %u functions", FUNCTIONS_MAX);
-        piece->functions[piece->nfunctions] = find_function(name, len);
-        if (!piece->functions[piece->nfunctions])
-            return clew_set_error(
-                -EINVAL, "unknown function \"%.*s\" (there are urlquery, toUpper, toLower)",
-                (int)(len > 64 ? 64 : len), name);
-        piece->nfunctions++;
-    }
-}
-
-int clew__template_parse(const char *text, struct clew__template **ret_template)
-{
-    struct clew__template *template = calloc(1, sizeof(*template));
-    int r = 0;
-
-    while (template && *text && r == 0) {
-        const char *open = strstr(text, "{{"), *close;
-        size_t len = open ? (size_t)(open - text) : strlen(text);
-
-        if (len && !add_piece(template, FIELD_LITERAL, text, len))
-            r = clew_set_error(-ENOMEM, "out of memory");
-        if (!open || r < 0)
-            break;
-        if (template->n >= PIECES_MAX) {
-            r = clew_set_error(-EINVAL, "more than %u pieces", PIECES_MAX);
-            break;
-        }
-        close = strstr(open, "}}");
-        if (!close) {
-            r = clew_set_error(-EINVAL, "{{ without }}");
-            break;
-        }
-        r = parse_action(template, open + 2, close);
-        text = close + 2;
-    }
-    if (!template)
-        return clew_set_error(-ENOMEM, "out of memory");
-    if (r < 0)
-        template = clew__template_free(template);
+    time += value->offset_ns;
+    if (value->form == CLEW__TIME_TEXT)
+        clew__buf_adds(buf, clew__instant_format(time, text));
     else
-        *ret_template = template;
-    return r;
+        clew__json_int(buf, time / (value->form == CLEW__TIME_UNIX ? CLEW__SECOND_NS
+                                                                   : CLEW__SECOND_NS / 1000));
 }
 
-struct clew__template *clew__template_free(struct clew__template *template)
+static const char *text_of(const struct clew__value *value, const struct clew__page *page)
 {
-    if (!template)
-        return NULL;
-    for (size_t i = 0; i < template->n; i++)
-        free(template->pieces[i].text);
-    free(template->pieces);
-    free(template);
-    return NULL;
-}
-
-static const char *value_of(const struct piece *piece, const struct clew__page *page)
-{
-    switch (piece->field) {
-    case FIELD_STATUS:
+    switch (value->field) {
+    case CLEW__FIELD_STATUS:
         return page->action == CLEW__ACTION_RESOLVE ? "resolved" : "firing";
-    case FIELD_RECEIVER:
+    case CLEW__FIELD_RECEIVER:
         return page->receiver;
-    case FIELD_EXTERNAL_URL:
+    case CLEW__FIELD_EXTERNAL_URL:
         return page->external_url;
-    case FIELD_GROUP_LABELS:
-        return clew__page_value(page->group_labels, piece->text);
-    case FIELD_COMMON_LABELS:
-        return clew__page_value(page->common_labels, piece->text);
-    case FIELD_COMMON_ANNOTATIONS:
-        return clew__page_value(page->common_annotations, piece->text);
-    case FIELD_LABELS:
-        return clew__page_shared(page, false, piece->text);
-    case FIELD_ANNOTATIONS:
-        return clew__page_shared(page, true, piece->text);
+    case CLEW__FIELD_NOTE:
+        return page->note;
+    case CLEW__FIELD_GROUP_LABELS:
+        return clew__page_value(page->group_labels, value->key);
+    case CLEW__FIELD_COMMON_LABELS:
+        return clew__page_value(page->common_labels, value->key);
+    case CLEW__FIELD_COMMON_ANNOTATIONS:
+        return clew__page_value(page->common_annotations, value->key);
+    case CLEW__FIELD_LABELS:
+        return clew__page_shared(page, false, value->key);
+    case CLEW__FIELD_ANNOTATIONS:
+        return clew__page_shared(page, true, value->key);
     default:
-        return piece->text;
+        return "";
     }
 }
 
-static void render_value(const struct piece *piece, const char *value, clew__escape *escape,
-                         struct clew__buf *buf)
+static void add_field(struct clew__buf *buf, const struct clew__value *value,
+                      const struct clew__page *page)
 {
-    struct clew__buf from, to;
+    const char *text;
 
-    clew__buf_init(&from, buf->max);
-    clew__buf_init(&to, buf->max);
-    clew__buf_add(&from, value, clew__utf8_cut(value, strlen(value), VALUE_MAX));
-    for (unsigned i = 0; i < piece->nfunctions; i++) {
-        struct clew__buf swap = from;
-
-        clew__buf_reset(&to);
-        piece->functions[i](&to, from.data ? from.data : "", from.len);
-        from = to;
-        to = swap;
+    if (value->field == CLEW__FIELD_STARTS_AT) {
+        add_time(buf, value, clew__page_starts_at(page));
+    } else if (value->field == CLEW__FIELD_ENDS_AT) {
+        add_time(buf, value, clew__page_ends_at(page));
+    } else if (value->field == CLEW__FIELD_FIRING) {
+        clew__buf_addf(buf, "%llu", (unsigned long long)page->nfiring);
+    } else {
+        text = text_of(value, page);
+        clew__buf_add(buf, text, clew__utf8_cut(text, strlen(text), VALUE_MAX));
     }
-    if (from.failed || to.failed)
+}
+
+/* The value with all that is done to it; into an empty buffer. */
+static void evaluate(struct clew__buf *result, const struct clew__value *value,
+                     const struct clew__page *page)
+{
+    struct clew__buf other;
+
+    clew__buf_init(&other, result->max);
+    add_field(result, value, page);
+    for (unsigned i = 0; i < value->ncalls; i++) {
+        struct clew__buf swap = *result;
+
+        clew__buf_reset(&other);
+        value->calls[i].function(&other, swap.data ? swap.data : "", swap.len, value->calls[i].arg);
+        *result = other;
+        other = swap;
+    }
+    result->failed = result->failed || other.failed;
+    clew__buf_done(&other);
+}
+
+static void add_value(struct clew__buf *buf, const struct clew__value *value,
+                      const struct clew__page *page, clew__escape *escape)
+{
+    struct clew__buf result;
+
+    clew__buf_init(&result, buf->max);
+    evaluate(&result, value, page);
+    if (result.failed)
         buf->failed = true;
     else if (escape)
-        escape(buf, from.data ? from.data : "", from.len);
+        escape(buf, result.data ? result.data : "", result.len);
     else
-        clew__buf_add(buf, from.data ? from.data : "", from.len);
-    clew__buf_done(&from);
-    clew__buf_done(&to);
+        clew__buf_add(buf, result.data ? result.data : "", result.len);
+    clew__buf_done(&result);
+}
+
+static bool holds(const struct clew__piece *piece, const struct clew__page *page)
+{
+    struct clew__buf result;
+    bool true_so;
+
+    clew__buf_init(&result, CLEW__TEMPLATE_RESULT_MAX);
+    evaluate(&result, &piece->value, page);
+    true_so = piece->text ? result.len == strlen(piece->text) &&
+                                memcmp(result.data ? result.data : "", piece->text, result.len) == 0
+                          : result.len > 0;
+    clew__buf_done(&result);
+    return true_so != piece->negated;
 }
 
 void clew__template_render(const struct clew__template *template, const struct clew__page *page,
                            clew__escape *escape, struct clew__buf *buf)
 {
     for (size_t i = 0; i < template->n; i++) {
-        const struct piece *piece = &template->pieces[i];
+        const struct clew__piece *piece = &template->pieces[i];
 
-        if (piece->field == FIELD_LITERAL)
+        if (piece->kind == CLEW__PIECE_TEXT)
             clew__buf_adds(buf, piece->text);
-        else
-            render_value(piece, value_of(piece, page), escape, buf);
+        else if (piece->kind == CLEW__PIECE_VALUE)
+            add_value(buf, &piece->value, page, escape);
+        else if (piece->kind == CLEW__PIECE_JUMP || !holds(piece, page))
+            i = piece->to - 1;
     }
+}
+
+bool clew__template_complete(const struct clew__template *template, const struct clew__page *page)
+{
+    for (size_t i = 0; i < template->n; i++) {
+        const struct clew__piece *piece = &template->pieces[i];
+        struct clew__buf result;
+        bool empty;
+
+        if (piece->kind == CLEW__PIECE_JUMP ||
+            (piece->kind == CLEW__PIECE_IF && !holds(piece, page)))
+            i = piece->to - 1;
+        if (piece->kind != CLEW__PIECE_VALUE)
+            continue;
+        clew__buf_init(&result, CLEW__TEMPLATE_RESULT_MAX);
+        evaluate(&result, &piece->value, page);
+        empty = result.len == 0;
+        clew__buf_done(&result);
+        if (empty)
+            return false;
+    }
+    return true;
 }

@@ -5,6 +5,7 @@
 
 #include <json.h>
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,6 +130,20 @@ void clew__text_member(struct clew__buf *json, const char *key, const char *text
     clew__buf_done(&cut);
 }
 
+void clew__text_urlquery(struct clew__buf *buf, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~')
+            clew__buf_addc(buf, (char)c);
+        else if (c == ' ')
+            clew__buf_addc(buf, '+');
+        else
+            clew__buf_addf(buf, "%%%02X", c);
+    }
+}
+
 void clew__text_map(struct clew__buf *json, const char *key, json_t *map, size_t max_chars,
                     size_t max_bytes)
 {
@@ -193,7 +208,10 @@ size_t clew__links_collect(const struct clew__config *config, const struct clew_
         char *text;
 
         clew__buf_init(&url, CLEW__TEMPLATE_RESULT_MAX);
-        clew__template_render(config->links[i].url, page, NULL, &url);
+        if (config->links[i].explore)
+            clew__explore_url(config->links[i].explore, page, &url);
+        else
+            clew__template_render(config->links[i].url, page, NULL, &url);
         text = clew__buf_take(&url, &len);
         if (text)
             n = add_link(ret_links, n, config->links[i].text, text);

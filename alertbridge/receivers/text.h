@@ -30,6 +30,9 @@ void clew__text_member(struct clew__buf *json, const char *key, const char *text
 /* The same from a buffer, uncut; its failure becomes that of json. */
 void clew__text_buffer(struct clew__buf *json, const char *key, const struct clew__buf *text);
 
+/* As Go's url.QueryEscape writes it: a space becomes '+'. */
+void clew__text_urlquery(struct clew__buf *buf, const char *text, size_t len);
+
 /* An object of strings as such a member: each value cut at max_chars; those that
  * no longer begin within max_bytes, or have a name of over 255 bytes, are left out. */
 void clew__text_map(struct clew__buf *json, const char *key, json_t *map, size_t max_chars,

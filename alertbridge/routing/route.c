@@ -14,6 +14,11 @@ void clew__route_done(struct clew__route *route)
         clew__route_done(&route->routes[i]);
     free(route->routes);
     free(route->receiver);
+    for (size_t i = 0; i < route->nsteps; i++)
+        free(route->steps[i].receiver);
+    free(route->steps);
+    free(route->hours.active);
+    free(route->hours.mute);
     free(route->why);
     *route = (struct clew__route){0};
 }
@@ -48,4 +53,13 @@ size_t clew__route_match(const struct clew__route *root, const json_t *labels,
                          const struct clew__route **ret_hits)
 {
     return walk(root, labels, ret_hits, 0);
+}
+
+const struct clew__route *clew__route_find(const struct clew__route *root, const char *id)
+{
+    const struct clew__route *found = strcmp(root->id, id) == 0 ? root : NULL;
+
+    for (size_t i = 0; i < root->nroutes && !found; i++)
+        found = clew__route_find(&root->routes[i], id);
+    return found;
 }

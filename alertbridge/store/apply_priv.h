@@ -12,6 +12,7 @@
 /* An incident that changes in this transaction. */
 struct clew__touched {
     int64_t incident_id;
+    int64_t newest; /* the last one that was added to those that fired */
     uint64_t nfired, nresolved;
     bool critical;                                                         /* one of the fired is */
     int64_t fired[CLEW__PAGE_ALERTS_MAX], resolved[CLEW__PAGE_ALERTS_MAX]; /* the first ids */
@@ -20,6 +21,13 @@ struct clew__touched {
 struct clew__touched_list {
     struct clew__touched *items;
     size_t n, room;
+};
+
+/* A route that alerts of this change have taken (escalation/). */
+struct clew__begun {
+    const struct clew__route *route;
+    bool now;
+    char why[1024];
 };
 
 /* What is going on, and in whose name. Incidents of groups are few and are looked up again and
@@ -31,6 +39,10 @@ struct clew__applying {
     int64_t now;
     int64_t webhook_id; /* 0: no row yet */
     uint64_t ndeliveries;
+    const char *note;          /* why this is told now, when no webhook says it; else NULL */
+    bool digest;               /* what ended meanwhile is told too, as part of this */
+    struct clew__begun *begun; /* what was decided about each route */
+    size_t nbegun;
     struct clew__touched_list groups, singles;
 };
 
@@ -43,6 +55,15 @@ struct clew__touched *clew__touch(struct clew__applying *applying, int64_t incid
 /* The routes' targets get the alert as a member of their incidents. */
 int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
                          struct clew__alert *alert, int64_t alert_id);
+/* A receiver's targets are told about an alert that fires, also if they know it. */
+int clew__incidents_tell(struct clew__db *db, struct clew__applying *applying,
+                         const struct clew__receiver *receiver, const char *why,
+                         struct clew__alert *alert, int64_t alert_id);
+/* A receiver's messages of this change mention an alert that ended before anybody was
+ * told; what it would have been an incident of its own for does not hear of it. */
+int clew__incidents_mention(struct clew__db *db, struct clew__applying *applying,
+                            const struct clew__receiver *receiver, struct clew__alert *alert,
+                            int64_t alert_id);
 /* All incidents that have the alert lose it. */
 int clew__incidents_leave(struct clew__db *db, struct clew__applying *applying,
                           struct clew__alert *alert, int64_t alert_id);

@@ -6,9 +6,12 @@
  * keeps, if the same webhook changed the alert. Read-only; any connection. */
 #include "view_priv.h"
 
+#include <escalation/plan.h>
+
 #include <clew/log.h>
 
 #include <errno.h>
+#include <string.h>
 
 #define ROWS "1000"
 /* The fingerprint, or that with the digits of its source's labels behind it. */
@@ -59,6 +62,36 @@ static struct clew__row *deliveries(struct clew__db *db, const char *fingerprint
         "s", fingerprint);
 }
 
+/* What is still to come; a place is written by escalation/plan.c, the receiver behind
+ * it. */
+static void add_waiting(struct clew__buf *json, struct clew__row *row)
+{
+    const char *arg = clew__db_text(row, 1);
+    struct clew__place place = {0};
+    size_t words = 0;
+
+    (void)clew__place_parse(arg, &place);
+    for (; words < 3 && *arg; words++)
+        arg += strcspn(arg, " ") + (arg[strcspn(arg, " ")] != '\0');
+    clew__view_time(json, "at", clew__db_int(row, 0));
+    clew__view_text(json, "receiver", arg);
+    clew__view_number(json, "step", place.step);
+    clew__view_number(json, "repeat", place.round);
+    clew__buf_addf(json, ",\"digest\":%s", place.held ? "true" : "false");
+}
+
+static struct clew__row *waiting(struct clew__db *db, const char *fingerprint)
+{
+    return clew__db_prepare(
+        db,
+        "SELECT t.due_at, t.arg FROM alerts a JOIN timers t"
+        " ON t.kind = 'escalation' AND t.key LIKE '%/' || a.webhook_id"
+        " WHERE " ABOUT("a.fingerprint") " AND a.status = 'firing' AND NOT EXISTS"
+                                         " (SELECT 1 FROM acks k WHERE k.alert_id = a.id)"
+                                         " ORDER BY t.due_at, t.id LIMIT " ROWS,
+        "s", fingerprint);
+}
+
 int clew__store_explain(struct clew__db *db, void *arg)
 {
     struct clew__explain *explain = arg;
@@ -85,6 +118,9 @@ int clew__store_explain(struct clew__db *db, void *arg)
     if (r >= 0)
         r = clew__view_rows(db, json, "deliveries", deliveries(db, explain->fingerprint),
                             clew__view_delivery);
+    clew__buf_addc(json, ',');
+    if (r >= 0)
+        r = clew__view_rows(db, json, "waiting", waiting(db, explain->fingerprint), add_waiting);
     clew__buf_adds(json, "}\n");
     return r < 0 ? r : 0;
 }

@@ -10,6 +10,8 @@
  * one message per change. Runs in the writer's thread only. */
 #include "apply_priv.h"
 
+#include <escalation/escalation.h>
+
 #include <clew/log.h>
 
 #include <errno.h>
@@ -45,6 +47,7 @@ void clew__applying_done(struct clew__applying *applying)
 {
     free(applying->groups.items);
     free(applying->singles.items);
+    free(applying->begun);
 }
 
 /* The digest of names and values; a label that is missing is an empty one. */
@@ -118,9 +121,24 @@ static int add_member(struct clew__db *db, int64_t incident_id, int64_t alert_id
     return r;
 }
 
+/* Notes that an incident's next page is about this alert too, once. */
+static bool add_fired(struct clew__touched *touched, int64_t alert_id)
+{
+    uint64_t last =
+        touched->nfired < CLEW__PAGE_ALERTS_MAX ? touched->nfired : CLEW__PAGE_ALERTS_MAX;
+
+    if (touched->newest == alert_id)
+        return false;
+    touched->newest = alert_id;
+    if (last < CLEW__PAGE_ALERTS_MAX)
+        touched->fired[last] = alert_id;
+    touched->nfired++;
+    return true;
+}
+
 static int join_one(struct clew__db *db, struct clew__applying *applying,
                     const struct clew__integration *integration, const char *why,
-                    struct clew__alert *alert, int64_t alert_id)
+                    struct clew__alert *alert, int64_t alert_id, bool again)
 {
     struct clew__touched *touched;
     int64_t incident_id = 0;
@@ -132,17 +150,63 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
     r = open_incident(db, applying, integration, alert, &incident_id);
     if (r == 0)
         r = add_member(db, incident_id, alert_id, &joined);
-    if (r < 0 || !joined)
+    if (r < 0 || (!joined && !again))
         return r;
     touched = clew__touch(applying, incident_id, integration->per_alert);
     if (!touched)
         return -ENOMEM;
-    if (touched->nfired < CLEW__PAGE_ALERTS_MAX)
-        touched->fired[touched->nfired] = alert_id;
-    touched->nfired++;
+    if (!add_fired(touched, alert_id))
+        return 0;
     touched->critical = touched->critical || clew__config_critical(applying->config, alert->labels);
     alert->npages++;
     return clew__audit(db, applying, alert, integration->target, "page", why);
+}
+
+static int join_all(struct clew__db *db, struct clew__applying *applying,
+                    const struct clew__receiver *receiver, const char *why,
+                    struct clew__alert *alert, int64_t alert_id, bool again)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < receiver->n && r == 0; i++)
+        r = join_one(db, applying, &receiver->integrations[i], why, alert, alert_id, again);
+    if (r == 0 && receiver->n == 0)
+        r = clew__audit(db, applying, alert, "", "not sent",
+                        "the route's receiver has no integration");
+    return r;
+}
+
+int clew__incidents_tell(struct clew__db *db, struct clew__applying *applying,
+                         const struct clew__receiver *receiver, const char *why,
+                         struct clew__alert *alert, int64_t alert_id)
+{
+    return join_all(db, applying, receiver, why, alert, alert_id, true);
+}
+
+int clew__incidents_mention(struct clew__db *db, struct clew__applying *applying,
+                            const struct clew__receiver *receiver, struct clew__alert *alert,
+                            int64_t alert_id)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < receiver->n && r == 0; i++) {
+        const struct clew__integration *integration = &receiver->integrations[i];
+        struct clew__touched *touched;
+        int64_t incident_id = 0;
+
+        if (integration->off || integration->per_alert || integration->ops->incidents)
+            continue;
+        r = open_incident(db, applying, integration, alert, &incident_id);
+        touched = r == 0 ? clew__touch(applying, incident_id, false) : NULL;
+        if (!touched)
+            return r < 0 ? r : -ENOMEM;
+        if (touched->nresolved < CLEW__PAGE_ALERTS_MAX)
+            touched->resolved[touched->nresolved] = alert_id;
+        touched->nresolved++;
+        r = clew__audit(db, applying, alert, integration->target, "mentioned",
+                        "it ended before the digest, which mentions it");
+    }
+    return r;
 }
 
 int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
@@ -154,13 +218,12 @@ int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
     int r = 0;
 
     for (size_t i = 0; i < n && r == 0; i++) {
-        const struct clew__receiver *receiver = clew__config_receiver(config, hits[i]->receiver);
+        bool now = false;
 
-        for (size_t j = 0; j < receiver->n && r == 0; j++)
-            r = join_one(db, applying, &receiver->integrations[j], hits[i]->why, alert, alert_id);
-        if (r == 0 && receiver->n == 0)
-            r = clew__audit(db, applying, alert, "", "not sent",
-                            "the route's receiver has no integration");
+        r = clew__escalation_begin(db, applying, hits[i], alert, &now);
+        if (r == 0 && now)
+            r = join_all(db, applying, clew__config_receiver(config, hits[i]->receiver),
+                         hits[i]->why, alert, alert_id, false);
     }
     return r;
 }
@@ -249,6 +312,7 @@ static int end_incident(struct clew__db *db, struct clew__applying *applying,
 static int queue_for(struct clew__db *db, struct clew__applying *applying,
                      struct clew__touched *touched)
 {
+    const char *note = applying->note ? applying->note : "";
     const struct clew__integration *integration;
     struct clew__incident state;
     bool send_resolved;
@@ -260,14 +324,16 @@ static int queue_for(struct clew__db *db, struct clew__applying *applying,
     integration = clew__config_integration(applying->config, state.target, state.receiver);
     /* Without its configuration an incident's end waits for that to come back. */
     send_resolved = integration ? integration->send_resolved : state.incidents;
-    if (!send_resolved)
+    if (!send_resolved && !applying->digest)
         touched->nresolved = 0;
     if (touched->nfired)
-        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_TRIGGER, "");
+        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_TRIGGER, note);
     else if (!state.incidents && touched->nresolved)
-        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_RESOLVE, "");
-    return r == 0 && state.nopen == 0 ? end_incident(db, applying, touched, &state, send_resolved)
-                                      : r;
+        r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_RESOLVE, note);
+    if (r < 0 || state.nopen > 0)
+        return r;
+    return applying->digest ? clew__incident_close(db, applying, state.id)
+                            : end_incident(db, applying, touched, &state, send_resolved);
 }
 
 int clew__incidents_queue(struct clew__db *db, struct clew__applying *applying)

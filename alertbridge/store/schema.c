@@ -206,6 +206,9 @@ static const char *const steps[] = {
     "DROP INDEX deliveries_due;"
     "CREATE INDEX deliveries_due ON deliveries (target, rank, next_attempt_at, id)"
     " WHERE state = 'queued';",
+
+    /* How far the store has taken the journal; one row. */
+    "CREATE TABLE journal (id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);",
 };
 
 int clew__db_check_schema(struct clew__db *db)

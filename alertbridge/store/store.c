@@ -34,6 +34,7 @@ struct item {
 struct clew__store {
     struct clew__db writer, reader;
     int lock_fd;
+    char *journal;
     pthread_t thread;
     pthread_mutex_t lock, read_lock;
     pthread_cond_t work, finished;
@@ -181,6 +182,7 @@ static struct clew__store *free_store(struct clew__store *store)
 {
     clew__db_close(&store->reader);
     clew__db_close(&store->writer);
+    free(store->journal);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
     (void)pthread_cond_destroy(&store->finished);
@@ -194,7 +196,7 @@ static struct clew__store *free_store(struct clew__store *store)
 int clew__store_open(const char *path, struct clew__store **ret_store)
 {
     struct clew__store *store = calloc(1, sizeof(*store));
-    int r;
+    int r = 0;
 
     if (!store)
         return clew_set_error(-ENOMEM, "out of memory");
@@ -204,12 +206,20 @@ int clew__store_open(const char *path, struct clew__store **ret_store)
     (void)pthread_mutex_init(&store->read_lock, NULL);
     (void)pthread_cond_init(&store->work, NULL);
     (void)pthread_cond_init(&store->finished, NULL);
-    r = open_all(store, path);
+    if (!clew__db_is_shared(path) && asprintf(&store->journal, "%s.inbox", path) < 0)
+        store->journal = NULL, r = clew_set_error(-ENOMEM, "out of memory");
+    if (r == 0)
+        r = open_all(store, path);
     if (r < 0)
         (void)free_store(store);
     else
         *ret_store = store;
     return r;
+}
+
+const char *clew__store_journal(const struct clew__store *store)
+{
+    return store->journal;
 }
 
 struct clew__store *clew__store_close(struct clew__store *store)

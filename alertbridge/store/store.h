@@ -22,6 +22,10 @@ int clew__store_open(const char *path, struct clew__store **ret_store);
 /* Nobody waits in it any more. Accepts NULL, returns NULL. */
 struct clew__store *clew__store_close(struct clew__store *store);
 
+/* The file of the journal that belongs to the store (intake/journal.h); NULL: replicas
+ * share the store, which has none. */
+const char *clew__store_journal(const struct clew__store *store);
+
 /* A piece of work on the database. Failing, it is undone, it alone. The text of
  * clew_set_error() reaches the caller. */
 typedef int clew__store_work(struct clew__db *db, void *arg);
@@ -51,6 +55,11 @@ struct clew__apply {
     uint64_t ndeliveries; /* result */
 };
 clew__store_work clew__store_apply;
+
+/* The sequence up to which the store has the journal. arg: int64_t *, result */
+clew__store_work clew__store_position;
+/* Within other work. */
+int clew__store_set_position(struct clew__db *db, int64_t sequence);
 
 /* A delivery as the worker needs it. */
 struct clew__delivery {
@@ -131,7 +140,8 @@ clew__store_work clew__store_view_alerts;
 clew__store_work clew__store_view_deliveries;
 
 /* Everything about one alert: {"fingerprint", "alerts":[…] its occurrences,
- * "decisions":[…] from the audit trail, "deliveries":[…]}, oldest first. */
+ * "decisions":[…] from the audit trail, "deliveries":[…], "waiting":[…] who is to be
+ * told yet}, oldest first. */
 struct clew__explain {
     const char *fingerprint;
     struct clew__buf *json; /* result, appended */

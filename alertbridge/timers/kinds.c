@@ -2,6 +2,8 @@
  * The list of what waits. */
 #include "timer.h"
 
+#include <escalation/escalation.h>
+
 #include <stddef.h>
 
-const struct clew__timer_ops *const clew__timer_kinds[] = {NULL};
+const struct clew__timer_ops *const clew__timer_kinds[] = {&clew__escalation_timer, NULL};

@@ -38,6 +38,7 @@ struct clew__timers {
     pthread_mutex_t use;
     struct clew__config *config;
     struct clew__senders *senders;
+    bool alone; /* no other process works with the store */
     /* The thread's own. */
     int64_t offset; /* wall clock less the steady one */
     int64_t newest; /* the highest timer's id at the last look */
@@ -175,11 +176,12 @@ static int watch_clock(struct clew__timers *timers)
         timers->offset = offset;
         return 0;
     }
-    r = clew__store_write(timers->store, follow_jump, &jump);
+    /* What replicas share is measured with all their clocks; the others are right. */
+    r = timers->alone ? clew__store_write(timers->store, follow_jump, &jump) : 0;
     if (r < 0)
         return r;
-    clew_warn("the clock was set, spans of time were moved along",
-              clew_kv("seconds", (double)jump.by / 1e9));
+    clew_warn("the clock was set", clew_kv("seconds", (double)jump.by / 1e9),
+              clew_kv("spans_moved_along", timers->alone));
     timers->offset = offset;
     return 0;
 }
@@ -248,6 +250,7 @@ int clew__timers_start(struct clew__config *config, struct clew__store *store,
         return clew_set_error(-ENOMEM, "out of memory");
     timers->config = clew__config_ref(config);
     timers->store = store;
+    timers->alone = !clew__db_is_shared(config->storage);
     timers->senders = senders;
     timers->kinds = kinds;
     timers->offset = clew__instant_now() - steady_now();

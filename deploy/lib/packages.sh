@@ -3,9 +3,9 @@
 
 CLEW_PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libcurl4-openssl-dev
   libnghttp2-dev libmicrohttpd-dev libgnutls28-dev libjansson-dev libsnappy-dev zlib1g-dev
-  libsqlite3-dev libyaml-dev nettle-dev"
+  libsqlite3-dev libyaml-dev nettle-dev libglib2.0-dev tzdata"
 CLEW_PACKAGES_DEMO="prometheus prometheus-alertmanager curl jq ca-certificates"
-CLEW_PACKAGES_TESTS="libcmocka-dev libglib2.0-dev libpq-dev postgresql libhiredis-dev redis-server
+CLEW_PACKAGES_TESTS="libcmocka-dev libpq-dev postgresql libhiredis-dev redis-server
   librdkafka-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   python3-protobuf python3-grpcio python3-prometheus-client prometheus nginx-light openssl"
 

@@ -6,6 +6,7 @@
  */
 #include "bridge_config.h"
 
+#include <intake/check.h>
 #include <intake/notification.h>
 
 #include <clew/log.h>
@@ -128,6 +129,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     static json_t *pin;
     struct clew__notification notification;
     const char *file;
+    size_t nalerts;
     int r;
 
     if (!config) {
@@ -136,6 +138,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         pin = json_pack("{s:s}", "tenant", "checkout");
     }
     r = clew__notification_parse(&notification, (const char *)data, size);
+    if (clew__notification_check((const char *)data, size, &nalerts))
+        must(r == 0 && nalerts == notification.nalerts, "recognised too much");
     if (r < 0) {
         must(r == -ENOMEM || (r == -EINVAL && *clew_last_error()), "no reason");
         return 0;

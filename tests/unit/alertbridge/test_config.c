@@ -74,7 +74,7 @@ static void test_config_errors_name_the_line(void **state)
         {"storage: x\nwebhook: {max_body_bytes: 1e6}\n" TAIL, 2, "expected a number"},
         {"storage: x\nwebhook: {basic_auth: {username: u}}\n" TAIL, 2, "is empty"},
         {"storage: x\nwebhook: {bearer_token: ''}\n" TAIL, 2, "is empty"},
-        {"storage: x\nlinks:\n  - {text: a}\n" TAIL, 3, "needs text and url"},
+        {"storage: x\nlinks:\n  - {text: a}\n" TAIL, 3, "needs text, and url"},
     };
 
     (void)state;

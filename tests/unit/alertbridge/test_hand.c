@@ -15,15 +15,15 @@
 static struct bench bench;
 static struct clew__config *config;
 static struct clew__store *store;
-static char path[128];
+static char path[192];
 static int64_t now;
 
 static int open_with(const char *extra)
 {
     bench_init(&bench);
     config = load_config(&bench, usual_config(9, extra));
-    (void)snprintf(path, sizeof(path), "%s", bench_path(&bench, "store.db"));
-    assert_int_equal(clew__store_open(path, &store), 0);
+    (void)snprintf(path, sizeof(path), "%s", bench.storage);
+    store = open_store(&bench);
     now = 1800000000 * CLEW__SECOND_NS;
     return 0;
 }

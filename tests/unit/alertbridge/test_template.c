@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct clew__page page;
 static struct clew__page_alert alerts[2];
@@ -18,17 +19,21 @@ static int setup(void **state)
     (void)state;
     alerts[0] = (struct clew__page_alert){
         .firing = true,
+        .starts_at = 1795208357632000000,
         .fingerprint = "a1",
         .generator_url = "",
         .labels = json_pack("{s:s, s:s, s:s}", "host", "h1", "service", "a b/ü&", "k", "MiXed"),
         .annotations = json_pack("{s:s}", "summary", "first")};
     alerts[1] =
         (struct clew__page_alert){.firing = true,
+                                  .starts_at = 1795208357000000000,
                                   .fingerprint = "a2",
                                   .generator_url = "",
                                   .labels = json_pack("{s:s, s:s}", "host", "h2", "k", "MiXed"),
                                   .annotations = json_object()};
     page = (struct clew__page){.receiver = "team",
+                               .note = "nobody has it in hand",
+                               .nfiring = 3,
                                .external_url = "http://am.example",
                                .dedup_key = "d",
                                .group_labels = json_pack("{s:s}", "alertname", "Down"),
@@ -85,6 +90,25 @@ static void test_template_table(void **state)
         {"{{ .Annotations.summary }}", "first", ""},
         {"{{ .Labels.service | urlquery }}", "a+b%2F%C3%BC%26", ""},
         {"{{ .Labels.service|toUpper|urlquery }}", "A+B%2F%C3%BC%26", ""},
+        {"{{ .Note }}/{{ .Firing }}", "nobody has it in hand/3", "nobody has it in hand/3"},
+        {"{{ .Labels.host | default \"many\" }}", "h1", "many"},
+        {"{{ .Labels.host | default \"a }} \\\"b\\\\\" | toUpper }}", "H1", "A }} \"B\\"},
+        {"{{ .StartsAt }}", "2026-11-20T20:59:17.632Z", "2026-11-20T20:59:17Z"},
+        {"{{ .StartsAt | unixMs }}", "1795208357632", "1795208357000"},
+        {"{{ .StartsAt | add \"-1h30m\" | unix }}", "1795202957", "1795202957"},
+        {"{{ .StartsAt | add \"1d\" | add \"2s\" | urlquery }}", "2026-11-21T20%3A59%3A19.632Z",
+         "2026-11-21T20%3A59%3A19Z"},
+        {"{{ if .Labels.host }}on {{ .Labels.host }}{{ end }}.", "on h1.", "."},
+        {"{{ if .Labels.host }}one{{ else }}many{{ end }}.", "one.", "many."},
+        {"{{ if not .Labels.host }}many{{ else }}one{{ end }}.", "one.", "many."},
+        {"{{ if eq .CommonLabels.severity \"critical\" }}@here{{ end }}", "@here", "@here"},
+        {"{{ if ne .CommonLabels.severity \"critical\" }}@here{{ end }}", "", ""},
+        {"{{ if eq .Labels.k | toUpper \"MIXED\" }}{{ if .Labels.host }}1{{ else }}2{{ end }}"
+         "{{ else }}{{ if .Status }}3{{ end }}{{ end }}",
+         "1", "2"},
+        {"{{ if .Labels.no }}{{ if .Status }}1{{ else }}2{{ end }}{{ else }}3{{ end }}4", "34",
+         "34"},
+        {"{{ if .Labels.no }}{{ end }}", "", ""},
         {"a{{ .Status }}b{{ .Status | toUpper }}c", "afiringbFIRINGc", "afiringbFIRINGc"},
     };
 
@@ -115,6 +139,18 @@ static void test_template_errors(void **state)
         {"{{ .Status | shell }}", "unknown function \"shell\""},
         {"{{ .Status toUpper }}", "expected |"},
         {"{{ range .Alerts }}{{ end }}", "expected a field"},
+        {"{{ .Labels.a | default }}", "double quotes"},
+        {"{{ .Labels.a | default \"x }}", "has no end"},
+        {"{{ .Labels.a | unix }}", "needs a time"},
+        {"{{ .StartsAt | unix | add \"1m\" }}", "needs a time"},
+        {"{{ .StartsAt | add \"1 minute\" }}", "span of time"},
+        {"{{ if .Status }}", "if without end"},
+        {"{{ if .Status }}{{ else }}{{ else }}{{ end }}", "else without if"},
+        {"{{ else }}", "else without if"},
+        {"{{ end }}", "end without if"},
+        {"{{ if eq .Status }}{{ end }}", "double quotes"},
+        {"{{ if }}{{ end }}", "expected a field"},
+        {"{{ if .Status x }}{{ end }}", "expected |"},
         {"{{ .Status|toUpper|toUpper|toUpper|toUpper|toUpper }}", "more than 4"},
     };
 
@@ -127,6 +163,50 @@ static void test_template_errors(void **state)
         if (!strstr(clew_last_error(), cases[i].reason))
             fail_msg("%s: %s", cases[i].text, clew_last_error());
     }
+}
+
+/* A link whose query would say nothing is left out. */
+static void test_template_complete(void **state)
+{
+    static const struct {
+        const char *text;
+        bool one, two;
+    } cases[] = {
+        {"plain", true, true},
+        {"{{ .Labels.host }}", true, false},
+        {"{{ .Labels.host | default \"x\" }}", true, true},
+        {"{{ if .Labels.host }}{{ .Labels.host }}{{ else }}{{ .Labels.no }}{{ end }}", true, false},
+        {"{{ if .Labels.host }}{{ .Labels.host }}{{ end }}", true, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct clew__template *template = NULL;
+
+        assert_int_equal(clew__template_parse(cases[i].text, &template), 0);
+        page.nalerts = 1;
+        assert_int_equal(clew__template_complete(template, &page), cases[i].one);
+        page.nalerts = 2;
+        assert_int_equal(clew__template_complete(template, &page), cases[i].two);
+        (void)clew__template_free(template);
+    }
+}
+
+/* Now, while one fires; else the last end. */
+static void test_template_ends_at(void **state)
+{
+    char *got;
+
+    (void)state;
+    got = render("{{ .EndsAt | unix }}");
+    assert_true(llabs(strtoll(got, NULL, 10) - (long long)time(NULL)) < 5);
+    free(got);
+    alerts[0].firing = alerts[1].firing = false;
+    alerts[0].ends_at = 1795208400000000000;
+    alerts[1].ends_at = 1795208401000000000;
+    got = render("{{ .EndsAt | unix }}");
+    assert_string_equal(got, "1795208401");
+    free(got);
 }
 
 static void test_template_long_value_is_cut(void **state)
@@ -205,6 +285,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_template_table),
         TEST(test_template_errors),
+        TEST(test_template_complete),
+        TEST(test_template_ends_at),
         TEST(test_template_long_value_is_cut),
         cmocka_unit_test(test_text_cut_table),
         cmocka_unit_test(test_backoff_table),

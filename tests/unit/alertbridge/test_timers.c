@@ -76,7 +76,7 @@ static int setup(void **state)
     (void)state;
     bench_init(&bench);
     config = load_config(&bench, usual_config(9, ""));
-    assert_int_equal(clew__store_open(bench_path(&bench, "store.db"), &store), 0);
+    store = open_store(&bench);
     nfired = 0;
     fails = 0;
     return 0;

@@ -76,8 +76,8 @@ struct clew__receiver_ops {
     void (*headers)(const struct clew__integration *self, const struct clew__buf *body, int64_t now,
                     clew__add_header *add, void *arg);
     struct clew__verdict (*verdict)(const struct clew__answer *answer);
-    /* Instead of both: makes the whole attempt (delivery/sending.h). NULL: one POST of
-     * what render() wrote. */
+    /* Instead of both: makes the whole attempt (delivery/sending.h); render() is a
+     * preview then. NULL: one POST of what render() wrote. */
     struct clew__verdict (*send)(struct clew__sending *sending);
 };
 
@@ -104,6 +104,7 @@ struct clew__integration {
 extern const struct clew__receiver_ops clew__slack;
 extern const struct clew__receiver_ops clew__slack_bot; /* an entry of slack_configs with a token */
 extern const struct clew__receiver_ops clew__pagerduty;
+extern const struct clew__receiver_ops clew__pagerduty_change;
 extern const struct clew__receiver_ops clew__webhook;
 extern const struct clew__receiver_ops clew__teams;
 extern const struct clew__receiver_ops clew__email;

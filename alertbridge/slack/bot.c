@@ -39,6 +39,7 @@ struct attempt {
     struct clew__slack_memory memory;
     enum clew__slack_method method;
     struct clew__slack_answer answer;
+    bool asked;         /* answer is what Slack said */
     char key[KEY_TEXT]; /* of the delivery, for its message's metadata */
 };
 
@@ -91,6 +92,7 @@ static bool found_again(struct attempt *attempt, bool *ret_later)
     *ret_later = !may_ask(attempt, attempt->method);
     if (*ret_later)
         return false;
+    attempt->asked = true;
     r = clew__slack_lookup(attempt->sending, &attempt->memory, attempt->key, ts, &attempt->answer);
     if (r > 0) {
         clew_info("a message was found again", clew_kv("delivery", delivery->id));
@@ -111,28 +113,29 @@ static bool found_again(struct attempt *attempt, bool *ret_later)
     return false;
 }
 
-/* Posts what was not posted before; false: nothing was asked, or the lookup failed. */
-static bool post_once(struct attempt *attempt, const struct clew__buf *body)
+/* Posts what was not posted before. */
+static void post_once(struct attempt *attempt, const struct clew__buf *body)
 {
     struct clew__sending *sending = attempt->sending;
     struct clew__slack_begin begin = {sending->delivery->id, clew__instant_now()};
     bool later;
 
-    if (found_again(attempt, &later))
-        return true;
-    if (later || !may_ask(attempt, CLEW__SLACK_POST))
-        return false;
+    if (found_again(attempt, &later) || later)
+        return;
+    attempt->asked = false;
+    if (!may_ask(attempt, CLEW__SLACK_POST))
+        return;
     if (clew__store_write(sending->store, clew__slack_begin, &begin) < 0) {
         fail(attempt, "store");
-        return false;
+        return;
     }
+    attempt->asked = true;
     clew__slack_call(sending, CLEW__SLACK_POST, body, &attempt->answer);
     /* Without its ts a message could never be updated: it is looked for. */
     if (attempt->answer.verdict.kind == CLEW__DONE && !*attempt->answer.ts) {
         fail(attempt, "no_ts");
         attempt->answer.unsure = true;
     }
-    return true;
 }
 
 /* What every attempt leaves behind. */
@@ -185,7 +188,9 @@ static void send_note(struct attempt *attempt)
     clew__slack_note(&body, text.data ? text.data : "", &address);
     if (text.failed || body.failed)
         fail(attempt, "out_of_memory");
-    else if (post_once(attempt, &body))
+    else
+        post_once(attempt, &body);
+    if (attempt->asked)
         (void)leave(attempt);
     clew__buf_done(&text);
     clew__buf_done(&body);
@@ -335,15 +340,16 @@ static void send_message(struct attempt *attempt)
         if (body.failed) {
             fail(attempt, "out_of_memory");
         } else if (!update) {
-            if (post_once(attempt, &body))
-                leave_message(attempt, &now, false);
+            post_once(attempt, &body);
         } else if (tells_nothing_new(sending)) {
+            attempt->asked = true;
             attempt->answer.verdict = (struct clew__verdict){CLEW__DONE, "over", -1, false};
-            leave_message(attempt, &now, true);
         } else if (may_ask(attempt, CLEW__SLACK_UPDATE)) {
+            attempt->asked = true;
             clew__slack_call(sending, CLEW__SLACK_UPDATE, &body, &attempt->answer);
-            leave_message(attempt, &now, true);
         }
+        if (attempt->asked)
+            leave_message(attempt, &now, update);
     }
     clew__buf_done(&body);
     clew__slack_now_done(&now);
@@ -374,6 +380,20 @@ static struct clew__verdict attempt_delivery(struct clew__sending *sending)
     return attempt.answer.verdict;
 }
 
+/* What a first message about the page would be. */
+static int preview(const struct clew__integration *self, const struct clew__config *config,
+                   const struct clew__page *page, struct clew__buf *body)
+{
+    const struct clew__slack *slack = self->options;
+    const struct clew__slack_view view = {
+        .page = page, .acknowledged = "", .silenced = "", .button = ""};
+    const struct clew__slack_address address = {
+        .channel = slack->channel, .update = "", .thread = "", .delivery = ""};
+
+    clew__slack_message(body, slack, config, &view, &address);
+    return body->failed ? clew_set_error(-ENOMEM, "out of memory") : 0;
+}
+
 static void headers(const struct clew__integration *self, const struct clew__buf *body, int64_t now,
                     clew__add_header *add, void *arg)
 {
@@ -391,6 +411,7 @@ const struct clew__receiver_ops clew__slack_bot = {
     .apart = true,
     .actions = 1u << CLEW__ACTION_ACKNOWLEDGE | 1u << CLEW__ACTION_UPDATE,
     .release = clew__slack_release,
+    .render = preview,
     .headers = headers,
     .send = attempt_delivery,
 };

@@ -8,6 +8,7 @@
 #include "routes.h"
 #include "services.h"
 
+#include <alertmanager/alertmanager.h>
 #include <intake/listen.h>
 #include <store/db.h>
 #include <store/where.h>
@@ -215,6 +216,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "slack",
                                        "loki",
                                        "time_intervals",
+                                       "alertmanagers",
                                        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
@@ -323,6 +325,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->storage);
     free(config->external_url);
     free(config->slack_signing_secret);
+    clew__alertmanagers_done(config);
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;

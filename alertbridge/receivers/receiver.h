@@ -16,6 +16,7 @@
 struct clew__config;
 struct clew__integration;
 struct clew__sending;
+struct clew__tls_files;
 
 enum clew__verdict_kind {
     CLEW__DONE,      /* delivered */
@@ -96,6 +97,7 @@ struct clew__integration {
     char *url;           /* secret */
     char target[96];     /* "<kind>:<digest>": names the far side without telling the secret */
     void *options;       /* the kind's own */
+    const struct clew__tls_files *tls;   /* of HTTP; NULL: the system's CAs, no certificate */
     const struct clew__mail_route *mail; /* url is SMTP's; NULL: HTTP */
 };
 

@@ -243,7 +243,7 @@ static void render(struct attempt *attempt, const struct clew__slack_now *now, b
         clew__slack_button(now->incident_id, now->dedup_key, button);
         view.button = *config->slack_signing_secret ? button : "";
         view.can_acknowledge = now->nacknowledged < now->nfiring;
-        view.can_silence = false;
+        view.can_silence = clew__config_silencer(config) != NULL;
         view.can_resolve = now->paged;
     }
     clew__buf_addc(&acknowledged, '\0');
@@ -268,6 +268,18 @@ static bool is_worse(const struct attempt *attempt, const struct clew__slack_now
             *attempt->sending->page->note);
 }
 
+/* The delivery's note is anybody's words; a thread gets markup. */
+static void take_note(const struct clew__page *page, char *note, size_t size)
+{
+    struct clew__buf text;
+
+    clew__buf_init(&text, CLEW__TEMPLATE_RESULT_MAX);
+    clew__text_value(&text, page->note, clew__slack_escape);
+    clew__text_cut(&text, size / 4 - 1);
+    (void)snprintf(note, size, "%.*s", (int)text.len, text.data ? text.data : "");
+    clew__buf_done(&text);
+}
+
 static void leave_message(struct attempt *attempt, const struct clew__slack_now *now, bool update)
 {
     const struct clew__slack_memory *memory = &attempt->memory;
@@ -280,6 +292,7 @@ static void leave_message(struct attempt *attempt, const struct clew__slack_now 
     result->updated = done && update;
     result->lost = update && attempt->answer.gone;
     result->broadcast = is_worse(attempt, now);
+    take_note(attempt->sending->page, result->note, sizeof(result->note));
     result->over = attempt->sending->page->nfiring == 0;
     result->severity = update ? most(memory->severity, now->severity) : now->severity;
     result->nfiring = update ? most(memory->nfiring, now->nfiring) : now->nfiring;
@@ -290,6 +303,15 @@ static void leave_message(struct attempt *attempt, const struct clew__slack_now 
     if (result->posted && !memory->any &&
         attempt->sending->delivery->action == CLEW__ACTION_TRIGGER)
         result->ask = clew__config_loki(attempt->sending->config);
+}
+
+/* A message that is final stays as it is; what a person did is said in its thread. */
+static bool tells_nothing_new(const struct clew__sending *sending)
+{
+    enum clew__action action = sending->delivery->action;
+
+    return sending->page->nfiring == 0 &&
+           (action == CLEW__ACTION_UPDATE || action == CLEW__ACTION_ACKNOWLEDGE);
 }
 
 static void send_message(struct attempt *attempt)
@@ -315,6 +337,9 @@ static void send_message(struct attempt *attempt)
         } else if (!update) {
             if (post_once(attempt, &body))
                 leave_message(attempt, &now, false);
+        } else if (tells_nothing_new(sending)) {
+            attempt->answer.verdict = (struct clew__verdict){CLEW__DONE, "over", -1, false};
+            leave_message(attempt, &now, true);
         } else if (may_ask(attempt, CLEW__SLACK_UPDATE)) {
             clew__slack_call(sending, CLEW__SLACK_UPDATE, &body, &attempt->answer);
             leave_message(attempt, &now, true);

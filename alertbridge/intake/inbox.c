@@ -113,6 +113,14 @@ static int apply_batch(struct clew__db *db, void *arg)
     return r < 0 ? r : 0;
 }
 
+void clew__inbox_wake(struct clew__inbox *inbox)
+{
+    (void)pthread_mutex_lock(&inbox->lock);
+    if (inbox->senders)
+        clew__senders_wake(inbox->senders);
+    (void)pthread_mutex_unlock(&inbox->lock);
+}
+
 static int commit_batch(struct clew__inbox *inbox, struct batch *batch)
 {
     uint64_t ndeliveries = 0;
@@ -127,10 +135,8 @@ static int commit_batch(struct clew__inbox *inbox, struct batch *batch)
         clew_scope_release(scope);
         ndeliveries += batch->applies[i].ndeliveries;
     }
-    (void)pthread_mutex_lock(&inbox->lock);
-    if (ndeliveries && inbox->senders)
-        clew__senders_wake(inbox->senders);
-    (void)pthread_mutex_unlock(&inbox->lock);
+    if (ndeliveries)
+        clew__inbox_wake(inbox);
     return r;
 }
 

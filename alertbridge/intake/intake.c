@@ -302,7 +302,7 @@ static enum MHD_Result take_hook(struct clew__intake *intake, struct MHD_Connect
 
     if (status == MHD_HTTP_OK) {
         if (call.ndeliveries)
-            wake(intake);
+            clew__inbox_wake(intake->inbox);
         return clew__answer_text(connection, status, strdup(""), 0);
     }
     if (status == MHD_HTTP_CONTENT_TOO_LARGE)

@@ -209,6 +209,8 @@ static const char *const steps[] = {
 
     /* How far the store has taken the journal; one row. */
     "CREATE TABLE journal (id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);",
+    /* Alertmanager is asked about all that fires, some at a time. */
+    "CREATE INDEX alerts_firing ON alerts (id) WHERE status = 'firing';",
 };
 
 int clew__db_check_schema(struct clew__db *db)

@@ -68,7 +68,7 @@ static bool wait_fired(size_t n)
 
 static void begin(void)
 {
-    assert_int_equal(clew__timers_start(config, store, NULL, kinds, &timers), 0);
+    assert_int_equal(clew__timers_start(config, store, NULL, NULL, kinds, &timers), 0);
 }
 
 static int setup(void **state)

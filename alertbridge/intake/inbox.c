@@ -113,14 +113,6 @@ static int apply_batch(struct clew__db *db, void *arg)
     return r < 0 ? r : 0;
 }
 
-void clew__inbox_wake(struct clew__inbox *inbox)
-{
-    (void)pthread_mutex_lock(&inbox->lock);
-    if (inbox->senders)
-        clew__senders_wake(inbox->senders);
-    (void)pthread_mutex_unlock(&inbox->lock);
-}
-
 static int commit_batch(struct clew__inbox *inbox, struct batch *batch)
 {
     uint64_t ndeliveries = 0;
@@ -579,6 +571,14 @@ void clew__inbox_use(struct clew__inbox *inbox, struct clew__config *config,
     inbox->senders = senders;
     (void)pthread_mutex_unlock(&inbox->lock);
     (void)clew__config_free(former);
+}
+
+void clew__inbox_wake(struct clew__inbox *inbox)
+{
+    (void)pthread_mutex_lock(&inbox->lock);
+    if (inbox->senders)
+        clew__senders_wake(inbox->senders);
+    (void)pthread_mutex_unlock(&inbox->lock);
 }
 
 void clew__inbox_settle(struct clew__inbox *inbox)

@@ -32,11 +32,11 @@ int clew__inbox_open(const char *file, struct clew__store *store, struct clew__c
                      struct clew__senders *senders, struct clew__inbox **ret_inbox);
 /* MT-Safe; never blocks for long. */
 void clew__inbox_put(struct clew__inbox *inbox, struct clew__inbox_entry *entry);
-/* Something else than a webhook has queued deliveries. MT-Safe. */
-void clew__inbox_wake(struct clew__inbox *inbox);
 /* As clew__intake_use(). */
 void clew__inbox_use(struct clew__inbox *inbox, struct clew__config *config,
                      struct clew__senders *senders);
+/* Something is queued for the senders. MT-Safe. */
+void clew__inbox_wake(struct clew__inbox *inbox);
 /* Waits until all that was acknowledged by now is in the store, for some seconds at
  * most. */
 void clew__inbox_settle(struct clew__inbox *inbox);

@@ -97,6 +97,8 @@ static void fire(const struct made_alert *alerts, size_t n)
 
     assert_int_equal(
         post(clew__intake_port(intake), "/api/v1/alertmanager", body, strlen(body), NULL), 200);
+    assert_int_equal(get(clew__intake_port(intake), "/api/v1/alerts", NULL),
+                     200); /* it is in the store */
     free(body);
 }
 

@@ -4,6 +4,7 @@
  * a field that is too long is cut, a severity that PagerDuty does not know is
  * mapped, and details that do not fit are left out; no page is lost over its
  * form. The routing key is the secret. No state; MT-Safe. */
+#include "pagerduty_parts.h"
 #include "text.h"
 
 #include <common/instant.h>
@@ -18,14 +19,8 @@
 #include <string.h>
 
 #define DEFAULT_URL "https://events.pagerduty.com/v2/enqueue"
-#define EVENT_MAX (500u << 10) /* bytes; PagerDuty takes 512 KB */
-#define SUMMARY_MAX 1024
 #define SOURCE_MAX 255
-#define DETAIL_MAX 2000
-#define DETAILS_MAX (300u << 10)
-#define LINK_TEXT_MAX 100
 #define SEVERITIES_MAX 64
-#define EVENTS_PER_MINUTE 120 /* what PagerDuty takes from one integration key */
 
 struct pagerduty {
     char *routing_key;
@@ -100,15 +95,6 @@ static int read_dedup(struct clew__integration *self, struct clew__yaml_node nod
     return r;
 }
 
-static int read_pace(struct clew__integration *self, struct clew__yaml_node node)
-{
-    uint64_t per_minute = EVENTS_PER_MINUTE;
-    int r = clew__yaml_uint(node, 1, 10000, &per_minute);
-
-    self->per_minute = (unsigned)per_minute;
-    return r;
-}
-
 static int read_severities(struct pagerduty *pagerduty, struct clew__yaml_node node)
 {
     static const char *const known[] = {"critical", "error", "warning", "info"};
@@ -139,20 +125,6 @@ static int read_severities(struct pagerduty *pagerduty, struct clew__yaml_node n
     return r;
 }
 
-static int read_key(struct pagerduty *pagerduty, struct clew__yaml_node node)
-{
-    bool old_name =
-        clew__yaml_get(node, "service_key").node || clew__yaml_get(node, "service_key_file").node;
-
-    if (old_name &&
-        (clew__yaml_get(node, "routing_key").node || clew__yaml_get(node, "routing_key_file").node))
-        return clew__yaml_error(node, "routing_key and service_key exclude each other");
-    return old_name ? clew__config_secret(node, "service_key", "service_key_file",
-                                          &pagerduty->routing_key)
-                    : clew__config_secret(node, "routing_key", "routing_key_file",
-                                          &pagerduty->routing_key);
-}
-
 static int configure(struct clew__integration *self, struct clew__yaml_node node)
 {
     struct pagerduty *pagerduty = calloc(1, sizeof(*pagerduty));
@@ -161,7 +133,7 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
     self->options = pagerduty;
     if (!pagerduty)
         return clew_set_error(-ENOMEM, "out of memory");
-    r = read_key(pagerduty, node);
+    r = clew__pagerduty_key(node, &pagerduty->routing_key);
     if (r == 0)
         r = clew__yaml_text(clew__yaml_get(node, "url"), 2048, DEFAULT_URL, &self->url);
     if (r == 0)
@@ -173,7 +145,7 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
     if (r == 0)
         r = read_dedup(self, node);
     if (r == 0)
-        r = read_pace(self, clew__yaml_get(node, "events_per_minute"));
+        r = clew__pagerduty_pace(node, &self->per_minute);
     if (r == 0)
         r = read_severities(pagerduty, clew__yaml_get(node, "severities"));
     if (r < 0)
@@ -233,47 +205,6 @@ static void add_optional(struct clew__buf *json, const char *key, const char *te
         clew__text_member(json, key, text, SOURCE_MAX);
 }
 
-/* Never empty: the configured text, the summary, or the alert's name. */
-static void add_summary(struct clew__buf *json, const struct pagerduty *pagerduty,
-                        const struct clew__page *page)
-{
-    size_t before = json->len;
-    const char *summary = clew__page_shared(page, true, "summary");
-
-    if (pagerduty->description)
-        clew__text_template(json, "summary", pagerduty->description, page, NULL, SUMMARY_MAX);
-    if (json->len > before)
-        return;
-    if (!*summary)
-        summary = clew__page_value(page->common_annotations, "summary");
-    clew__text_member(json, "summary", *summary ? summary : clew__page_name(page), SUMMARY_MAX);
-}
-
-static void add_map(struct clew__buf *json, const char *key, json_t *map)
-{
-    clew__text_map(json, key, map, DETAIL_MAX, DETAILS_MAX / 3);
-}
-
-static void add_details(struct clew__buf *json, const struct clew__page *page)
-{
-    clew__buf_addf(json, ",\"custom_details\":{\"firing\":%llu,\"changed\":%llu,\"truncated\":%llu",
-                   (unsigned long long)page->nfiring,
-                   (unsigned long long)(page->nfired + page->nresolved),
-                   (unsigned long long)page->ntruncated);
-    if (*page->note)
-        clew__text_member(json, "why_now", page->note, DETAIL_MAX);
-    if (page->nalerts == 1) {
-        clew__text_member(json, "fingerprint", page->alerts[0].fingerprint, 64);
-        add_map(json, "labels", page->alerts[0].labels);
-        add_map(json, "annotations", page->alerts[0].annotations);
-    } else {
-        add_map(json, "labels", page->common_labels);
-        add_map(json, "annotations", page->common_annotations);
-    }
-    add_map(json, "group", page->group_labels);
-    clew__buf_addc(json, '}');
-}
-
 static void add_payload(struct clew__buf *json, const struct pagerduty *pagerduty,
                         const struct clew__page *page)
 {
@@ -284,7 +215,7 @@ static void add_payload(struct clew__buf *json, const struct pagerduty *pagerdut
     const char *from = first_of(page, source);
 
     clew__buf_adds(json, ",\"payload\":{");
-    add_summary(json, pagerduty, page);
+    clew__pagerduty_summary(json, pagerduty->description, page);
     clew__text_member(json, "source", *from ? from : clew__page_name(page), SOURCE_MAX);
     add_severity(json, pagerduty, page);
     if (page->nalerts && page->alerts[0].starts_at > 0)
@@ -293,25 +224,8 @@ static void add_payload(struct clew__buf *json, const struct pagerduty *pagerdut
     add_optional(json, "component", first_of(page, component));
     add_optional(json, "group", first_of(page, group));
     add_optional(json, "class", clew__page_name(page));
-    add_details(json, page);
+    clew__pagerduty_details(json, page);
     clew__buf_addc(json, '}');
-}
-
-static void add_links(struct clew__buf *json, const struct clew__config *config,
-                      const struct clew__page *page)
-{
-    struct clew__page_link links[CLEW__LINKS_MAX];
-    size_t n = clew__links_collect(config, page, links);
-
-    clew__buf_adds(json, ",\"links\":[");
-    for (size_t i = 0; i < n; i++) {
-        clew__buf_adds(json, i ? ",{" : "{");
-        clew__text_member(json, "href", links[i].url, CLEW__LINK_URL_MAX);
-        clew__text_member(json, "text", links[i].text, LINK_TEXT_MAX);
-        clew__buf_addc(json, '}');
-    }
-    clew__buf_addc(json, ']');
-    clew__links_done(links, n);
 }
 
 static int render(const struct clew__integration *self, const struct clew__config *config,
@@ -329,22 +243,9 @@ static int render(const struct clew__integration *self, const struct clew__confi
         if (clew__is_url(url))
             clew__text_member(body, "client_url", url, CLEW__LINK_URL_MAX);
         add_payload(body, pagerduty, page);
-        add_links(body, config, page);
+        clew__pagerduty_links(body, config, page);
     }
-    clew__buf_addc(body, '}');
-    if (body->failed)
-        return clew_set_error(-ENOMEM, "out of memory");
-    return body->len > EVENT_MAX ? clew_set_error(-E2BIG, "the event is too long") : 0;
-}
-
-static struct clew__verdict verdict(const struct clew__answer *answer)
-{
-    struct clew__verdict verdict = clew__verdict_of_status(answer);
-
-    /* PagerDuty promises no Retry-After; it counts events in windows of a minute. */
-    if (answer->status == 429 && verdict.wait_seconds < 0)
-        verdict.wait_seconds = 30;
-    return verdict;
+    return clew__pagerduty_end(body);
 }
 
 const struct clew__receiver_ops clew__pagerduty = {
@@ -356,5 +257,5 @@ const struct clew__receiver_ops clew__pagerduty = {
     .configure = configure,
     .release = release,
     .render = render,
-    .verdict = verdict,
+    .verdict = clew__pagerduty_verdict,
 };

@@ -11,8 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct clew__receiver_ops *const clew__receiver_kinds[] = {
-    &clew__slack, &clew__pagerduty, &clew__webhook, &clew__teams, &clew__email, NULL};
+const struct clew__receiver_ops *const clew__receiver_kinds[] = {&clew__slack,
+                                                                 &clew__pagerduty,
+                                                                 &clew__pagerduty_change,
+                                                                 &clew__webhook,
+                                                                 &clew__teams,
+                                                                 &clew__email,
+                                                                 NULL};
 
 const struct clew__receiver_ops *clew__receiver_kind(const char *kind)
 {

@@ -104,6 +104,7 @@ struct clew__integration {
 extern const struct clew__receiver_ops clew__slack;
 extern const struct clew__receiver_ops clew__slack_bot; /* an entry of slack_configs with a token */
 extern const struct clew__receiver_ops clew__pagerduty;
+extern const struct clew__receiver_ops clew__pagerduty_change;
 extern const struct clew__receiver_ops clew__webhook;
 extern const struct clew__receiver_ops clew__teams;
 extern const struct clew__receiver_ops clew__email;

@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum act { ACKNOWLEDGE, RESOLVE, RELEASE };
+
 struct hand {
     struct clew__by_hand *work;
     struct clew__applying applying;
     int64_t origin; /* the incident where the person was; 0: none, or not known which */
-    bool resolve;
+    enum act act;
     char who[320];
 };
 
@@ -104,31 +106,44 @@ static int touch_incidents(struct clew__db *db, struct hand *hand, int64_t alert
             r = -ENOMEM;
             break;
         }
-        n = hand->resolve ? touched->nresolved++ : touched->nfired++;
+        n = hand->act == RESOLVE ? touched->nresolved++ : touched->nfired++;
         if (n < CLEW__PAGE_ALERTS_MAX)
-            (hand->resolve ? touched->resolved : touched->fired)[n] = alert_id;
+            (hand->act == RESOLVE ? touched->resolved : touched->fired)[n] = alert_id;
     }
     clew__db_reset(row);
     return r;
 }
 
+/* Whether that changes anything: in hand, or not any more. */
+static int mark(struct clew__db *db, const struct hand *hand, int64_t alert_id, bool *ret_changed)
+{
+    const struct clew__by_hand *work = hand->work;
+    int r = hand->act == RELEASE
+                ? clew__db_run(db, "DELETE FROM acks WHERE alert_id = ?1", "i", alert_id)
+                : clew__db_run(db,
+                               "INSERT INTO acks (alert_id, at, actor, via)"
+                               " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (alert_id) DO NOTHING",
+                               "iiss", alert_id, work->now, work->actor, work->via);
+
+    *ret_changed = r == 0 && clew__db_changed(db) > 0;
+    return r;
+}
+
 static int take_in_hand(struct clew__db *db, struct hand *hand, const struct chosen *chosen)
 {
+    static const char *const decisions[] = {"acknowledged", "resolved by hand",
+                                            "not in hand any more"};
     struct clew__by_hand *work = hand->work;
     const struct clew__alert alert = {.fingerprint = chosen->fingerprint,
                                       .starts_at = chosen->starts_at};
-    int r = clew__db_run(db,
-                         "INSERT INTO acks (alert_id, at, actor, via) VALUES (?1, ?2, ?3, ?4)"
-                         " ON CONFLICT (alert_id) DO NOTHING",
-                         "iiss", chosen->id, work->now, work->actor, work->via);
-    bool first = r == 0 && clew__db_changed(db) > 0;
+    bool changed;
+    int r = mark(db, hand, chosen->id, &changed);
 
-    if (r < 0 || (!first && !hand->resolve))
+    if (r < 0 || (!changed && hand->act != RESOLVE))
         return r;
-    work->nalerts += first;
+    work->nalerts += changed;
     hand->applying.webhook_id = chosen->webhook_id;
-    r = clew__audit(db, &hand->applying, &alert, "",
-                    hand->resolve ? "resolved by hand" : "acknowledged", hand->who);
+    r = clew__audit(db, &hand->applying, &alert, "", decisions[hand->act], hand->who);
     return r == 0 ? touch_incidents(db, hand, chosen->id) : r;
 }
 
@@ -172,9 +187,9 @@ static int tell(struct clew__db *db, struct hand *hand, const struct clew__touch
     hand->applying.webhook_id = 0; /* that of its alerts */
     if (r < 0 || !incident.ops)
         return r;
-    if (hand->resolve && incident.incidents && all)
+    if (hand->act == RESOLVE && incident.incidents && all)
         return end_there(db, hand, &incident, touched);
-    if (!hand->resolve && all && incident.id != hand->origin &&
+    if (hand->act == ACKNOWLEDGE && all && incident.id != hand->origin &&
         clew__receiver_takes(incident.ops, CLEW__ACTION_ACKNOWLEDGE))
         return clew__incident_enqueue(db, &hand->applying, &incident, touched,
                                       CLEW__ACTION_ACKNOWLEDGE, hand->who);
@@ -217,16 +232,17 @@ static int find_origin(struct clew__db *db, struct hand *hand)
                             : r;
 }
 
-static int by_hand(struct clew__db *db, struct clew__by_hand *work, bool resolve)
+static int by_hand(struct clew__db *db, struct clew__by_hand *work, enum act act)
 {
-    struct hand hand = {.work = work, .applying = {.now = work->now}, .resolve = resolve};
+    static const char *const words[] = {"acknowledged", "resolved", "given back"};
+    struct hand hand = {.work = work, .applying = {.now = work->now}, .act = act};
     struct chosen *chosen = NULL;
     size_t n = 0;
     int r;
 
     work->nalerts = work->ndeliveries = 0;
-    (void)snprintf(hand.who, sizeof(hand.who), "%s by %.200s, %.32s",
-                   resolve ? "resolved" : "acknowledged", work->actor, work->via);
+    (void)snprintf(hand.who, sizeof(hand.who), "%s by %.200s, %.32s", words[act], work->actor,
+                   work->via);
     r = find_origin(db, &hand);
     if (r == 0)
         r = load_chosen(db, work, &chosen, &n);
@@ -244,10 +260,15 @@ static int by_hand(struct clew__db *db, struct clew__by_hand *work, bool resolve
 
 int clew__store_acknowledge(struct clew__db *db, void *arg)
 {
-    return by_hand(db, arg, false);
+    return by_hand(db, arg, ACKNOWLEDGE);
 }
 
 int clew__store_resolve_by_hand(struct clew__db *db, void *arg)
 {
-    return by_hand(db, arg, true);
+    return by_hand(db, arg, RESOLVE);
+}
+
+int clew__store_release(struct clew__db *db, void *arg)
+{
+    return by_hand(db, arg, RELEASE);
 }

@@ -209,6 +209,11 @@ static const char *const steps[] = {
 
     /* How far the store has taken the journal; one row. */
     "CREATE TABLE journal (id INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);",
+    /* An event of PagerDuty's that was carried out. */
+    "CREATE TABLE pagerduty_events ("
+    " id TEXT PRIMARY KEY,"
+    " at INTEGER NOT NULL);"
+    "CREATE INDEX pagerduty_events_at ON pagerduty_events (at);",
     /* Alertmanager is asked about all that fires, some at a time. */
     "CREATE INDEX alerts_firing ON alerts (id) WHERE status = 'firing';",
 };

@@ -180,6 +180,8 @@ clew__store_work clew__store_acknowledge;
 /* The same for who says that it is over: other incidents are resolved. An incident
  * that is closed by this opens again if one of its alerts fires anew. */
 clew__store_work clew__store_resolve_by_hand;
+/* Nobody has them in hand any more; messages about them are shown anew. */
+clew__store_work clew__store_release;
 
 /* Whether another process has changed the store's file since the last call with this
  * *arg (int64_t, 0 at first); replicas are told otherwise. returns 1 yes, 0 no, -errno */

@@ -146,6 +146,32 @@ static void test_pagerduty_configured_texts(void **state)
     json_decref(event);
 }
 
+/* A deployment, say: it wakes nobody and needs no end. */
+static void test_pagerduty_change(void **state)
+{
+    json_t *event, *payload;
+
+    (void)state;
+    (void)clew__config_free(config);
+    config =
+        load_config(&bench, "storage: x\nroute: {receiver: a}\nreceivers:\n  - name: a\n"
+                            "    pagerduty_change_configs: [{routing_key: '" ROUTING_KEY "'}]\n");
+    assert_false(config->receivers[0].integrations[0].send_resolved);
+    assert_string_equal(config->receivers[0].integrations[0].url,
+                        "https://events.pagerduty.com/v2/change/enqueue");
+    event = page_render(config, &made.page);
+    payload = json_object_get(event, "payload");
+    assert_string_equal(text_of(event, "routing_key"), ROUTING_KEY);
+    assert_null(json_object_get(event, "event_action"));
+    assert_null(json_object_get(event, "dedup_key"));
+    assert_string_equal(text_of(payload, "summary"), "one is down");
+    assert_string_equal(text_of(payload, "source"), "Down");
+    assert_string_equal(text_of(payload, "timestamp"), "2026-11-20T20:59:17.632Z");
+    assert_non_null(json_object_get(payload, "custom_details"));
+    assert_int_equal(json_array_size(json_object_get(event, "links")), 3);
+    json_decref(event);
+}
+
 /* Whatever an alert holds, the event is one that PagerDuty takes. */
 static void test_pagerduty_limits(void **state)
 {
@@ -241,6 +267,7 @@ int main(void)
         TEST(test_pagerduty_configured_severities),
         TEST(test_pagerduty_configured_texts),
         TEST(test_pagerduty_worst_event_fits),
+        TEST(test_pagerduty_change),
         TEST(test_pagerduty_limits),
         TEST(test_pagerduty_is_complete_without_labels),
         cmocka_unit_test(test_pagerduty_429_waits),

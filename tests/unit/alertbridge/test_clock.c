@@ -91,8 +91,7 @@ static int64_t becomes(const atomic_uint *n, unsigned value, int64_t at_most)
     while (atomic_load(n) != value && passed < at_most) {
         (void)usleep(2000);
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        passed =
-            (now.tv_sec - begin.tv_sec) * CLEW__SECOND_NS + now.tv_nsec - begin.tv_nsec;
+        passed = (now.tv_sec - begin.tv_sec) * CLEW__SECOND_NS + now.tv_nsec - begin.tv_nsec;
     }
     return atomic_load(n) == value ? passed : -1;
 }

@@ -62,6 +62,26 @@ struct clew__store *open_store(struct bench *bench)
     return store;
 }
 
+struct number {
+    const char *sql;
+    int64_t value;
+};
+
+static int read_number(struct clew__db *db, void *arg)
+{
+    struct number *number = arg;
+
+    return clew__db_number(db, -1, &number->value, number->sql, "");
+}
+
+int64_t number_in(struct clew__store *store, const char *sql)
+{
+    struct number work = {sql, -2};
+
+    assert_int_equal(clew__store_read(store, read_number, &work), 0);
+    return work.value;
+}
+
 static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *walk)
 {
     (void)status, (void)flag, (void)walk;

@@ -39,6 +39,9 @@ const char *bench_write(struct bench *bench, const char *name, const char *forma
 /* The store, which has to open. */
 struct clew__store *open_store(struct bench *bench);
 
+/* The number that a query of one row and column gives, -1 for none. sql: a literal. */
+int64_t number_in(struct clew__store *store, const char *sql);
+
 /* A file of tests/data/alertmanager, or another by its path; free() it. */
 char *read_text(const char *path, size_t *ret_len);
 char *read_sample(const char *name, size_t *ret_len);

@@ -102,35 +102,17 @@ static uint64_t apply_made(const char *group, const char *url, unsigned truncate
     return queued;
 }
 
-struct number {
-    const char *sql;
-    int64_t value;
-};
-
-static int read_number(struct clew__db *db, void *arg)
-{
-    struct number *number = arg;
-
-    return clew__db_number(db, -1, &number->value, number->sql, "");
-}
-
-/* sql has to be a literal. */
-static int64_t number(const char *sql)
-{
-    struct number work = {sql, -2};
-
-    assert_int_equal(clew__store_read(store, read_number, &work), 0);
-    return work.value;
-}
-
-#define FIRING number("SELECT count(*) FROM alerts WHERE status = 'firing'")
-#define RESOLVED number("SELECT count(*) FROM alerts WHERE status = 'resolved'")
-#define PD_TRIGGERS \
-    number("SELECT count(*) FROM deliveries WHERE kind = 'pagerduty' AND action = 'trigger'")
-#define PD_RESOLVES \
-    number("SELECT count(*) FROM deliveries WHERE kind = 'pagerduty' AND action = 'resolve'")
-#define SLACK number("SELECT count(*) FROM deliveries WHERE kind = 'slack'")
-#define AUDIT(decision) number("SELECT count(*) FROM audit WHERE decision = '" decision "'")
+#define FIRING number_in(store, "SELECT count(*) FROM alerts WHERE status = 'firing'")
+#define RESOLVED number_in(store, "SELECT count(*) FROM alerts WHERE status = 'resolved'")
+#define PD_TRIGGERS  \
+    number_in(store, \
+              "SELECT count(*) FROM deliveries WHERE kind = 'pagerduty' AND action = 'trigger'")
+#define PD_RESOLVES  \
+    number_in(store, \
+              "SELECT count(*) FROM deliveries WHERE kind = 'pagerduty' AND action = 'resolve'")
+#define SLACK number_in(store, "SELECT count(*) FROM deliveries WHERE kind = 'slack'")
+#define AUDIT(decision) \
+    number_in(store, "SELECT count(*) FROM audit WHERE decision = '" decision "'")
 
 /* Trap A: the body says "resolved", three alerts that it left out still fire. */
 static void test_apply_cut_list_resolves_nothing_else(void **state)
@@ -143,12 +125,13 @@ static void test_apply_cut_list_resolves_nothing_else(void **state)
     assert_int_equal(FIRING, 3);
     assert_int_equal(RESOLVED, 1);
     assert_int_equal(PD_RESOLVES, 1);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE kind = 'pagerduty' AND open = 1"),
-                     3);
+    assert_int_equal(
+        number_in(store, "SELECT count(*) FROM incidents WHERE kind = 'pagerduty' AND open = 1"),
+        3);
     /* The whole list later resolves each of them, once. */
     assert_int_equal(apply_sample("grouped_all_resolved_4"), 4);
     assert_int_equal(PD_RESOLVES, 4);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents WHERE open = 1"), 0);
 }
 
 /* The same with one incident for the group: a cut list does not end it. */
@@ -189,9 +172,9 @@ static void test_apply_repeats_queue_nothing(void **state)
     assert_int_equal(apply_sample("resolved_single_critical"), 2);
     for (int i = 0; i < 10; i++)
         assert_int_equal(apply_sample("resolved_single_critical"), 0);
-    assert_int_equal(number("SELECT repeats FROM alerts"), 20);
-    assert_int_equal(number("SELECT count(*) FROM deliveries"), 4);
-    assert_int_equal(number("SELECT count(*) FROM webhooks"), 2);
+    assert_int_equal(number_in(store, "SELECT repeats FROM alerts"), 20);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries"), 4);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM webhooks"), 2);
 }
 
 /* Trap D: two Alertmanagers, which differ in nothing but their URL. */
@@ -228,8 +211,8 @@ static void test_apply_fires_again(void **state)
     assert_int_equal(apply_made("g", "http://am-1", 0, over, 1), 2);
     now += 600 * CLEW__SECOND_NS;
     assert_int_equal(apply_made("g", "http://am-2", 0, firing, 1), 2);
-    assert_int_equal(number("SELECT count(*) FROM alerts"), 1);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 2);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM alerts"), 1);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents WHERE open = 1"), 2);
 }
 
 static void test_apply_new_occurrence_is_new(void **state)
@@ -243,7 +226,9 @@ static void test_apply_new_occurrence_is_new(void **state)
     assert_int_equal(apply_made("g", "http://am", 0, over, 1), 2);
     assert_int_equal(apply_made("g", "http://am", 0, second, 1), 2);
     assert_int_equal(
-        number("SELECT count(DISTINCT dedup_key) FROM incidents WHERE kind = 'pagerduty'"), 2);
+        number_in(store,
+                  "SELECT count(DISTINCT dedup_key) FROM incidents WHERE kind = 'pagerduty'"),
+        2);
 }
 
 static void test_apply_stray_resolved_pages_nobody(void **state)
@@ -264,7 +249,7 @@ static void test_apply_absent_alert_keeps_its_state(void **state)
     assert_int_equal(apply_made("g", "http://am", 0, both, 1), 0);
     assert_int_equal(apply_made("g", "http://am", 0, both, 0), 0);
     assert_int_equal(FIRING, 2);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 3);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents WHERE open = 1"), 3);
 }
 
 /* Fires and is over within one body: both are told, in this order. */
@@ -275,11 +260,12 @@ static void test_apply_both_in_one_body(void **state)
 
     (void)state;
     assert_int_equal(apply_made("g", "http://am", 0, alerts, 2), 3);
-    assert_int_equal(number("SELECT (SELECT min(id) FROM deliveries WHERE kind = 'pagerduty' AND"
-                            " action = 'trigger') < (SELECT min(id) FROM deliveries WHERE"
-                            " kind = 'pagerduty' AND action = 'resolve')"),
+    assert_int_equal(number_in(store,
+                               "SELECT (SELECT min(id) FROM deliveries WHERE kind = 'pagerduty' AND"
+                               " action = 'trigger') < (SELECT min(id) FROM deliveries WHERE"
+                               " kind = 'pagerduty' AND action = 'resolve')"),
                      1);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents WHERE open = 1"), 0);
 }
 
 /* The routes changed between firing and resolved: the end goes where the
@@ -296,7 +282,7 @@ static void test_apply_end_follows_the_beginning(void **state)
     config = load_config(&bench, text);
     assert_int_equal(apply_sample("resolved_single_critical"), 2);
     assert_int_equal(PD_RESOLVES, 1);
-    assert_int_equal(number("SELECT count(DISTINCT target) FROM deliveries"), 2);
+    assert_int_equal(number_in(store, "SELECT count(DISTINCT target) FROM deliveries"), 2);
 }
 
 static void test_apply_severity_none_is_not_lost(void **state)
@@ -373,7 +359,8 @@ static void finish_all(void)
     for (;;) {
         struct clew__attempt attempt = {.kind = CLEW__DONE, .reason = "", .now = now};
 
-        attempt.delivery_id = number("SELECT min(id) FROM deliveries WHERE state = 'queued'");
+        attempt.delivery_id =
+            number_in(store, "SELECT min(id) FROM deliveries WHERE state = 'queued'");
         if (attempt.delivery_id < 0)
             return;
         assert_int_equal(clew__store_write(store, clew__store_attempt, &attempt), 0);
@@ -391,13 +378,14 @@ static void test_store_prunes_only_what_is_over(void **state)
     finish_all();
     later = now + 6 * 86400 * CLEW__SECOND_NS;
     assert_int_equal(clew__store_write(store, clew__store_prune, &later), 0);
-    assert_int_equal(number("SELECT count(*) FROM alerts"), 2);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM alerts"), 2);
     later = now + 40 * 86400 * CLEW__SECOND_NS;
     assert_int_equal(clew__store_write(store, clew__store_prune, &later), 0);
-    assert_int_equal(number("SELECT count(*) FROM deliveries"), 0);
-    assert_int_equal(number("SELECT count(*) FROM webhooks"), 1); /* what still fires came by it */
-    assert_int_equal(number("SELECT count(*) FROM audit"), 0);
-    assert_int_equal(number("SELECT count(*) FROM incidents"), 1); /* the open one */
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM webhooks"),
+                     1); /* what still fires came by it */
+    assert_int_equal(number_in(store, "SELECT count(*) FROM audit"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents"), 1); /* the open one */
     assert_int_equal(FIRING, 1);
     assert_int_equal(RESOLVED, 0);
 }
@@ -454,7 +442,8 @@ static void test_apply_dedup_by_labels(void **state)
     assert_int_equal(PD_TRIGGERS, 1);
     (void)apply_made("g2", "http://am", 0, second, 2);
     assert_int_equal(PD_TRIGGERS, 3); /* a further alert for A, and B */
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE kind = 'pagerduty'"), 2);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents WHERE kind = 'pagerduty'"),
+                     2);
     (void)apply_made("g1", "http://am", 0, over, 2);
     assert_int_equal(PD_RESOLVES, 0);
     (void)apply_made("g2", "http://am", 5, rest, 1);
@@ -497,7 +486,7 @@ static void test_load_gives_the_page(void **state)
     (void)state;
     (void)apply_sample("grouped_firing_4");
     (void)apply_sample("truncated_FALSE_RESOLVED_3_still_firing");
-    load.delivery_id = number("SELECT max(id) FROM deliveries WHERE kind = 'slack'");
+    load.delivery_id = number_in(store, "SELECT max(id) FROM deliveries WHERE kind = 'slack'");
     assert_int_equal(clew__store_read(store, clew__store_load, &load), 0);
     assert_int_equal(load.page.action, CLEW__ACTION_RESOLVE);
     assert_int_equal(load.page.nfired, 0);

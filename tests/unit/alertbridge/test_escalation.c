@@ -143,31 +143,12 @@ static void acknowledge(const char *fingerprint)
     assert_int_equal(clew__store_write(store, clew__store_acknowledge, &work), 0);
 }
 
-struct number {
-    const char *sql;
-    int64_t value;
-};
-
-static int read_number(struct clew__db *db, void *arg)
-{
-    struct number *number = arg;
-
-    return clew__db_number(db, -1, &number->value, number->sql, "");
-}
-
-static int64_t number(const char *sql)
-{
-    struct number work = {sql, -2};
-
-    assert_int_equal(clew__store_read(store, read_number, &work), 0);
-    return work.value;
-}
-
-#define TO(receiver)                                                         \
-    number("SELECT count(*) FROM deliveries WHERE receiver = '" receiver "'" \
-           " AND action = 'trigger'")
-#define TIMERS number("SELECT count(*) FROM timers")
-#define AUDIT(decision) number("SELECT count(*) FROM audit WHERE decision = '" decision "'")
+#define TO(receiver)                                                                   \
+    number_in(store, "SELECT count(*) FROM deliveries WHERE receiver = '" receiver "'" \
+                     " AND action = 'trigger'")
+#define TIMERS number_in(store, "SELECT count(*) FROM timers")
+#define AUDIT(decision) \
+    number_in(store, "SELECT count(*) FROM audit WHERE decision = '" decision "'")
 
 static void test_escalation_critical_climbs(void **state)
 {
@@ -179,9 +160,9 @@ static void test_escalation_critical_climbs(void **state)
     assert_int_equal(TO("second"), 0);
     advance(1 * MINUTE);
     assert_int_equal(TO("second"), 1); /* one message about both */
-    assert_int_equal(number("SELECT fired FROM deliveries WHERE receiver = 'second'"), 2);
-    assert_int_equal(number("SELECT count(*) FROM deliveries WHERE note ="
-                            " 'escalation step 1: nobody has acknowledged for 15m'"),
+    assert_int_equal(number_in(store, "SELECT fired FROM deliveries WHERE receiver = 'second'"), 2);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries WHERE note ="
+                                      " 'escalation step 1: nobody has acknowledged for 15m'"),
                      1);
     advance(30 * MINUTE);
     assert_int_equal(TO("managers"), 1);
@@ -191,8 +172,8 @@ static void test_escalation_critical_climbs(void **state)
     assert_int_equal(TO("second"), 2);
     /* Everybody who was told hears of the end. */
     apply("g", "critical", "resolved", 1, 2);
-    assert_int_equal(number("SELECT count(*) FROM deliveries WHERE action = 'resolve'"
-                            " AND kind = 'pagerduty'"),
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries WHERE action = 'resolve'"
+                                      " AND kind = 'pagerduty'"),
                      2);
     advance(24 * HOUR);
     assert_int_equal(TIMERS, 0);
@@ -205,7 +186,7 @@ static void test_escalation_ends_with_an_acknowledgement(void **state)
     apply("g", "critical", "firing", 1, 2);
     acknowledge(FP1);
     advance(15 * MINUTE);
-    assert_int_equal(number("SELECT fired FROM deliveries WHERE receiver = 'second'"), 1);
+    assert_int_equal(number_in(store, "SELECT fired FROM deliveries WHERE receiver = 'second'"), 1);
     acknowledge("0000000000000002");
     advance(30 * MINUTE);
     assert_int_equal(TO("managers"), 0);
@@ -228,7 +209,7 @@ static void test_escalation_warning_waits(void **state)
     apply("g", "warning", "firing", 1, 3); /* a third one joins */
     advance(5 * MINUTE);
     assert_int_equal(TO("team"), 1);
-    assert_int_equal(number("SELECT fired FROM deliveries"), 2);
+    assert_int_equal(number_in(store, "SELECT fired FROM deliveries"), 2);
     advance(10 * MINUTE);
     assert_int_equal(TO("team"), 2);
     advance(24 * HOUR);
@@ -243,7 +224,7 @@ static void test_escalation_warning_that_ends_tells_nobody(void **state)
     advance(14 * MINUTE);
     apply("g", "warning", "resolved", 1, 1);
     advance(24 * HOUR);
-    assert_int_equal(number("SELECT count(*) FROM deliveries"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries"), 0);
     assert_int_equal(AUDIT("not sent"), 1);
     assert_int_equal(TIMERS, 0);
 }
@@ -290,10 +271,10 @@ static void test_escalation_digest_at_opening(void **state)
     advance(CLEW__SECOND_NS);
     assert_int_equal(TO("team"), 1);
     assert_int_equal(TIMERS, 0);
-    assert_int_equal(number("SELECT fired FROM deliveries"), 3);
-    assert_int_equal(number("SELECT resolved FROM deliveries"), 1);
+    assert_int_equal(number_in(store, "SELECT fired FROM deliveries"), 3);
+    assert_int_equal(number_in(store, "SELECT resolved FROM deliveries"), 1);
     assert_int_equal(AUDIT("mentioned"), 1);
-    load.delivery_id = number("SELECT max(id) FROM deliveries");
+    load.delivery_id = number_in(store, "SELECT max(id) FROM deliveries");
     assert_int_equal(clew__store_read(store, clew__store_load, &load), 0);
     assert_string_equal(load.page.note, "held until business-hours");
     assert_string_equal(clew__page_name(&load.page), "Digest");
@@ -303,7 +284,7 @@ static void test_escalation_digest_at_opening(void **state)
     /* The channel is told of ends by whatever tells about the digest's incident. */
     apply("g1", "info", "resolved", 1, 2);
     apply("g3", "info", "resolved", 4, 4);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents WHERE open = 1"), 0);
 }
 
 /* Nothing fires any more: the digest still says what was. */
@@ -315,10 +296,10 @@ static void test_escalation_digest_of_what_is_over(void **state)
     apply("g1", "info", "resolved", 1, 1);
     now = at("2026-11-23T09:00:00Z");
     advance(0);
-    assert_int_equal(number("SELECT count(*) FROM deliveries WHERE action = 'resolve'"
-                            " AND resolved = 1"),
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries WHERE action = 'resolve'"
+                                      " AND resolved = 1"),
                      1);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents WHERE open = 1"), 0);
 }
 
 static void test_escalation_follows_a_new_configuration(void **state)

@@ -69,29 +69,10 @@ static void apply(const char *status, unsigned first, unsigned last)
     free(body);
 }
 
-struct number {
-    const char *sql;
-    int64_t value;
-};
-
-static int read_number(struct clew__db *db, void *arg)
-{
-    struct number *number = arg;
-
-    return clew__db_number(db, -1, &number->value, number->sql, "");
-}
-
-static int64_t number(const char *sql)
-{
-    struct number work = {sql, -2};
-
-    assert_int_equal(clew__store_read(store, read_number, &work), 0);
-    return work.value;
-}
-
-#define DELIVERIES(action) \
-    number("SELECT count(*) FROM deliveries WHERE action = '" action "' AND kind = 'pagerduty'")
-#define ACKS number("SELECT count(*) FROM acks")
+#define DELIVERIES(action)                                                     \
+    number_in(store, "SELECT count(*) FROM deliveries WHERE action = '" action \
+                     "' AND kind = 'pagerduty'")
+#define ACKS number_in(store, "SELECT count(*) FROM acks")
 #define FP1 "0000000000000001"
 #define FP2 "0000000000000002"
 
@@ -112,13 +93,13 @@ static void test_hand_acknowledges_an_alert(void **state)
     assert_int_equal(work.ndeliveries, 1);
     assert_int_equal(ACKS, 1);
     assert_int_equal(DELIVERIES("acknowledge"), 1);
-    assert_int_equal(number("SELECT count(*) FROM deliveries WHERE note ="
-                            " 'acknowledged by alice (U123), slack'"),
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries WHERE note ="
+                                      " 'acknowledged by alice (U123), slack'"),
                      1);
-    assert_int_equal(number("SELECT count(*) FROM audit WHERE decision = 'acknowledged'"
-                            " AND fingerprint = '" FP1 "'"),
+    assert_int_equal(number_in(store, "SELECT count(*) FROM audit WHERE decision = 'acknowledged'"
+                                      " AND fingerprint = '" FP1 "'"),
                      1);
-    assert_int_equal(number("SELECT count(*) FROM alerts WHERE status = 'firing'"), 2);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM alerts WHERE status = 'firing'"), 2);
     /* Once is enough. */
     assert_int_equal(clew__store_write(store, clew__store_acknowledge, &work), 0);
     assert_int_equal(work.nalerts, 0);
@@ -132,7 +113,7 @@ static void test_hand_does_not_tell_the_origin(void **state)
 
     (void)state;
     apply("firing", 1, 1);
-    work.incident_id = number("SELECT id FROM incidents WHERE kind = 'pagerduty'");
+    work.incident_id = number_in(store, "SELECT id FROM incidents WHERE kind = 'pagerduty'");
     assert_int_equal(clew__store_write(store, clew__store_acknowledge, &work), 0);
     assert_int_equal(work.nalerts, 1);
     assert_int_equal(work.ndeliveries, 0);
@@ -195,14 +176,15 @@ static void test_hand_resolves(void **state)
     assert_int_equal(clew__store_write(store, clew__store_resolve_by_hand, &work), 0);
     assert_int_equal(work.nalerts, 1);
     assert_int_equal(DELIVERIES("resolve"), 1);
-    assert_int_equal(number("SELECT count(*) FROM alerts WHERE status = 'firing'"), 2);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE kind = 'pagerduty' AND open = 1"),
-                     1);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM alerts WHERE status = 'firing'"), 2);
+    assert_int_equal(
+        number_in(store, "SELECT count(*) FROM incidents WHERE kind = 'pagerduty' AND open = 1"),
+        1);
     /* Its real end says nothing more to PagerDuty, but does to the channel. */
     apply("resolved", 1, 1);
     assert_int_equal(DELIVERIES("resolve"), 1);
-    assert_int_equal(number("SELECT count(*) FROM deliveries WHERE kind = 'slack'"
-                            " AND resolved = 1"),
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries WHERE kind = 'slack'"
+                                      " AND resolved = 1"),
                      1);
     apply("firing", 1, 1);
     assert_int_equal(DELIVERIES("trigger"), 3);
@@ -214,10 +196,10 @@ static void test_hand_resolves_where_it_came_from(void **state)
 
     (void)state;
     apply("firing", 1, 1);
-    work.incident_id = number("SELECT id FROM incidents WHERE kind = 'pagerduty'");
+    work.incident_id = number_in(store, "SELECT id FROM incidents WHERE kind = 'pagerduty'");
     assert_int_equal(clew__store_write(store, clew__store_resolve_by_hand, &work), 0);
     assert_int_equal(DELIVERIES("resolve"), 0);
-    assert_int_equal(number("SELECT open FROM incidents WHERE kind = 'pagerduty'"), 0);
+    assert_int_equal(number_in(store, "SELECT open FROM incidents WHERE kind = 'pagerduty'"), 0);
     /* PagerDuty says it again. */
     assert_int_equal(clew__store_write(store, clew__store_resolve_by_hand, &work), -ENOENT);
 }

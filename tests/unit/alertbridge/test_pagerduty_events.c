@@ -158,26 +158,6 @@ static void apply(const char *status)
     free(body);
 }
 
-struct number {
-    const char *sql;
-    int64_t value;
-};
-
-static int read_number(struct clew__db *db, void *arg)
-{
-    struct number *number = arg;
-
-    return clew__db_number(db, -1, &number->value, number->sql, "");
-}
-
-static int64_t number(const char *sql)
-{
-    struct number work = {sql, -2};
-
-    assert_int_equal(clew__store_read(store, read_number, &work), 0);
-    return work.value;
-}
-
 static int read_key(struct clew__db *db, void *arg)
 {
     struct clew__row *row =
@@ -201,11 +181,15 @@ static const char *act(const char *id, enum clew__pagerduty_event_kind kind, boo
     return work.outcome;
 }
 
-#define ACKS number("SELECT count(*) FROM acks")
-#define AUDIT(decision) number("SELECT count(*) FROM audit WHERE decision = '" decision "'")
-#define PD(action) \
-    number("SELECT count(*) FROM deliveries WHERE kind = 'pagerduty' AND action = '" action "'")
-#define OPEN number("SELECT count(*) FROM incidents WHERE kind = 'pagerduty' AND open = 1")
+#define ACKS number_in(store, "SELECT count(*) FROM acks")
+#define AUDIT(decision) \
+    number_in(store, "SELECT count(*) FROM audit WHERE decision = '" decision "'")
+#define PD(action)                                                                             \
+    number_in(store,                                                                           \
+              "SELECT count(*) FROM deliveries WHERE kind = 'pagerduty' AND action = '" action \
+              "'")
+#define OPEN \
+    number_in(store, "SELECT count(*) FROM incidents WHERE kind = 'pagerduty' AND open = 1")
 
 static void test_events_acknowledge_once(void **state)
 {
@@ -230,7 +214,7 @@ static void test_events_resolve_and_reopen(void **state)
     assert_string_equal(act("e1", CLEW__PAGERDUTY_RESOLVED, false), "done");
     assert_int_equal(OPEN, 0);
     assert_int_equal(PD("resolve"), 0); /* it is resolved there */
-    assert_int_equal(number("SELECT count(*) FROM alerts WHERE status = 'firing'"), 1);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM alerts WHERE status = 'firing'"), 1);
     assert_string_equal(act("e2", CLEW__PAGERDUTY_REOPENED, false), "done");
     assert_int_equal(OPEN, 1);
     assert_int_equal(ACKS, 0);

@@ -142,35 +142,15 @@ static void apply(const char *severity, const char *status)
     free(body);
 }
 
-struct number {
-    const char *sql;
-    int64_t value;
-};
-
-static int read_number(struct clew__db *db, void *arg)
-{
-    struct number *number = arg;
-
-    return clew__db_number(db, -1, &number->value, number->sql, "");
-}
-
-static int64_t number(const char *sql)
-{
-    struct number work = {sql, -2};
-
-    assert_int_equal(clew__store_read(store, read_number, &work), 0);
-    return work.value;
-}
-
-#define CLOSED number("SELECT count(*) FROM alerts WHERE status = 'resolved'")
-#define RESOLVES number("SELECT count(*) FROM deliveries WHERE action = 'resolve'")
-#define TRIGGERS number("SELECT count(*) FROM deliveries WHERE action = 'trigger'")
+#define CLOSED number_in(store, "SELECT count(*) FROM alerts WHERE status = 'resolved'")
+#define RESOLVES number_in(store, "SELECT count(*) FROM deliveries WHERE action = 'resolve'")
+#define TRIGGERS number_in(store, "SELECT count(*) FROM deliveries WHERE action = 'trigger'")
 
 /* Waits until sql gives this number; false after some seconds. */
 static bool becomes(const char *sql, int64_t value)
 {
     for (unsigned i = 0; i < 800; i++) {
-        if (number(sql) == value)
+        if (number_in(store, sql) == value)
             return true;
         (void)usleep(10000);
     }
@@ -202,8 +182,8 @@ static void test_reconcile_closes_what_ended_silenced(void **state)
     /* Two intervals, and what a busy machine needs. */
     assert_true(clew__instant_now() - ended < 4 * CLEW__SECOND_NS);
     assert_int_equal(RESOLVES, 1);
-    assert_int_equal(number("SELECT count(*) FROM incidents WHERE open = 1"), 0);
-    assert_int_equal(number("SELECT count(*) FROM audit WHERE decision = 'resolved'"), 1);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM incidents WHERE open = 1"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM audit WHERE decision = 'resolved'"), 1);
     /* If it fires after all, that counts at once. */
     apply("critical", "firing");
     assert_int_equal(TRIGGERS, 2);
@@ -281,10 +261,10 @@ static void test_reconcile_holds_what_is_silenced(void **state)
     assert_true(becomes("SELECT count(*) FROM audit WHERE decision = 'waits'", 2));
     rounds(0, 3);
     assert_int_equal(TRIGGERS, 0);
-    assert_int_equal(number("SELECT count(*) FROM audit WHERE decision = 'waits'"), 2);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM audit WHERE decision = 'waits'"), 2);
     now_says(0, "active");
     assert_true(becomes("SELECT count(*) FROM deliveries WHERE action = 'trigger'", 1));
-    assert_int_equal(number("SELECT count(*) FROM timers"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM timers"), 0);
 }
 
 static void test_reconcile_pages_when_nobody_answers(void **state)
@@ -299,7 +279,7 @@ static void test_reconcile_pages_when_nobody_answers(void **state)
     apply("warning", "firing");
     due = clew__instant_now() + CLEW__SECOND_NS;
     assert_true(becomes("SELECT count(*) FROM deliveries WHERE action = 'trigger'", 1));
-    assert_true(number("SELECT max(created_at) FROM deliveries") - due < CLEW__SECOND_NS);
+    assert_true(number_in(store, "SELECT max(created_at) FROM deliveries") - due < CLEW__SECOND_NS);
 }
 
 int main(void)

@@ -128,26 +128,6 @@ static void after(const char *key, const char *arg, int64_t ns)
     assert_int_equal(clew__store_write(store, set_after, &s), 0);
 }
 
-struct number {
-    const char *sql;
-    int64_t value;
-};
-
-static int read_number(struct clew__db *db, void *arg)
-{
-    struct number *number = arg;
-
-    return clew__db_number(db, -1, &number->value, number->sql, "");
-}
-
-static int64_t number(const char *sql)
-{
-    struct number work = {sql, -2};
-
-    assert_int_equal(clew__store_read(store, read_number, &work), 0);
-    return work.value;
-}
-
 /* Overdue ones fire at once and in order, each once. */
 static void test_timers_fire_in_order(void **state)
 {
@@ -163,8 +143,8 @@ static void test_timers_fire_in_order(void **state)
     assert_string_equal(fired[2].key, "later");
     timers = clew__timers_stop(timers);
     assert_int_equal(nfired, 3);
-    assert_int_equal(number("SELECT count(*) FROM timers WHERE kind = 'test'"), 0);
-    assert_int_equal(number("SELECT count(*) FROM timers WHERE kind = 'done'"), 3);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM timers WHERE kind = 'test'"), 0);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM timers WHERE kind = 'done'"), 3);
 }
 
 /* Known beforehand or set while the thread sleeps: less than a second late. */
@@ -218,8 +198,9 @@ static void test_timers_put_off_what_fails(void **state)
     assert_true(wait_fired(1));
     timers = clew__timers_stop(timers); /* what fired is committed */
     assert_string_equal(fired[0].key, "good");
-    assert_int_equal(number("SELECT count(*) FROM timers WHERE kind = 'done'"), 1);
-    assert_int_equal(number("SELECT count(*) FROM timers WHERE kind = 'test' AND key = 'bad'"), 1);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM timers WHERE kind = 'done'"), 1);
+    assert_int_equal(
+        number_in(store, "SELECT count(*) FROM timers WHERE kind = 'test' AND key = 'bad'"), 1);
 }
 
 static void test_timers_of_an_unknown_kind_wait(void **state)
@@ -232,7 +213,7 @@ static void test_timers_of_an_unknown_kind_wait(void **state)
     begin();
     assert_true(wait_fired(1));
     timers = clew__timers_stop(timers); /* what fired is committed */
-    assert_int_equal(number("SELECT count(*) FROM timers WHERE kind = 'other'"), 1);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM timers WHERE kind = 'other'"), 1);
 }
 
 static void test_timers_refuse_long_texts(void **state)
@@ -317,13 +298,15 @@ static void test_timers_survive_kills(void **state)
     for (unsigned i = 0; i < 40; i++)
         live_for(i * 7919 % 30000);
     store = open_store(&bench);
-    assert_true(number("SELECT count(*) FROM timers") > 0); /* the kills were in between */
+    assert_true(number_in(store, "SELECT count(*) FROM timers") >
+                0); /* the kills were in between */
     assert_int_equal(clew__timers_start(config, store, NULL, NULL, count_kinds, &timers), 0);
-    for (unsigned i = 0; i < 1000 && number("SELECT count(*) FROM timers") > 0; i++)
+    for (unsigned i = 0; i < 1000 && number_in(store, "SELECT count(*) FROM timers") > 0; i++)
         (void)usleep(20000);
     timers = clew__timers_stop(timers);
-    assert_int_equal(number("SELECT count(*) FROM audit WHERE decision = 'fired'"), NKILLED);
-    assert_int_equal(number("SELECT count(DISTINCT reason) FROM audit"), NKILLED);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM audit WHERE decision = 'fired'"),
+                     NKILLED);
+    assert_int_equal(number_in(store, "SELECT count(DISTINCT reason) FROM audit"), NKILLED);
 }
 
 int main(void)

@@ -34,6 +34,7 @@ struct clew__daemon {
     struct clew__config *config;
     struct clew__store *store;
     struct clew__senders *senders;
+    struct clew__watch *watch;
     struct clew__timers *timers;
     struct clew__intake *intake;
     sigset_t signals;
@@ -92,12 +93,14 @@ static int exchange(struct clew__daemon *daemon, struct clew__config *config)
 
     clew__intake_use(daemon->intake, config, NULL);
     clew__timers_use(daemon->timers, config, NULL);
+    clew__watch_use(daemon->watch, config, NULL);
     (void)clew__senders_stop(daemon->senders, clew__instant_now() + DRAIN_NS);
     daemon->senders = NULL;
     r = clew__senders_start(config, daemon->store, &daemon->senders);
     if (r < 0)
         return r;
     clew__timers_use(daemon->timers, config, daemon->senders);
+    clew__watch_use(daemon->watch, config, daemon->senders);
     clew__intake_use(daemon->intake, config, daemon->senders);
     return 0;
 }
@@ -179,8 +182,10 @@ static int start(struct clew__daemon *daemon)
         r = clew__senders_start(daemon->config, daemon->store, &daemon->senders);
     }
     if (r == 0)
-        r = clew__timers_start(daemon->config, daemon->store, daemon->senders, clew__timer_kinds,
-                               &daemon->timers);
+        r = clew__watch_start(daemon->config, daemon->store, daemon->senders, &daemon->watch);
+    if (r == 0)
+        r = clew__timers_start(daemon->config, daemon->store, daemon->senders, daemon->watch,
+                               clew__timer_kinds, &daemon->timers);
     return r == 0
                ? clew__intake_start(daemon->config, daemon->store, daemon->senders, &daemon->intake)
                : r;
@@ -212,6 +217,7 @@ static int serve(struct clew__daemon *daemon, const char *version)
     }
     (void)clew__intake_stop(daemon->intake, deadline);
     (void)clew__timers_stop(daemon->timers);
+    (void)clew__watch_stop(daemon->watch);
     (void)clew__senders_stop(daemon->senders, deadline);
     if (r == 0)
         clew_info("alertbridge stopped");

@@ -29,6 +29,7 @@ struct clew__link {
 /* Those who are asked: integrations without a receiver (services.c). */
 enum clew__service {
     CLEW__SERVICE_LOKI,
+    CLEW__SERVICE_SILENCER,
     CLEW__SERVICES,
 };
 
@@ -39,6 +40,7 @@ struct clew__config {
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
     struct clew__route *route; /* the root */
+    int64_t reconcile_ns;      /* between two questions to the Alertmanagers */
     struct clew__interval *intervals;
     size_t nintervals;
     struct clew__matcher **critical; /* alerts that go before all others */
@@ -46,6 +48,8 @@ struct clew__config {
     struct clew__receiver *receivers;
     size_t nreceivers;
     struct clew__integration services[CLEW__SERVICES];
+    struct clew__integration *alertmanagers; /* ../alertmanager/ */
+    size_t nalertmanagers;
     char *slack_signing_secret; /* of clicks in Slack; "": no buttons */
     struct clew__link *links;
     size_t nlinks;
@@ -75,8 +79,9 @@ const struct clew__integration *clew__config_integration(const struct clew__conf
 /* Whether an alert with these labels goes before all others. */
 bool clew__config_critical(const struct clew__config *config, const json_t *labels);
 
-/* Who is asked for lines; NULL: nobody. Borrowed. */
+/* Who is asked for lines, and for silences; NULL: nobody. Borrowed. */
 const struct clew__integration *clew__config_loki(const struct clew__config *config);
+const struct clew__integration *clew__config_silencer(const struct clew__config *config);
 
 /* A secret from key or key_file (its first line); "" when it is empty, and when
  * neither key is there. Both keys together are an error. */

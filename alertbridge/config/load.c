@@ -8,6 +8,8 @@
 #include "routes.h"
 #include "services.h"
 
+#include <alertmanager/alertmanager.h>
+#include <common/instant.h>
 #include <intake/listen.h>
 #include <store/db.h>
 #include <store/where.h>
@@ -200,6 +202,19 @@ static int read_storage(struct clew__yaml_node root, struct clew__config *config
     return r;
 }
 
+static int read_reconcile_interval(struct clew__yaml_node root, struct clew__config *config)
+{
+    int r;
+
+    config->reconcile_ns = 60 * CLEW__SECOND_NS;
+    r = clew__config_duration(root, "reconcile_interval", &config->reconcile_ns);
+    if (r == 0 &&
+        (config->reconcile_ns < CLEW__SECOND_NS || config->reconcile_ns > 3600 * CLEW__SECOND_NS))
+        r = clew__yaml_error(clew__yaml_get(root, "reconcile_interval"),
+                             "reconcile_interval is 1s to 1h");
+    return r;
+}
+
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
     static const char *const keys[] = {"listen",
@@ -215,6 +230,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "slack",
                                        "loki",
                                        "time_intervals",
+                                       "reconcile_interval",
+                                       "alertmanagers",
                                        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
@@ -245,6 +262,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         r = clew__config_intervals(clew__yaml_get(root, "time_intervals"), config);
     if (r == 0)
         r = read_critical(clew__yaml_get(root, "critical"), config);
+    if (r == 0)
+        r = read_reconcile_interval(root, config);
     if (r == 0)
         r = clew__config_services(root, config);
     if (r == 0)
@@ -323,6 +342,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->storage);
     free(config->external_url);
     free(config->slack_signing_secret);
+    clew__alertmanagers_done(config);
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;

@@ -10,6 +10,7 @@
 #include <common/instant.h>
 #include <common/metrics.h>
 #include <common/notify.h>
+#include <common/trim.h>
 #include <delivery/delivery.h>
 #include <intake/intake.h>
 #include <store/store.h>
@@ -159,6 +160,7 @@ static int wait_for_end(struct clew__daemon *daemon)
         if (now - pruned_at >= PRUNE_EVERY_NS || now < pruned_at) {
             prune(daemon->store);
             pruned_at = now;
+            clew__trim_code();
         }
         look_for_replays(daemon, &version);
         clew__notify("WATCHDOG=1"); /* the store's writer answered */

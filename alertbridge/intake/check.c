@@ -260,23 +260,39 @@ static bool take_alert(struct input *in)
     return right && status && fingerprint && starts_at && nlabels > 0 && take(in, '}');
 }
 
-static bool take_alerts(struct input *in, size_t *ret_n)
+/* ret_slices may be NULL. */
+static bool take_list(struct input *in, size_t *ret_n, struct clew__slice *ret_slices)
 {
+    const char *start;
+
     *ret_n = 0;
     if (!take(in, '['))
         return false;
     if (take(in, ']'))
         return true;
     do {
+        start = in->at;
         if (!take_alert(in))
             return false;
+        if (ret_slices)
+            ret_slices[*ret_n] = (struct clew__slice){start, (size_t)(in->at - start)};
         ++*ret_n;
     } while (take(in, ','));
     return take(in, ']');
 }
 
+static bool take_alerts(struct input *in, struct clew__shape *shape)
+{
+    skip_space(in);
+    shape->list.at = in->at;
+    if (!take_list(in, &shape->nalerts, NULL))
+        return false;
+    shape->list.len = (size_t)(in->at - shape->list.at); /* and what space follows */
+    return true;
+}
+
 static bool take_member(struct input *in, const struct text *name, bool *version, bool *group,
-                        bool *alerts, size_t *nalerts)
+                        bool *alerts, struct clew__shape *shape)
 {
     struct text text;
     size_t n;
@@ -286,7 +302,7 @@ static bool take_member(struct input *in, const struct text *name, bool *version
     if (is(name, "groupKey"))
         return *group = take_text(in, true);
     if (is(name, "alerts"))
-        return *alerts = take_alerts(in, nalerts);
+        return *alerts = take_alerts(in, shape);
     if (is(name, "receiver") || is(name, "externalURL"))
         return take_text(in, false);
     if (is(name, "groupLabels") || is(name, "commonLabels") || is(name, "commonAnnotations"))
@@ -296,7 +312,7 @@ static bool take_member(struct input *in, const struct text *name, bool *version
     return take_unknown(in);
 }
 
-bool clew__notification_check(const char *body, size_t len, size_t *ret_nalerts)
+bool clew__notification_check(const char *body, size_t len, struct clew__shape *ret_shape)
 {
     struct input in = {body, body + len};
     struct text names[10 + UNKNOWN_MAX];
@@ -307,8 +323,16 @@ bool clew__notification_check(const char *body, size_t len, size_t *ret_nalerts)
         return false;
     do {
         if (!take_name(&in, names, 10 + UNKNOWN_MAX, &n) ||
-            !take_member(&in, &names[n - 1], &version, &group, &alerts, ret_nalerts))
+            !take_member(&in, &names[n - 1], &version, &group, &alerts, ret_shape))
             return false;
     } while (take(&in, ','));
     return version && group && alerts && take(&in, '}') && in.at == in.end;
+}
+
+void clew__notification_slices(const struct clew__shape *shape, struct clew__slice *ret_alerts)
+{
+    struct input in = {shape->list.at, shape->list.at + shape->list.len};
+    size_t n;
+
+    (void)take_list(&in, &n, ret_alerts);
 }

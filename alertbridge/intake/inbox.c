@@ -31,6 +31,7 @@
 
 #define BATCH_MAX 64u             /* webhooks in one transaction, */
 #define BATCH_BYTES (256u << 10)  /* of so many bytes, unless it is one */
+#define LEAN_BYTES BATCH_BYTES    /* nothing follows such a one in a transaction */
 #define AT_ONCE_BYTES (64u << 10) /* a larger one never goes into the store at once */
 #define LARGE_BYTES (1u << 20)
 #define CALM_NS 20000000  /* since the last webhook: nothing else is to be expected */
@@ -64,7 +65,7 @@ struct clew__inbox {
 /* Logged and counted only now that it is stored. */
 static void report(const struct clew__apply *apply)
 {
-    const struct clew__notification *n = apply->notification;
+    struct clew__notification *n = apply->notification;
     uint64_t nfired = 0, nresolved = 0, nrepeats = 0, nlogged = 0;
 
     for (size_t i = 0; i < n->nalerts; i++) {
@@ -78,13 +79,14 @@ static void report(const struct clew__apply *apply)
         nresolved += alert->change == CLEW__CHANGE_RESOLVED;
         if (nlogged++ == LOGGED_MAX)
             clew_info("further changes are in the store's audit only");
-        if (nlogged > LOGGED_MAX)
+        if (nlogged > LOGGED_MAX || clew__notification_open(n, i) < 0)
             continue;
         clew_info("alert changed", clew_kv("fingerprint", alert->fingerprint),
                   clew_kv("alertname", clew__page_value(alert->labels, "alertname")),
                   clew_kv("status", alert->firing ? "firing" : "resolved"),
                   clew_kv("decision", clew__change_text(alert->change)),
                   clew_kv("incidents", alert->npages));
+        clew__notification_close(n, i);
     }
     clew__metrics_alerts("firing", nfired);
     clew__metrics_alerts("resolved", nresolved);
@@ -264,7 +266,8 @@ struct waiting {
 static int parse_waiting(struct waiting *waiting, const char *body, size_t len, const char *pinned)
 {
     json_t *labels;
-    int r = clew__notification_parse(&waiting->notification, body, len);
+    int r = len > LEAN_BYTES ? clew__notification_parse_lean(&waiting->notification, body, len)
+                             : clew__notification_parse(&waiting->notification, body, len);
 
     if (r < 0 || !*pinned)
         return r;
@@ -357,23 +360,22 @@ static void take_ids(struct clew__thread_of *thread, const struct clew__journal_
     (void)snprintf(thread->traceparent, sizeof(thread->traceparent), "%s", record->traceparent);
 }
 
-/* The next webhooks of the journal, as many as one transaction takes; `waiting` holds
- * what the batch borrows. returns 0, -errno */
+/* The next webhooks of the journal, as many as one transaction takes; `waiting` and, for
+ * the last one, `room` hold what the batch borrows. returns 0, -errno */
 static int read_batch(struct clew__inbox *inbox, const struct clew__config *config, uint64_t upto,
-                      struct waiting *waiting, struct batch *batch, size_t *ret_bytes)
+                      struct waiting *waiting, struct clew__buf *room, struct batch *batch,
+                      size_t *ret_bytes)
 {
     struct clew__journal_record record;
-    struct clew__buf room;
     int r = 0;
 
     *ret_bytes = 0;
     batch->sequence = inbox->applied;
-    clew__buf_init(&room, SIZE_MAX / 2);
     while (r == 0 && batch->n < BATCH_MAX && batch->sequence < upto && *ret_bytes < BATCH_BYTES) {
         struct waiting *one = &waiting[batch->n];
         uint64_t before = batch->sequence;
 
-        r = clew__journal_read(inbox->journal, &room, &record);
+        r = clew__journal_read(inbox->journal, room, &record);
         if (r < 0)
             break;
         batch->sequence = r ? record.sequence : upto;
@@ -390,7 +392,6 @@ static int read_batch(struct clew__inbox *inbox, const struct clew__config *conf
             add_to_batch(batch, config, one, record.received_at);
         }
     }
-    clew__buf_done(&room);
     return r;
 }
 
@@ -400,12 +401,14 @@ static int apply_waiting(struct clew__inbox *inbox, const struct clew__config *c
 {
     struct waiting *waiting = calloc(BATCH_MAX, sizeof(*waiting));
     struct batch batch = {.n = 0};
+    struct clew__buf room;
     size_t bytes = 0;
     int r;
 
     if (!waiting)
         return clew_set_error(-ENOMEM, "out of memory");
-    r = read_batch(inbox, config, upto, waiting, &batch, &bytes);
+    clew__buf_init(&room, SIZE_MAX / 2);
+    r = read_batch(inbox, config, upto, waiting, &room, &batch, &bytes);
     if (r == 0)
         r = commit_batch(inbox, &batch);
     if (r == 0) {
@@ -414,6 +417,7 @@ static int apply_waiting(struct clew__inbox *inbox, const struct clew__config *c
     } else {
         clew__journal_again(inbox->journal);
     }
+    clew__buf_done(&room);
     done_waiting(waiting, batch.n, bytes);
     return r;
 }

@@ -108,10 +108,13 @@ static int check_body(struct request *request)
 {
     const char *body = request->body.data ? request->body.data : "";
     struct clew__notification notification;
+    struct clew__shape shape;
     int r;
 
-    if (clew__notification_check(body, request->body.len, &request->nalerts))
+    if (clew__notification_check(body, request->body.len, &shape)) {
+        request->nalerts = shape.nalerts;
         return 0;
+    }
     r = clew__notification_parse(&notification, body, request->body.len);
     if (r == 0) {
         request->nalerts = notification.nalerts;

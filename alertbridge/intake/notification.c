@@ -7,6 +7,8 @@
  * were cut off still fire. No state; MT-Safe. */
 #include "notification.h"
 
+#include "check.h"
+
 #include <common/instant.h>
 
 #include <clew/log.h>
@@ -162,7 +164,7 @@ static int take_truncated(struct clew__notification *notification)
 static int take_all(struct clew__notification *notification)
 {
     json_t *root = notification->root;
-    const char *version;
+    const char *version = "";
     int r;
 
     if (!json_is_object(root))
@@ -186,6 +188,23 @@ static int take_all(struct clew__notification *notification)
     if (r == 0)
         r = take_truncated(notification);
     return r == 0 ? take_alerts(notification) : r;
+}
+
+/* The body with an empty list of alerts. */
+static json_t *load_frame(const char *body, size_t len, const struct clew__shape *shape)
+{
+    size_t before = (size_t)(shape->list.at - body), after = len - before - shape->list.len;
+    char *frame = malloc(before + 2 + after);
+    json_t *root = NULL;
+
+    if (!frame)
+        return NULL;
+    memcpy(frame, body, before);
+    memcpy(frame + before, "[]", 2);
+    memcpy(frame + before + 2, shape->list.at + shape->list.len, after);
+    root = json_loadb(frame, before + 2 + after, JSON_REJECT_DUPLICATES, NULL);
+    free(frame);
+    return root;
 }
 
 static void name_group(struct clew__notification *notification)
@@ -218,6 +237,37 @@ int clew__notification_parse(struct clew__notification *notification, const char
     return 0;
 }
 
+int clew__notification_parse_lean(struct clew__notification *notification, const char *body,
+                                  size_t len)
+{
+    struct clew__shape shape;
+    struct clew__slice *slices;
+    int r;
+
+    if (!clew__notification_check(body, len, &shape))
+        return clew__notification_parse(notification, body, len);
+    *notification = (struct clew__notification){.lean = true};
+    notification->root = load_frame(body, len, &shape);
+    r = notification->root ? take_all(notification) : -ENOMEM;
+    free(notification->alerts);
+    notification->alerts = calloc(shape.nalerts + 1, sizeof(*notification->alerts));
+    slices = calloc(shape.nalerts + 1, sizeof(*slices));
+    if (r < 0 || !notification->alerts || !slices) {
+        free(slices);
+        clew__notification_done(notification);
+        return clew_set_error(-ENOMEM, "out of memory");
+    }
+    clew__notification_slices(&shape, slices);
+    notification->nalerts = shape.nalerts;
+    for (size_t i = 0; i < shape.nalerts; i++) {
+        notification->alerts[i].text = slices[i].at;
+        notification->alerts[i].len = slices[i].len;
+    }
+    free(slices);
+    name_group(notification);
+    return 0;
+}
+
 /* "<fingerprint><8 digits of the digest of it and the labels>", as long as may be. */
 static void pin_fingerprint(struct clew__alert *alert, const char *labels,
                             char ret_text[CLEW__FINGERPRINT_MAX + 1])
@@ -242,7 +292,7 @@ int clew__notification_pin(struct clew__notification *notification, json_t *labe
         free(text);
         return clew_set_error(-ENOMEM, "out of memory");
     }
-    for (size_t i = 0; i < notification->nalerts && r == 0; i++) {
+    for (size_t i = 0; i < notification->nalerts && r == 0 && !notification->lean; i++) {
         pin_fingerprint(&notification->alerts[i], text, notification->pinned + i * each);
         r = json_object_update(notification->alerts[i].labels, labels);
     }
@@ -253,14 +303,48 @@ int clew__notification_pin(struct clew__notification *notification, json_t *labe
                    notification->group_key);
     notification->group_key = notification->pinned + notification->nalerts * each;
     name_group(notification);
-    free(text);
+    notification->pin = json_incref(labels);
+    notification->pin_text = text;
     return r == 0 ? 0 : clew_set_error(-ENOMEM, "out of memory");
+}
+
+int clew__notification_open(struct clew__notification *notification, size_t i)
+{
+    struct clew__alert *alert = &notification->alerts[i];
+    int r;
+
+    if (!notification->lean)
+        return 0;
+    alert->own = json_loadb(alert->text, alert->len, JSON_REJECT_DUPLICATES, NULL);
+    r = alert->own ? take_alert(alert->own, i, alert) : -ENOMEM;
+    if (r == 0 && notification->pin) {
+        pin_fingerprint(alert, notification->pin_text,
+                        notification->pinned + i * (CLEW__FINGERPRINT_MAX + 1));
+        r = json_object_update(alert->labels, notification->pin);
+    }
+    if (r == 0)
+        return 0;
+    clew__notification_close(notification, i);
+    return clew_set_error(-ENOMEM, "out of memory");
+}
+
+void clew__notification_close(struct clew__notification *notification, size_t i)
+{
+    struct clew__alert *alert = &notification->alerts[i];
+
+    if (!notification->lean)
+        return;
+    json_decref(alert->own);
+    alert->own = alert->labels = alert->annotations = NULL;
+    alert->fingerprint = alert->generator_url = "";
 }
 
 void clew__notification_done(struct clew__notification *notification)
 {
     free(notification->alerts);
     free(notification->pinned);
+    free(notification->pin_text);
+    json_decref(notification->pin);
     json_decref(notification->root);
     *notification = (struct clew__notification){0};
 }

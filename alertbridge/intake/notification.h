@@ -37,6 +37,10 @@ struct clew__alert {
     /* filled when it is applied */
     enum clew__change change;
     unsigned npages;
+    /* when alerts are read one at a time: */
+    const char *text;
+    size_t len;
+    json_t *own;
 };
 
 struct clew__notification {
@@ -50,7 +54,10 @@ struct clew__notification {
     uint64_t ntruncated;
     struct clew__alert *alerts;
     size_t nalerts;
+    bool lean;    /* alerts are read one at a time */
     char *pinned; /* texts that clew__notification_pin() made */
+    json_t *pin;  /* and for the alerts to come: the labels, */
+    char *pin_text;
 };
 
 /* args     body: len bytes, need not end in NUL
@@ -58,6 +65,15 @@ struct clew__notification {
  * returns  0; -EINVAL: clew_last_error() names the place, nothing is held then;
  *          -ENOMEM */
 int clew__notification_parse(struct clew__notification *notification, const char *body, size_t len);
+/* The same for a body that clew__notification_check() knows, but the alerts are read one
+ * at a time: between clew__notification_open() and close(), in which alone their labels
+ * and texts are there. A tree of ten thousand alerts would be dozens of megabytes. The
+ * caller keeps body until clew__notification_done(). */
+int clew__notification_parse_lean(struct clew__notification *notification, const char *body,
+                                  size_t len);
+/* Nothing but for clew__notification_parse_lean(). returns 0, -ENOMEM: no close() */
+int clew__notification_open(struct clew__notification *notification, size_t i);
+void clew__notification_close(struct clew__notification *notification, size_t i);
 /* Puts labels on every alert, over its own, and makes alerts and groups different
  * from those with the same names and other labels: the fingerprint gets 8 digits
  * more. labels is copied; it is kept as an object of strings.

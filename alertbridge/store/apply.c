@@ -219,7 +219,11 @@ int clew__store_apply(struct clew__db *db, void *arg)
 
     for (size_t i = 0; i < notification->nalerts && r == 0; i++) {
         notification->alerts[i].npages = 0;
+        r = clew__notification_open(notification, i);
+        if (r < 0)
+            break;
         r = change_alert(db, &change, &notification->alerts[i]);
+        clew__notification_close(notification, i);
     }
     /* A whole list lets incidents end that were held open by a cut one. */
     if (r == 0 && !applying->cut)

@@ -297,6 +297,29 @@ scrape_configs:
         self.check_end(("trigger", "host-1"), ("resolve", "host-1"), ("trigger", "host-2"))
 
 
+class Reconcile(Base):
+    """Alertmanager never says that a silenced alert has ended."""
+
+    def test_silenced_then_resolved_is_closed(self):
+        alertmanager = self.alertmanager()
+        alertmanager.start()
+        with open(self.bridge.config, "a") as f:
+            f.write("alertmanagers: [{url: 'http://127.0.0.1:%d'}]\nreconcile_interval: 1s\n"
+                    % alertmanager.port)
+        self.assertEqual(self.bridge.stop(), 0)
+        self.assertTrue(self.bridge.start())
+        alertmanager.alert("Down", "host-1")
+        alertmanager.alert("Other", "host-2")
+        fired = [("trigger", "host-1"), ("trigger", "host-2")]
+        self.wait_events(*fired)
+        time.sleep(3)  # what it was asked, Alertmanager does not count
+        alertmanager.silence("Down")
+        seen = self.webhooks()
+        alertmanager.alert("Down", "host-1", resolved=True)
+        self.check_end(*fired, ("resolve", "host-1"))
+        self.assertEqual(self.webhooks(), seen)  # nobody said so
+
+
 class Pair(Base):
     def start_pair(self):
         one, two = self.alertmanager(), self.alertmanager()

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge.h"
 
+#include <intake/check.h>
+
 #include <common/instant.h>
 
 #include <clew/log.h>
@@ -189,6 +191,100 @@ static void test_notification_accepts_what_grows(void **state)
     }
 }
 
+static void check_same(struct clew__notification *lean, const struct clew__notification *whole)
+{
+    assert_string_equal(lean->group, whole->group);
+    assert_string_equal(lean->source, whole->source);
+    assert_int_equal(lean->nalerts, whole->nalerts);
+    for (size_t i = 0; i < whole->nalerts; i++) {
+        const struct clew__alert *a = &lean->alerts[i], *b = &whole->alerts[i];
+
+        assert_int_equal(clew__notification_open(lean, i), 0);
+        assert_int_equal(a->firing, b->firing);
+        assert_int_equal(a->starts_at, b->starts_at);
+        assert_int_equal(a->ends_at, b->ends_at);
+        assert_string_equal(a->fingerprint, b->fingerprint);
+        assert_string_equal(a->generator_url, b->generator_url);
+        assert_true(json_equal(a->labels, b->labels));
+        assert_true(json_equal(a->annotations, b->annotations));
+        clew__notification_close(lean, i);
+        assert_null(a->labels);
+    }
+}
+
+/* Every sample is recognised without a tree, and reads the same one alert at a time,
+ * with the labels of a source too. */
+static void test_notification_lean(void **state)
+{
+    static const char *const samples[] = {"firing_single_critical", "grouped_firing_4",
+                                          "grouped_mixed_firing_and_resolved",
+                                          "firing_single_warning_escapes", "truncated_max2_of_4"};
+    json_t *labels = json_pack("{s:s}", "team", "shop");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        struct clew__notification lean, whole;
+        struct clew__shape shape;
+        size_t len;
+        char *body = read_sample(samples[i], &len);
+
+        assert_true(clew__notification_check(body, len, &shape));
+        assert_int_equal(clew__notification_parse(&whole, body, len), 0);
+        assert_int_equal(clew__notification_parse_lean(&lean, body, len), 0);
+        assert_true(lean.lean);
+        assert_int_equal(shape.nalerts, whole.nalerts);
+        check_same(&lean, &whole);
+        assert_int_equal(clew__notification_pin(&lean, labels), 0);
+        assert_int_equal(clew__notification_pin(&whole, labels), 0);
+        check_same(&lean, &whole);
+        clew__notification_done(&lean);
+        clew__notification_done(&whole);
+        free(body);
+    }
+    json_decref(labels);
+}
+
+/* What is unusual is left to the parser, right or wrong. */
+static void test_notification_check_gives_up(void **state)
+{
+#define BODY(more)                                                              \
+    "{\"version\":\"4\",\"groupKey\":\"g\",\"alerts\":[{\"status\":\"firing\"," \
+    "\"fingerprint\":\"0a\",\"startsAt\":\"2026-01-01T00:00:00Z\",\"labels\":{\"a\":\"b\"}" more
+    static const struct {
+        const char *body;
+        bool recognised;
+    } cases[] = {
+        {BODY("}]}"), true},
+        {BODY(",\"x\":{\"y\":\"z\"}}],\"new\":true}\n"), true},
+        {BODY(",\"x\":{\"y\":1}}]}"), false},
+        {BODY(",\"x\":1.5}]}"), false},
+        {BODY(",\"status\":\"firing\"}]}"), false},
+        {BODY(",\"annotations\":{\"a\":\"1\",\"a\":\"2\"}}]}"), false},
+        {BODY(",\"annotations\":{\"\":\"1\"}}]}"), false},
+        {BODY(",\"annotations\":{\"a\":\"\\ud800\"}}]}"), false},
+        {BODY(",\"annotations\":{\"a\":\"\\u0000\"}}]}"), false},
+        {BODY(",\"annotations\":{\"a\":\"\xff\"}}]}"), false},
+        {BODY(",\"annotations\":{\"a\":\"\n\"}}]}"), false},
+        {BODY(",\"endsAt\":\"never\"}]}"), false},
+        {BODY("}]} x"), false},
+        {BODY("}]"), false},
+        {BODY("}],\"truncatedAlerts\":-1}"), false},
+        {BODY("}],\"truncatedAlerts\":01}"), false},
+        {"", false},
+        {"[]", false},
+        {"{\"version\":\"4\",\"alerts\":[]}", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct clew__shape shape;
+
+        if (clew__notification_check(cases[i].body, strlen(cases[i].body), &shape) !=
+            cases[i].recognised)
+            fail_msg("%s", cases[i].body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_notification_refuses),
         cmocka_unit_test(test_notification_bounds_nesting),
         cmocka_unit_test(test_notification_accepts_what_grows),
+        cmocka_unit_test(test_notification_lean),
+        cmocka_unit_test(test_notification_check_gives_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

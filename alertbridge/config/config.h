@@ -17,6 +17,8 @@ struct clew__receiver {
     char *name;
     struct clew__integration *integrations; /* of all kinds */
     size_t n;
+    unsigned limit_pages; /* of each target, within limit_window_ns; 0: no limit */
+    int64_t limit_window_ns;
 };
 
 /* A link on every page. */

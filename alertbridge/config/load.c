@@ -8,6 +8,7 @@
 #include "routes.h"
 #include "services.h"
 
+#include <common/instant.h>
 #include <intake/listen.h>
 #include <store/db.h>
 #include <store/where.h>
@@ -81,18 +82,38 @@ static int read_integrations(struct loader *loader, struct clew__yaml_node node,
     return r;
 }
 
+static int read_limit(struct clew__yaml_node node, struct clew__receiver *receiver)
+{
+    static const char *const keys[] = {"pages", "window", NULL};
+    uint64_t pages = 0;
+    int r;
+
+    if (!node.node)
+        return 0;
+    receiver->limit_window_ns = 300 * CLEW__SECOND_NS;
+    r = clew__yaml_keys(node, keys);
+    if (r == 0)
+        r = clew__yaml_uint(clew__yaml_get(node, "pages"), 1, 10000, &pages);
+    if (r == 0)
+        r = clew__config_duration(node, "window", &receiver->limit_window_ns);
+    if (r == 0 && (pages == 0 || receiver->limit_window_ns < CLEW__SECOND_NS))
+        r = clew__yaml_error(node, "a limit needs pages, and a window of at least 1s");
+    receiver->limit_pages = (unsigned)pages;
+    return r;
+}
+
 static int read_receiver(struct loader *loader, struct clew__yaml_node node)
 {
     struct clew__config *config = loader->config;
     struct clew__receiver *receiver = &config->receivers[config->nreceivers];
-    const char *keys[16] = {"name"};
+    const char *keys[16] = {"name", "limit"};
     char names[14][32];
     struct clew__yaml_node name;
     int r;
 
-    for (unsigned i = 0; clew__receiver_kinds[i] && i < 14; i++) {
+    for (unsigned i = 0; clew__receiver_kinds[i] && i < 13; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "%s_configs", clew__receiver_kinds[i]->kind);
-        keys[i + 1] = names[i];
+        keys[i + 2] = names[i];
     }
     r = clew__yaml_keys(node, keys);
     if (r < 0)
@@ -109,6 +130,7 @@ static int read_receiver(struct loader *loader, struct clew__yaml_node node)
         return r;
     }
     config->nreceivers++;
+    r = read_limit(clew__yaml_get(node, "limit"), receiver);
     for (unsigned i = 0; clew__receiver_kinds[i] && r == 0; i++)
         r = read_integrations(loader, node, clew__receiver_kinds[i], receiver);
     return r;

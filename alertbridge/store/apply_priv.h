@@ -41,6 +41,7 @@ struct clew__applying {
     uint64_t ndeliveries;
     const char *note;          /* why this is told now, when no webhook says it; else NULL */
     bool digest;               /* what ended meanwhile is told too, as part of this */
+    bool together;             /* an incident is the group, whatever the target's own way */
     struct clew__begun *begun; /* what was decided about each route */
     size_t nbegun;
     struct clew__touched_list groups, singles;
@@ -59,6 +60,10 @@ int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
 int clew__incidents_tell(struct clew__db *db, struct clew__applying *applying,
                          const struct clew__receiver *receiver, const char *why,
                          struct clew__alert *alert, int64_t alert_id);
+/* A target is told about an alert as one of many, in one incident for them all. */
+int clew__incidents_together(struct clew__db *db, struct clew__applying *applying,
+                             const struct clew__integration *integration, const char *why,
+                             struct clew__alert *alert, int64_t alert_id);
 /* A receiver's messages of this change mention an alert that ended before anybody was
  * told; what it would have been an incident of its own for does not hear of it. */
 int clew__incidents_mention(struct clew__db *db, struct clew__applying *applying,

@@ -214,6 +214,16 @@ static const char *const steps[] = {
     " id TEXT PRIMARY KEY,"
     " at INTEGER NOT NULL);"
     "CREATE INDEX pagerduty_events_at ON pagerduty_events (at);",
+    /* The window of a limit, and what it holds. */
+    "CREATE TABLE storms ("
+    " target TEXT PRIMARY KEY,"
+    " receiver TEXT NOT NULL,"
+    " began_at INTEGER NOT NULL,"
+    " pages INTEGER NOT NULL);"
+    "CREATE TABLE storm_alerts ("
+    " target TEXT NOT NULL,"
+    " alert_id INTEGER NOT NULL REFERENCES alerts ON DELETE CASCADE,"
+    " PRIMARY KEY (target, alert_id));",
 };
 
 int clew__db_check_schema(struct clew__db *db)

@@ -3,7 +3,8 @@
 #include "timer.h"
 
 #include <escalation/escalation.h>
+#include <storms/limit.h>
 
 #include <stddef.h>
 
-const struct clew__timer_ops *const clew__timer_kinds[] = {&clew__escalation_timer, NULL};
+const struct clew__timer_ops *const clew__timer_kinds[] = {&clew__escalation_timer, &clew__storm_timer, NULL};

@@ -9,6 +9,7 @@
  * are read without it. A handler that interrupts a holder of a lock of the
  * library all the same (see lock_priv.h) does not come in here.
  */
+#include "context_priv.h"
 #include "core_priv.h"
 #include "levels_priv.h"
 #include "lock_priv.h"
@@ -190,14 +191,26 @@ uint32_t clew_log_register(struct clew_site *site)
     return gate;
 }
 
+static __attribute__((noinline)) void observe_all(const struct observers *list,
+                                                  const struct clew_site *site,
+                                                  const struct clew_logger *logger,
+                                                  const struct clew_value *values,
+                                                  const struct clew_scope *scope)
+{
+    for (size_t i = 0; i < list->n; i++)
+        list->at[i].ops->observe(list->at[i].state, site, logger, values, scope);
+}
+
 void clew__site_observe(const struct clew_site *site, const struct clew_logger *logger,
                         const struct clew_value *values)
 {
     const struct observers *list = __atomic_load_n(&site->observers, __ATOMIC_ACQUIRE);
-    struct clew_scope scope = clew_scope_current();
+    struct clew_scope scope = clew__scope_current();
 
-    for (size_t i = 0; i < list->n; i++)
-        list->at[i].ops->observe(list->at[i].state, site, logger, values, &scope);
+    if (__builtin_expect(list->n == 1, 1))
+        list->at[0].ops->observe(list->at[0].state, site, logger, values, &scope);
+    else
+        observe_all(list, site, logger, values, &scope);
 }
 
 void clew__sites_save(void)

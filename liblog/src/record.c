@@ -292,9 +292,11 @@ static bool wanted(const struct clew_site *site, const struct clew_logger *logge
 
 void clew_log_emit(struct clew_site *site, const struct clew_value *values)
 {
-    uint32_t gate;
+    uint32_t gate = __atomic_load_n(&site->gate, __ATOMIC_ACQUIRE);
 
-    if (wanted(site, NULL, values, &gate))
+    if (gate == CLEW_GATE_OBSERVED) /* nothing is left to be done after it */
+        clew__site_observe(site, NULL, values);
+    else if (wanted(site, NULL, values, &gate))
         emit(site, NULL, gate, values);
 }
 

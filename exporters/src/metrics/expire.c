@@ -49,10 +49,10 @@ static bool is_idle(const struct clew__scrape *scrape, struct clew__series *seri
     uint64_t seen;
 
     if (series->pinned || series->callback ||
-        (series->added && clew__read_number(scrape, series).value != 0))
+        ((series->use & CLEW__SERIES_ADDED) && clew__read_number(scrape, series).value != 0))
         return false;
     seen = activity(scrape, series);
-    if (atomic_exchange(&series->touched, false) || seen != series->seen ||
+    if ((atomic_fetch_and(&series->use, CLEW__SERIES_ADDED) & CLEW__SERIES_TOUCHED) || seen != series->seen ||
         series->seen_at_ns == 0) {
         series->seen = seen;
         series->seen_at_ns = now_ns;
@@ -111,7 +111,7 @@ static void add_to_twin(const struct clew__scrape *scrape, struct clew__series *
     char *target;
 
     if (series->metric->kind == CLEW__GAUGE) {
-        if (series->added)
+        if (series->use & CLEW__SERIES_ADDED)
             clew__add_shared(&twin->base_bits[twin->epoch / 2 % 2],
                              clew__read_number(scrape, series).value);
         return;
@@ -164,7 +164,7 @@ static void finish(const struct clew__scrape *scrape)
 
     for (; series; series = next) {
         next = series->gone;
-        if (atomic_load(&series->touched) || activity(scrape, series) != series->seen) {
+        if ((series->use & CLEW__SERIES_TOUCHED) || activity(scrape, series) != series->seen) {
             twin = bring_back(series);
             if (!twin)
                 continue;

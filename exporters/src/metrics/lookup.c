@@ -80,12 +80,16 @@ uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_l
 }
 
 /* Long values that have the same key are compared byte by byte. */
-static __attribute__((noinline)) bool long_values_equal(const struct clew__series *series,
-                                                        const struct clew_label *values)
+static bool long_values_equal(const struct clew__series *series, const struct clew_label *values)
 {
-    for (size_t i = 0; i < series->metric->nlabels; i++)
-        if (memcmp(clew__series_value(series, i).value, values[i].value, values[i].len) != 0)
+    const char *has = series->values;
+
+    for (size_t i = 0; i < series->metric->nlabels; i++) {
+        if (values[i].len > CLEW__KEY_WHOLE &&
+            !clew__key_same_text(has, values[i].value, values[i].len))
             return false;
+        has += values[i].len + 1;
+    }
     return true;
 }
 
@@ -101,7 +105,7 @@ static inline bool is_it(const struct clew__series *series, const struct clew_me
 
         if ((key->a ^ keys[i].a) | (key->b ^ keys[i].b) | (key->len ^ keys[i].len))
             return false;
-        is_long |= keys[i].len > 16;
+        is_long |= keys[i].len > CLEW__KEY_WHOLE;
     }
     return !is_long || long_values_equal(series, values);
 }
@@ -236,7 +240,7 @@ void clew_metric_add(struct clew_metric *metric, const struct clew_label *values
     series = find(shard, metric, values);
     if (!(amount >= 0 && amount < CLEW__WHOLE_MAX && amount == (double)(int64_t)amount) ||
         !clew__add_whole(&series->handle, (uint64_t)(int64_t)amount))
-        clew__update_add(shard, series, amount);
+        clew__update_add(shard, series, amount, NULL);
     clew__leave(shard);
 }
 
@@ -254,11 +258,14 @@ void clew_metric_set(struct clew_metric *metric, const struct clew_label *values
 void clew_metric_observe(struct clew_metric *metric, const struct clew_label *values, double value,
                          const uint8_t *trace_id, uint64_t span_id)
 {
+    struct clew__exemplar exemplar;
     struct clew__shard *shard;
 
     if (!metric)
         return;
+    if (trace_id)
+        clew__exemplar_begin(&exemplar, trace_id, span_id);
     shard = clew__enter();
-    clew__update_observe(shard, find(shard, metric, values), value, trace_id, span_id);
+    clew__update_observe(shard, find(shard, metric, values), value, trace_id ? &exemplar : NULL);
     clew__leave(shard);
 }

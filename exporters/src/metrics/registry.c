@@ -237,6 +237,7 @@ static bool set_bounds(struct clew_metric *metric, const double *bounds, size_t 
     metric->nbounds = n;
     for (size_t i = 0; i < padded; i++)
         metric->bounds[i] = i < n ? bounds[i] : __builtin_inf();
+    clew__buckets_init(&metric->buckets, metric->bounds, n);
     for (size_t i = 0; i <= n; i++)
         if (!(metric->bound_texts[i] = bound_text(i < n ? bounds[i] : __builtin_inf())))
             return false;

@@ -9,14 +9,14 @@
 #ifndef CLEW_REGISTRY_PRIV_H
 #define CLEW_REGISTRY_PRIV_H
 
+#include "buckets.h"
 #include "exemplars.h"
 #include "key.h"
 #include "shards_priv.h"
 #include "table.h"
+#include "words.h"
 
 #include <clew/metrics.h>
-
-#include <string.h>
 
 #define CLEW__LABEL_MAX 256u                        /* bytes of a value that are taken … */
 #define CLEW__LABEL_CLEAN_MAX (3 * CLEW__LABEL_MAX) /* … and what replacing makes of them */
@@ -65,9 +65,9 @@ struct clew__series {
     struct clew__place place;
     struct clew_metric *metric;
     /* Of a classic histogram: the short way to its cells, 0 for all others, and
-     * the metric's bounds. */
-    uint32_t observed_chunk, nbounds;
-    const double *bounds;
+     * the metric's buckets. */
+    uint32_t observed_chunk;
+    const struct clew__buckets *buckets;
     struct clew__node node; /* in the metric's table */
     _Atomic bool pinned;    /* somebody has a handle. Set under the registry's lock */
     double (*_Atomic callback)(void *arg);
@@ -77,8 +77,7 @@ struct clew__series {
      * being written. */
     _Atomic uint64_t epoch;
     _Atomic uint64_t base_bits[2];
-    _Atomic bool touched; /* since the last look for idle ones */
-    _Atomic bool added;   /* ever added to: it counts something that will go back */
+    _Atomic uint8_t use; /* CLEW__SERIES_ */
 
     struct clew__series *_Atomic next; /* on the page */
     uint64_t created_ns;               /* Unix time */
@@ -104,6 +103,7 @@ struct clew_metric {
     char *labels[CLEW_METRIC_LABELS_MAX];
     double *bounds; /* padded with infinities for the search */
     size_t nbounds;
+    struct clew__buckets buckets;
     char **bound_texts; /* le="0.5"} and a space; nbounds + 1 */
     int schema;
     unsigned native_max;
@@ -122,6 +122,9 @@ struct clew_metric {
         struct clew__table table;
     } limit[CLEW_METRIC_LABELS_MAX];
 };
+
+#define CLEW__SERIES_TOUCHED 1u /* since the last look for idle ones */
+#define CLEW__SERIES_ADDED 2u   /* ever added to: it counts something that will go back */
 
 static inline struct clew__series *clew__series(struct clew_series *handle)
 {
@@ -143,65 +146,6 @@ static inline struct clew_label clew__series_value(const struct clew__series *se
 }
 
 #define CLEW__OVERFLOW ((struct clew_label){"overflow", 8})
-
-/* ---- small change ---------------------------------------------------------------------- */
-
-static inline double clew__to_double(uint64_t bits)
-{
-    double v;
-
-    memcpy(&v, &bits, 8);
-    return v;
-}
-
-static inline uint64_t clew__to_bits(double v)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &v, 8);
-    return bits;
-}
-
-static inline uint64_t clew__load(const _Atomic uint64_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
-static inline void clew__store(_Atomic uint64_t *word, uint64_t v)
-{
-    atomic_store_explicit(word, v, memory_order_relaxed);
-}
-
-/* To a double that others may add to as well. */
-static inline void clew__add_shared(_Atomic uint64_t *bits, double amount)
-{
-    uint64_t old = clew__load(bits);
-
-    while (!atomic_compare_exchange_weak_explicit(bits, &old,
-                                                  clew__to_bits(clew__to_double(old) + amount),
-                                                  memory_order_relaxed, memory_order_relaxed))
-        ;
-}
-
-static inline bool clew__is_finite(double v)
-{
-    return __builtin_fabs(v) <= 1.7976931348623157e308;
-}
-
-#if defined(__SANITIZE_THREAD__)
-/* ThreadSanitizer does not know fences; a locked instruction orders as well. */
-static inline void clew__fence(void)
-{
-    static _Atomic int any;
-
-    (void)atomic_fetch_add(&any, 0);
-}
-#define clew__fence_release clew__fence
-#define clew__fence_acquire clew__fence
-#else
-#define clew__fence_release() atomic_thread_fence(memory_order_release)
-#define clew__fence_acquire() atomic_thread_fence(memory_order_acquire)
-#endif
 
 /* ---- registry.c ------------------------------------------------------------------------ */
 
@@ -257,7 +201,6 @@ static inline uint64_t clew__caches_epoch(void)
 {
     return atomic_load_explicit(&clew__cache_epoch, memory_order_acquire);
 }
-void clew__cache_free(struct clew__cache *cache);
 
 /* ---- series.c -------------------------------------------------------------------------- */
 
@@ -298,42 +241,16 @@ void clew__locked_place_free(struct clew__place place, size_t bytes,
 
 /* ---- update.c ----------------------------------------------------------------------------- */
 
-/* In between clew__enter() and clew__leave(). */
-void clew__update_add(struct clew__shard *shard, struct clew__series *series, double amount);
+/* In between clew__enter() and clew__leave(); exemplar may be NULL. */
+void clew__update_add(struct clew__shard *shard, struct clew__series *series, double amount,
+                      const struct clew__exemplar *exemplar);
 void clew__update_set(struct clew__series *series, double value);
 void clew__update_observe(struct clew__shard *shard, struct clew__series *series, double value,
-                          const uint8_t *trace_id, uint64_t span_id);
-void clew__update_trace(struct clew__shard *shard, struct clew__series *series, double amount,
-                        const uint8_t *trace_id, uint64_t span_id);
-
-/* An update of a series that is known, to be done again and again. */
-struct clew__update {
-    struct clew__series *series;
-    double factor;  /* of the value */
-    uint64_t whole; /* what that is, where it is always the same */
-    uint8_t how;    /* update.c's own */
-    uint8_t value;  /* which of the values; CLEW__UPDATE_ONE: it is 1 */
-};
-#define CLEW__UPDATE_ONE UINT8_MAX
-enum clew__update_to { CLEW__UPDATE_ADD, CLEW__UPDATE_SET, CLEW__UPDATE_OBSERVE };
-
-struct clew__update clew__update_new(struct clew__series *series, enum clew__update_to to,
-                                     double factor, uint8_t value);
-/* Does n of them, in between clew__enter() and clew__leave(). Those whose
- * value is no number are left out; whether there was any other. */
-bool clew__update_all(struct clew__shard *shard, const struct clew__update *updates, size_t n,
-                      const double *values, const bool *numbers, const uint8_t *trace_id,
-                      uint64_t span_id);
+                          const struct clew__exemplar *exemplar);
 /* Updates that were not taken. */
 uint64_t clew__rejected(void);
 /* In the child of a fork. */
 void clew__update_forked(void);
-
-#define CLEW__BOUNDS_STEP 4u
-static inline size_t clew__bounds_padded(size_t n)
-{
-    return (n + CLEW__BOUNDS_STEP) / CLEW__BOUNDS_STEP * CLEW__BOUNDS_STEP;
-}
 
 /* ---- native.c ------------------------------------------------------------------------------ */
 

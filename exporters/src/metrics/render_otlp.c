@@ -63,7 +63,7 @@ static void add_exemplar(struct writer *w, const struct clew__series *series, un
     add_double(w->out, 3, e.value);
     if (e.span_id)
         clew__pb_bytes(w->out, 4, &e.span_id, 8);
-    clew__pb_bytes(w->out, 5, e.trace_id, 16);
+    clew__pb_bytes(w->out, 5, (const uint8_t *)e.trace, 16);
     clew__pb_end(w->out, begin);
 }
 

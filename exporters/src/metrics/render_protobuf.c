@@ -51,7 +51,7 @@ static void add_exemplar(struct clew__page *page, const struct clew__series *ser
     if (!clew__read_exemplar(&page->scrape, series, word, &e))
         return;
     begin = clew__pb_begin(&page->out, number);
-    clew__hex(hex, e.trace_id, 16);
+    clew__hex(hex, (const uint8_t *)e.trace, 16);
     add_label(&page->out, "trace_id", hex, 32);
     if (e.span_id) {
         clew__hex(hex, &e.span_id, 8);

@@ -117,7 +117,7 @@ static void add_exemplar(struct clew__page *page, const struct clew__series *ser
     if (!p)
         return;
     p = put(p, " # {trace_id=\"", 14);
-    clew__hex(p, e.trace_id, 16);
+    clew__hex(p, (const uint8_t *)e.trace, 16);
     p += 32;
     if (e.span_id) {
         p = put(p, "\",span_id=\"", 11);

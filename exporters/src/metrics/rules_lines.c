@@ -178,7 +178,6 @@ static inline const struct made *find_made(struct clew_deriver *deriver)
 
 static bool apply(struct clew_deriver *deriver)
 {
-    static const struct clew__rule_trace none = {NULL, 0};
     const struct clew__rule_value *event = deriver->reader.event;
     struct clew__rule_value keys[CLEW__COLUMNS_MAX], values[CLEW__COLUMNS_MAX];
     const struct made *made = find_made(deriver);
@@ -190,7 +189,7 @@ static bool apply(struct clew_deriver *deriver)
         keys[i] = event[program->keys[i].column];
     for (size_t i = 0; i < program->nvalues; i++)
         values[i] = event[program->values[i]];
-    return clew__program_run(program, keys, values, &none);
+    return clew__program_run(program, keys, values, NULL);
 }
 
 static bool is_blank(const char *line, size_t len)

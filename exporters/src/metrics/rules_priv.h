@@ -6,9 +6,9 @@
  *     rules_lint.c     what is allowed but probably not meant
  *     rules_set.c      rules become a set: metrics are made, fields are columns
  *     rules_test.c     one rule on one event
- *     rules_program.c  the rules that a kind of event can match, and the memory
- *                      of what came out for the same values
- *     rules_site.c     events at call sites
+ *     rules_program.c  the rules that a kind of event can match
+ *     rules_memory.c   what came out for the same values before
+ *     rules_site.c     call sites, and rules_event.c their events
  *     rules_lines.c    events in lines of JSON, read by rules_layout.c where one like it
  *                      came before, else by rules_json.c, rules_quotes.c
  *     rules.c          the process' set, and its reload
@@ -99,6 +99,7 @@ enum {
 /* The field that names an event where its message does not. */
 #define CLEW__EVENT_FIELD "event.name"
 
+struct clew__exemplar;
 struct clew__rules_block;
 
 struct clew__rules {
@@ -199,12 +200,6 @@ struct clew__program {
 
 #define CLEW__RULE_NEVER UINT16_MAX
 
-/* Where its exemplars come from; trace_id NULL for none. */
-struct clew__rule_trace {
-    const uint8_t *trace_id;
-    uint64_t span_id;
-};
-
 /* rules_program.c.
  * args     open: for each rule of the set its tests that are not decided yet, or
  *          CLEW__RULE_NEVER. absent: columns that no such event has; may be NULL
@@ -213,9 +208,10 @@ struct clew__rule_trace {
 struct clew__program *clew__program_new(const struct clew__rules *set, const uint16_t *open,
                                         const bool *absent);
 /* Updates the metrics of the rules that match. keys and values as the program
- * lists them. returns whether any rule did. */
+ * lists them, exemplar may be NULL. returns whether any rule did. */
 bool clew__program_run(const struct clew__program *program, const struct clew__rule_value *keys,
-                       const struct clew__rule_value *values, const struct clew__rule_trace *trace);
+                       const struct clew__rule_value *values,
+                       const struct clew__exemplar *exemplar);
 
 /* rules_site.c: from now on, with this set. 0; -errno */
 int clew__rules_observe(struct clew__rules *set);

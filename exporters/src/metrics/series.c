@@ -73,8 +73,7 @@ struct clew__series *clew__locked_series_new(struct clew_metric *metric,
     if (!series)
         return NULL;
     series->metric = metric;
-    series->bounds = metric->bounds;
-    series->nbounds = (uint32_t)metric->nbounds;
+    series->buckets = &metric->buckets;
     series->created_ns = unix_time_ns();
     series->values = at = (char *)(series->keys + metric->nlabels);
     for (size_t i = 0; i < metric->nlabels; i++, at++) {
@@ -181,7 +180,7 @@ static void count_overflow(struct clew__shard *shard, struct clew_metric *metric
     if (!overflows && may_lock(shard))
         overflows = make_overflows(metric);
     if (overflows)
-        clew__update_add(shard, overflows, 1);
+        clew__update_add(shard, overflows, 1, NULL);
 }
 
 /* Whether values that nobody knows yet are certainly too many. */

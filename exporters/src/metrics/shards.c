@@ -155,6 +155,10 @@ static void empty(struct clew__shard *shard)
         if (exemplars)
             (void)munmap(exemplars, clew__chunk_bytes(i) * EXEMPLARS_PER_CELL);
     }
+    clew__cache_free(shard->cache);
+    shard->cache = NULL;
+    clew__memory_free(shard->memory);
+    shard->memory = NULL;
 }
 
 void clew__shards_retire(void (*move)(struct clew__shard *from, struct clew__shard *to))

@@ -34,7 +34,7 @@ static inline size_t clew__chunk_bytes(unsigned chunk)
 
 struct clew__exemplar_cell; /* exemplars.h */
 struct clew__cache;         /* lookup.c */
-struct clew__memory;        /* rules_program.c */
+struct clew__memory;        /* rules_memory.c */
 
 struct clew__shard {
     struct clew__shard *next;
@@ -80,8 +80,8 @@ static inline struct clew__shard *clew__enter(void)
 
 static inline void clew__leave(struct clew__shard *shard)
 {
-    if (shard != &clew__shared)
-        atomic_store_explicit(&shard->busy, 0, memory_order_release);
+    /* Of the shared one it means nothing. */
+    atomic_store_explicit(&shard->busy, 0, memory_order_release);
 }
 
 /* The long way: maps the chunk. NULL without memory. */
@@ -115,6 +115,9 @@ bool clew__shards_settled(void);
 /* For the scrape: empties free shards that are too many. move: adds the cells
  * of one shard to another. */
 void clew__shards_retire(void (*move)(struct clew__shard *from, struct clew__shard *to));
+/* lookup.c, rules_memory.c: what a shard that is emptied had of them; accept NULL. */
+void clew__cache_free(struct clew__cache *cache);
+void clew__memory_free(struct clew__memory *memory);
 /* In the child of a fork: zeros everywhere, and only the caller's shard is owned. */
 void clew__shards_forked(void);
 

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * In which bucket of a classic histogram a value is, in a few instructions
+ * whatever the bounds are. The upper bits of a double, exponent and some of the
+ * fraction, number cells in the order of the values; where no cell has more than
+ * one bound, a table says how many are below it and one comparison does the rest.
+ */
+#ifndef CLEW_BUCKETS_H
+#define CLEW_BUCKETS_H
+
+#include "words.h"
+
+#include <stddef.h>
+
+#define CLEW__BUCKET_CELLS 256u
+
+struct clew__buckets {
+    const double *bounds; /* n of them, ascending, then infinities up to clew__bounds_padded() */
+    size_t n;
+    int64_t base; /* of the cell before that of the first bound */
+    unsigned shift;
+    int64_t last; /* the cell behind that of the last bound; 0: there is no table */
+    uint8_t below[CLEW__BUCKET_CELLS];
+};
+
+/* How many doubles to keep for n bounds, aligned to 16 bytes. */
+#define CLEW__BOUNDS_STEP 4u
+static inline size_t clew__bounds_padded(size_t n)
+{
+    return (n + CLEW__BOUNDS_STEP) / CLEW__BOUNDS_STEP * CLEW__BOUNDS_STEP;
+}
+
+/* bounds stay the caller's, for as long as buckets. */
+void clew__buckets_init(struct clew__buckets *buckets, const double *bounds, size_t n);
+/* Without the table. */
+size_t clew__buckets_search(const struct clew__buckets *buckets, double value);
+
+/* The first bucket whose bound is not below the value, which is finite. */
+static inline size_t clew__buckets_find(const struct clew__buckets *buckets, double value)
+{
+    /* As numbers with a sign, so that what is negative is before all others. */
+    int64_t cell = ((int64_t)clew__to_bits(value) >> buckets->shift) - buckets->base;
+    size_t below;
+
+    if (__builtin_expect(buckets->last == 0, 0))
+        return clew__buckets_search(buckets, value);
+    cell = cell < 0 ? 0 : cell;
+    cell = cell > buckets->last ? buckets->last : cell;
+    below = buckets->below[cell];
+    return below + (value > buckets->bounds[below]);
+}
+
+#endif

@@ -34,6 +34,13 @@ enum clew__service {
     CLEW__SERVICES,
 };
 
+/* When an alert counts as one that comes and goes. */
+struct clew__flapping {
+    unsigned fires; /* so often, within window_ns; 0: none does */
+    int64_t window_ns;
+    int64_t calm_ns; /* so long it is quiet before its end is told */
+};
+
 struct clew__config {
     atomic_uint references;
     char *listen;       /* "host:port" */
@@ -43,6 +50,7 @@ struct clew__config {
     struct clew__route *route; /* the root */
     struct clew__interval *intervals;
     size_t nintervals;
+    struct clew__flapping flapping;
     struct clew__matcher **critical; /* alerts that go before all others */
     size_t ncritical;
     struct clew__receiver *receivers;

@@ -153,6 +153,29 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
     return r;
 }
 
+static int read_flapping(struct clew__yaml_node node, struct clew__flapping *flapping)
+{
+    static const char *const keys[] = {"fires", "window", "calm", NULL};
+    uint64_t fires = 4;
+    int r;
+
+    if (!node.node)
+        return 0;
+    flapping->window_ns = 1800 * CLEW__SECOND_NS;
+    flapping->calm_ns = 900 * CLEW__SECOND_NS;
+    r = clew__yaml_keys(node, keys);
+    if (r == 0)
+        r = clew__yaml_uint(clew__yaml_get(node, "fires"), 2, 1000, &fires);
+    if (r == 0)
+        r = clew__config_duration(node, "window", &flapping->window_ns);
+    if (r == 0)
+        r = clew__config_duration(node, "calm", &flapping->calm_ns);
+    if (r == 0 && (flapping->window_ns < CLEW__SECOND_NS || flapping->calm_ns < CLEW__SECOND_NS))
+        r = clew__yaml_error(node, "window and calm are at least 1s");
+    flapping->fires = (unsigned)fires;
+    return r;
+}
+
 static int read_critical(struct clew__yaml_node list, struct clew__config *config)
 {
     int r = clew__config_matchers(list, &config->critical, &config->ncritical);
@@ -234,6 +257,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "receivers",
                                        "links",
                                        "critical",
+                                       "flapping",
                                        "slack",
                                        "loki",
                                        "time_intervals",
@@ -267,6 +291,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         r = clew__config_intervals(clew__yaml_get(root, "time_intervals"), config);
     if (r == 0)
         r = read_critical(clew__yaml_get(root, "critical"), config);
+    if (r == 0)
+        r = read_flapping(clew__yaml_get(root, "flapping"), &config->flapping);
     if (r == 0)
         r = clew__config_services(root, config);
     if (r == 0)

@@ -14,7 +14,8 @@ struct clew__touched {
     int64_t incident_id;
     int64_t newest; /* the last one that was added to those that fired */
     uint64_t nfired, nresolved;
-    bool critical;                                                         /* one of the fired is */
+    bool flapping; /* one of the fired is told for the last time */
+    bool critical; /* one of the fired is */
     int64_t fired[CLEW__PAGE_ALERTS_MAX], resolved[CLEW__PAGE_ALERTS_MAX]; /* the first ids */
 };
 
@@ -41,6 +42,7 @@ struct clew__applying {
     uint64_t ndeliveries;
     const char *note;          /* why this is told now, when no webhook says it; else NULL */
     bool digest;               /* what ended meanwhile is told too, as part of this */
+    bool flapping;             /* the alert that joins now is told for the last time */
     bool together;             /* an incident is the group, whatever the target's own way */
     struct clew__begun *begun; /* what was decided about each route */
     size_t nbegun;

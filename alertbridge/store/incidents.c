@@ -11,6 +11,7 @@
 #include "apply_priv.h"
 
 #include <escalation/escalation.h>
+#include <storms/flap.h>
 #include <storms/limit.h>
 
 #include <clew/log.h>
@@ -206,6 +207,7 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
         return -ENOMEM;
     if (!add_fired(touched, alert_id))
         return 0;
+    touched->flapping = touched->flapping || applying->flapping;
     touched->critical = touched->critical || clew__config_critical(applying->config, alert->labels);
     alert->npages++;
     return clew__audit(db, applying, alert, integration->target, "page", why);
@@ -368,7 +370,8 @@ static int end_incident(struct clew__db *db, struct clew__applying *applying,
     if (!send_resolved)
         r = clew__audit(db, applying, NULL, state->target, "not sent", "send_resolved is off");
     else if (state->incidents)
-        r = clew__incident_enqueue(db, applying, state, touched, CLEW__ACTION_RESOLVE, "");
+        r = clew__incident_enqueue(db, applying, state, touched, CLEW__ACTION_RESOLVE,
+                                   applying->note ? applying->note : "");
     return r == 0 ? clew__incident_close(db, applying, touched->incident_id) : r;
 }
 
@@ -376,6 +379,7 @@ static int queue_for(struct clew__db *db, struct clew__applying *applying,
                      struct clew__touched *touched)
 {
     const char *note = applying->note ? applying->note : "";
+    char flapping[256];
     const struct clew__integration *integration;
     struct clew__incident state;
     bool send_resolved;
@@ -389,6 +393,8 @@ static int queue_for(struct clew__db *db, struct clew__applying *applying,
     send_resolved = integration ? integration->send_resolved : state.incidents;
     if (!send_resolved && !applying->digest)
         touched->nresolved = 0;
+    if (touched->flapping)
+        note = clew__flap_note(applying->config, flapping, sizeof(flapping));
     if (touched->nfired)
         r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_TRIGGER, note);
     else if (!state.incidents && touched->nresolved)

@@ -223,7 +223,19 @@ static const char *const steps[] = {
     "CREATE TABLE storm_alerts ("
     " target TEXT NOT NULL,"
     " alert_id INTEGER NOT NULL REFERENCES alerts ON DELETE CASCADE,"
-    " PRIMARY KEY (target, alert_id));",
+    " PRIMARY KEY (target, alert_id));"
+    /* When alerts fired, and those that come and go. */
+    "CREATE TABLE flap_fires ("
+    " fingerprint TEXT NOT NULL,"
+    " at INTEGER NOT NULL);"
+    "CREATE INDEX flap_fires_of ON flap_fires (fingerprint, at);"
+    "CREATE INDEX flap_fires_at ON flap_fires (at);"
+    "CREATE TABLE flaps ("
+    " fingerprint TEXT PRIMARY KEY,"
+    " alert_id INTEGER NOT NULL,"
+    " fires INTEGER NOT NULL,"
+    " since INTEGER NOT NULL,"
+    " last_at INTEGER NOT NULL);",
 };
 
 int clew__db_check_schema(struct clew__db *db)

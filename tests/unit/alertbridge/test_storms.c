@@ -200,6 +200,98 @@ static void test_storm_that_is_over_tells_nothing(void **state)
     assert_int_equal(number("SELECT count(*) FROM storm_alerts"), 0);
 }
 
+/* ---- flapping ---------------------------------------------------------------- */
+
+#define FLAPPING "flapping: {fires: 3, window: 30m, calm: 15m}\n"
+
+/* Beginning and end of an occurrence a minute. */
+static void flap(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char since[32];
+        static unsigned serial;
+
+        (void)snprintf(since, sizeof(since), "2026-01-01T00:%02u:%02uZ", serial / 60, serial % 60);
+        serial++;
+        apply("critical", "firing", 1, since);
+        advance(30 * CLEW__SECOND_NS);
+        apply("critical", "resolved", 1, since);
+        advance(30 * CLEW__SECOND_NS);
+    }
+}
+
+static void test_flap_is_held_until_calm(void **state)
+{
+    (void)state;
+    begin(ONE_RECEIVER(FLAPPING, NAME_PAGER));
+    flap(2);
+    assert_int_equal(PD("trigger"), 2);
+    assert_int_equal(PD("resolve"), 2);
+    flap(5);
+    assert_int_equal(PD("trigger"), 3);
+    assert_int_equal(PD("resolve"), 2);
+    assert_int_equal(OPEN, 1);
+    assert_int_equal(
+        number("SELECT count(*) FROM deliveries WHERE note LIKE 'it comes and goes: 3 times%'"), 1);
+    assert_int_equal(AUDIT("held"), 4 + 5);
+    advance(14 * MINUTE);
+    assert_int_equal(PD("resolve"), 2);
+    advance(MINUTE);
+    assert_int_equal(PD("resolve"), 3);
+    assert_int_equal(OPEN, 0);
+    assert_int_equal(
+        number("SELECT count(*) FROM deliveries WHERE note LIKE 'calm at last: it had fired 7%'"),
+        1);
+    assert_int_equal(TIMERS, 0);
+    advance(30 * MINUTE);
+    flap(1); /* that is long ago now */
+    assert_int_equal(PD("trigger"), 4);
+    assert_int_equal(PD("resolve"), 4);
+}
+
+/* It stays with whoever has it in hand, and its end is told at once after a long time. */
+static void test_flap_keeps_its_hand_and_may_end_by_firing_on(void **state)
+{
+    struct clew__by_hand work = {
+        .fingerprint = "0000000000000001", .actor = "alice", .via = "slack"};
+
+    (void)state;
+    begin(ONE_RECEIVER(FLAPPING, NAME_PAGER));
+    flap(3);
+    apply("critical", "firing", 1, "2026-02-01T00:00:00Z");
+    work.now = now;
+    assert_int_equal(clew__store_write(store, clew__store_acknowledge, &work), 0);
+    apply("critical", "resolved", 1, "2026-02-01T00:00:00Z");
+    apply("critical", "firing", 1, "2026-02-01T00:01:00Z");
+    assert_int_equal(number("SELECT count(*) FROM acks k JOIN alerts a ON a.id = k.alert_id"
+                            " WHERE a.status = 'firing'"),
+                     1);
+    advance(20 * MINUTE);
+    assert_int_equal(OPEN, 1);
+    apply("critical", "resolved", 1, "2026-02-01T00:01:00Z");
+    assert_int_equal(OPEN, 0);
+    assert_int_equal(number("SELECT count(*) FROM flaps"), 0);
+}
+
+/* Somebody closed it in PagerDuty: what fires then is news. */
+static void test_flap_that_nobody_knows_is_told(void **state)
+{
+    struct clew__by_hand work = {
+        .fingerprint = "0000000000000001", .actor = "alice", .via = "slack"};
+
+    (void)state;
+    begin(ONE_RECEIVER(FLAPPING, NAME_PAGER));
+    flap(3);
+    apply("critical", "firing", 1, "2026-02-01T00:00:00Z");
+    work.now = now;
+    assert_int_equal(clew__store_write(store, clew__store_resolve_by_hand, &work), 0);
+    assert_int_equal(OPEN, 0);
+    apply("critical", "resolved", 1, "2026-02-01T00:00:00Z");
+    apply("critical", "firing", 1, "2026-02-01T00:01:00Z");
+    assert_int_equal(OPEN, 1);
+    assert_int_equal(PD("trigger"), 4);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -207,6 +299,9 @@ int main(void)
         TEST(test_storm_digest),
         TEST(test_storm_pager),
         TEST(test_storm_that_is_over_tells_nothing),
+        TEST(test_flap_is_held_until_calm),
+        TEST(test_flap_keeps_its_hand_and_may_end_by_firing_on),
+        TEST(test_flap_that_nobody_knows_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,22 @@ struct clew__flapping {
     int64_t calm_ns; /* so long it is quiet before its end is told */
 };
 
+/* An alert that is expected again and again. */
+struct clew__watchdog {
+    char *name;
+    struct clew__matcher **matchers; /* which one */
+    size_t nmatchers;
+    int64_t within_ns; /* so long it may stay away */
+    char *receiver;    /* who is told then */
+};
+
+/* Whoever expects to hear from the bridge again and again. */
+struct clew__heartbeat {
+    char *url; /* secret; NULL or "": nobody */
+    int64_t every_ns;
+    bool post; /* else GET */
+};
+
 struct clew__config {
     atomic_uint references;
     char *listen;       /* "host:port" */
@@ -51,6 +67,9 @@ struct clew__config {
     struct clew__interval *intervals;
     size_t nintervals;
     struct clew__flapping flapping;
+    struct clew__watchdog *watchdogs;
+    size_t nwatchdogs;
+    struct clew__heartbeat heartbeat;
     struct clew__matcher **critical; /* alerts that go before all others */
     size_t ncritical;
     struct clew__receiver *receivers;

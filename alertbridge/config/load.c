@@ -6,6 +6,7 @@
 #include "intervals.h"
 #include "links.h"
 #include "routes.h"
+#include "watchdogs.h"
 #include "services.h"
 
 #include <common/instant.h>
@@ -258,6 +259,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "links",
                                        "critical",
                                        "flapping",
+                                       "watchdogs",
+                                       "heartbeat",
                                        "slack",
                                        "loki",
                                        "time_intervals",
@@ -297,6 +300,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         r = clew__config_services(root, config);
     if (r == 0)
         r = read_receivers(loader, root);
+    if (r == 0)
+        r = clew__config_watchdogs(root, config);
     if (r < 0)
         return r;
     node = clew__yaml_get(root, "route");
@@ -359,6 +364,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
         free(receiver->name);
     }
     clew__config_links_done(config);
+    clew__config_watchdogs_done(config);
     if (config->route)
         clew__route_done(config->route);
     clew__matchers_free(config->critical, config->ncritical);

@@ -39,8 +39,9 @@ struct sender {
     bool started;
     struct clew__connection *connection;
     struct clew__minute minute;
-    unsigned failures;    /* in a row, of the target */
-    int64_t paused_until; /* of the target */
+    atomic_llong looked_at; /* at its queue */
+    unsigned failures;      /* in a row, of the target */
+    int64_t paused_until;   /* of the target */
     struct clew__pace pace;
     uint64_t generation; /* of all->generation, seen before the queue was read */
 };
@@ -273,6 +274,7 @@ static void *send_loop(void *arg)
         int r = clew__store_read(sender->all->store, clew__store_next, &next);
 
         now = clew__instant_now();
+        atomic_store(&sender->looked_at, now);
         until = 0;
         if (r == 1) {
             due = next.delivery.next_attempt_at;
@@ -311,6 +313,7 @@ static int start_one(struct clew__senders *all, const struct clew__integration *
     sender->connection = clew__connection_new(&all->abort);
     if (!sender->connection)
         return clew_set_error(-ENOMEM, "out of memory");
+    atomic_init(&sender->looked_at, clew__instant_now());
     all->n++;
     r = clew__minute_init(&sender->minute, integration->per_minute);
     if (r < 0)
@@ -362,6 +365,16 @@ int clew__senders_start(const struct clew__config *config, struct clew__store *s
     else
         *ret_senders = all;
     return r;
+}
+
+bool clew__senders_alive(struct clew__senders *senders, int64_t within_ns)
+{
+    int64_t now = clew__instant_now();
+
+    for (size_t i = 0; i < senders->n; i++)
+        if (now - atomic_load(&senders->senders[i].looked_at) > within_ns)
+            return false;
+    return true;
 }
 
 void clew__senders_wake(struct clew__senders *senders)

@@ -17,6 +17,7 @@
 #include "apply_priv.h"
 
 #include <storms/flap.h>
+#include <watchdog/watchdog.h>
 
 #include <clew/log.h>
 
@@ -236,6 +237,7 @@ int clew__store_apply(struct clew__db *db, void *arg)
     struct clew__notification *notification = apply->notification;
     struct change change = {.apply = apply,
                             .applying = {.config = apply->config,
+                                         .receiver = apply->receiver,
                                          .group = notification->group,
                                          .cut = notification->ntruncated > 0,
                                          .now = apply->now}};
@@ -245,6 +247,9 @@ int clew__store_apply(struct clew__db *db, void *arg)
     for (size_t i = 0; i < notification->nalerts && r == 0; i++) {
         notification->alerts[i].npages = 0;
         r = change_alert(db, &change, &notification->alerts[i]);
+        if (r == 0 && !apply->receiver)
+            r = clew__watchdog_see(db, apply->config, &notification->alerts[i], apply->now,
+                                   &applying->ndeliveries);
     }
     /* A whole list lets incidents end that were held open by a cut one. */
     if (r == 0 && !applying->cut)

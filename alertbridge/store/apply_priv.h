@@ -35,8 +35,9 @@ struct clew__begun {
  * again; those of one alert may be thousands, and are never looked up. */
 struct clew__applying {
     const struct clew__config *config;
-    const char *group; /* its digest */
-    bool cut;          /* the list that all this follows from left alerts out */
+    const struct clew__receiver *receiver; /* who is told; NULL: the routes say so */
+    const char *group;                     /* its digest */
+    bool cut;                              /* the list that all this follows from left alerts out */
     int64_t now;
     int64_t webhook_id; /* 0: no row yet */
     uint64_t ndeliveries;

@@ -279,9 +279,12 @@ int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
 {
     const struct clew__config *config = applying->config;
     const struct clew__route *hits[CLEW__ROUTE_HITS_MAX];
-    size_t n = clew__route_match(config->route, alert->labels, hits);
+    size_t n = applying->receiver ? 0 : clew__route_match(config->route, alert->labels, hits);
     int r = 0;
 
+    if (applying->receiver)
+        return join_all(db, applying, applying->receiver, "a watchdog's receiver", alert, alert_id,
+                        false);
     for (size_t i = 0; i < n && r == 0; i++) {
         bool now = false;
 

@@ -224,6 +224,8 @@ static const char *const steps[] = {
     " target TEXT NOT NULL,"
     " alert_id INTEGER NOT NULL REFERENCES alerts ON DELETE CASCADE,"
     " PRIMARY KEY (target, alert_id));"
+    /* That the store takes something, for the heartbeat; one row. */
+    "CREATE TABLE heartbeats (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);"
     /* When alerts fired, and those that come and go. */
     "CREATE TABLE flap_fires ("
     " fingerprint TEXT NOT NULL,"

@@ -5,6 +5,7 @@
 
 #include <common/instant.h>
 #include <timers/timer.h>
+#include <watchdog/watchdog.h>
 
 #include <clew/log.h>
 
@@ -292,6 +293,95 @@ static void test_flap_that_nobody_knows_is_told(void **state)
     assert_int_equal(PD("trigger"), 4);
 }
 
+/* ---- dead man's switch ---------------------------------------------------------- */
+
+#define WATCHDOG                                                               \
+    "watchdogs:\n  - {name: eu, matchers: ['severity=\"none\"'], within: 10m," \
+    " receiver: a}\n"
+
+static void start(bool process)
+{
+    struct clew__watchdog_begin work = {config, now, process};
+
+    assert_int_equal(clew__store_write(store, clew__watchdog_begin, &work), 0);
+}
+
+static void begin_watchdog(void)
+{
+    begin(WATCHDOG "storage: unused\nroute: {receiver: nobody}\nreceivers:\n  - name: nobody\n"
+                   "  - name: a\n" NAME_PAGER);
+    start(true);
+}
+
+static void test_watchdog_missing_and_back(void **state)
+{
+    (void)state;
+    begin_watchdog();
+    advance(9 * MINUTE);
+    apply("none", "firing", 1, SINCE);
+    advance(9 * MINUTE);
+    apply("none", "firing", 1, SINCE); /* a repeat counts */
+    advance(9 * MINUTE);
+    assert_int_equal(DELIVERIES, 0);
+    advance(MINUTE);
+    assert_int_equal(PD("trigger"), 1);
+    assert_int_equal(
+        number("SELECT count(*) FROM alerts WHERE status = 'firing' AND annotations LIKE"
+               " '%The watchdog eu has not been seen for 10m%'"),
+        1);
+    advance(60 * MINUTE);
+    assert_int_equal(PD("trigger"), 1);
+    apply("none", "firing", 1, SINCE);
+    assert_int_equal(PD("resolve"), 1);
+    assert_int_equal(OPEN, 0);
+    advance(10 * MINUTE); /* and again */
+    assert_int_equal(PD("trigger"), 2);
+}
+
+static void test_watchdog_that_ends_is_missing(void **state)
+{
+    (void)state;
+    begin_watchdog();
+    apply("none", "firing", 1, SINCE);
+    apply("none", "resolved", 1, SINCE);
+    apply("none", "resolved", 1, SINCE);
+    advance(CLEW__SECOND_NS);
+    assert_int_equal(PD("trigger"), 1);
+    advance(60 * MINUTE);
+    assert_int_equal(PD("trigger"), 1);
+}
+
+static void test_watchdog_outlives_a_restart(void **state)
+{
+    (void)state;
+    begin_watchdog();
+    apply("none", "firing", 1, SINCE);
+    now += 12 * MINUTE; /* nobody could hear it */
+    start(true);
+    advance(9 * MINUTE);
+    assert_int_equal(DELIVERIES, 0);
+    now += 12 * MINUTE; /* once is enough: it is not the restarts */
+    start(true);
+    advance(CLEW__SECOND_NS);
+    assert_int_equal(PD("trigger"), 1);
+    start(true);
+    advance(60 * MINUTE);
+    assert_int_equal(PD("trigger"), 1);
+}
+
+static void test_watchdog_keeps_its_time_over_a_short_restart(void **state)
+{
+    (void)state;
+    begin_watchdog();
+    apply("none", "firing", 1, SINCE);
+    now += 5 * MINUTE;
+    start(true);
+    advance(4 * MINUTE);
+    assert_int_equal(DELIVERIES, 0);
+    advance(MINUTE);
+    assert_int_equal(PD("trigger"), 1);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -302,6 +392,10 @@ int main(void)
         TEST(test_flap_is_held_until_calm),
         TEST(test_flap_keeps_its_hand_and_may_end_by_firing_on),
         TEST(test_flap_that_nobody_knows_is_told),
+        TEST(test_watchdog_missing_and_back),
+        TEST(test_watchdog_that_ends_is_missing),
+        TEST(test_watchdog_outlives_a_restart),
+        TEST(test_watchdog_keeps_its_time_over_a_short_restart),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "connection.h"
 
 #include <common/instant.h>
+#include <store/lease.h>
 
 #include <clew/http.h>
 #include <clew/trace.h>
@@ -32,6 +33,19 @@ static int look_at_abort(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, cu
     return atomic_load(connection->abort) ? 1 : 0;
 }
 
+bool clew__connection_may_send(const struct clew__connection *connection)
+{
+    return !atomic_load(connection->abort) &&
+           (!connection->lease || clew__lease_epoch(connection->lease) == connection->epoch);
+}
+
+/* The last moment: there is a connection, nothing was sent. */
+static int look_at_lease(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    (void)ip, (void)local_ip, (void)port, (void)local_port;
+    return clew__connection_may_send(arg) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
 struct clew__connection *clew__connection_new(const atomic_bool *abort)
 {
     struct clew__connection *connection = calloc(1, sizeof(*connection));
@@ -51,6 +65,8 @@ struct clew__connection *clew__connection_new(const atomic_bool *abort)
     (void)curl_easy_setopt(connection->easy, CURLOPT_NOPROGRESS, 0L);
     (void)curl_easy_setopt(connection->easy, CURLOPT_XFERINFOFUNCTION, look_at_abort);
     (void)curl_easy_setopt(connection->easy, CURLOPT_XFERINFODATA, connection);
+    (void)curl_easy_setopt(connection->easy, CURLOPT_PREREQFUNCTION, look_at_lease);
+    (void)curl_easy_setopt(connection->easy, CURLOPT_PREREQDATA, connection);
     return connection;
 }
 

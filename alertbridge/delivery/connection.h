@@ -9,14 +9,17 @@
 #include <stdatomic.h>
 
 struct clew_span;
+struct clew__lease;
 
 /* One easy handle for one target, so for one protocol: MT-Unsafe. */
 struct clew__connection {
     CURL *easy;
     const atomic_bool *abort;
-    struct clew__buf body; /* of the answer, cut */
-    char retry_after[128]; /* of HTTP */
-    unsigned refused;      /* recipients, of SMTP */
+    const struct clew__lease *lease; /* NULL: none is needed */
+    int64_t epoch;                   /* in which it has to be held */
+    struct clew__buf body;           /* of the answer, cut */
+    char retry_after[128];           /* of HTTP */
+    unsigned refused;                /* recipients, of SMTP */
 };
 
 /* abort: looked at all the time; a request ends when it becomes true.
@@ -24,6 +27,10 @@ struct clew__connection {
 struct clew__connection *clew__connection_new(const atomic_bool *abort);
 /* Accepts NULL, returns NULL. */
 struct clew__connection *clew__connection_free(struct clew__connection *connection);
+
+/* Whether what is asked for now may be sent: neither the shutdown nor another replica
+ * came in between. */
+bool clew__connection_may_send(const struct clew__connection *connection);
 
 /* Performs what was set and fills the answer, which borrows from connection until
  * the next call. least_failure: a status from here on is the far side's answer

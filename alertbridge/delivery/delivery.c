@@ -17,6 +17,7 @@
 #include <common/instant.h>
 #include <common/metrics.h>
 #include <common/scope.h>
+#include <store/lease.h>
 
 #include <clew/log.h>
 #include <clew/trace.h>
@@ -38,6 +39,7 @@ struct sender {
     pthread_t thread;
     bool started;
     struct clew__connection *connection;
+    struct clew__lease *lease;
     struct clew__minute minute;
     atomic_llong looked_at; /* at its queue */
     unsigned failures;      /* in a row, of the target */
@@ -126,6 +128,7 @@ static void postpone(struct sender *sender, const struct clew__delivery *deliver
 {
     int64_t now = clew__instant_now();
     struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .epoch = sender->connection->epoch,
                                     .kind = CLEW__LATER,
                                     .next_attempt_at =
                                         now + (int64_t)(verdict->wait_seconds * 1e9) + 1};
@@ -144,6 +147,7 @@ static void conclude(struct sender *sender, const struct clew__delivery *deliver
     int64_t now = clew__instant_now(), wait = 0, pause = 0;
     uint64_t random = 0;
     struct clew__attempt attempt = {.delivery_id = delivery->id,
+                                    .epoch = sender->connection->epoch,
                                     .now = now,
                                     .kind = verdict->kind,
                                     .reason = verdict->reason,
@@ -238,8 +242,9 @@ static void send_page(struct sender *sender, const struct clew__delivery *delive
         verdict = integration->ops->send ? integration->ops->send(&sending) : send_once(&sending);
     if (verdict.kind == CLEW__LATER)
         postpone(sender, delivery, &verdict);
-    /* Cut by the shutdown: no attempt, the next process makes it. */
-    else if (verdict.kind != CLEW__RETRY || sending.status || !atomic_load(&sender->all->abort))
+    /* Cut by the shutdown or another replica: no attempt, the other process makes it. */
+    else if (verdict.kind != CLEW__RETRY || sending.status ||
+             clew__connection_may_send(sender->connection))
         conclude(sender, delivery, integration, &verdict, &sending, load->received_at);
     free(sending.left);
 }
@@ -271,11 +276,16 @@ static void *send_loop(void *arg)
     while (wait_until(sender, until, true)) {
         struct clew__next next = {.target = sender->target, .now = clew__instant_now()};
         int64_t now, due, paced;
-        int r = clew__store_read(sender->all->store, clew__store_next, &next);
+        int r;
+
+        atomic_store(&sender->looked_at, next.now);
+        sender->connection->epoch = clew__lease_epoch(sender->lease);
+        until = 0;
+        if (sender->connection->epoch == 0)
+            continue; /* another replica's work; a wake comes with the lease */
+        r = clew__store_read(sender->all->store, clew__store_next, &next);
 
         now = clew__instant_now();
-        atomic_store(&sender->looked_at, now);
-        until = 0;
         if (r == 1) {
             due = next.delivery.next_attempt_at;
             paced = clew__minute_next(&sender->minute, next.delivery.rank == CLEW__RANK_CRITICAL);
@@ -314,8 +324,12 @@ static int start_one(struct clew__senders *all, const struct clew__integration *
     if (!sender->connection)
         return clew_set_error(-ENOMEM, "out of memory");
     atomic_init(&sender->looked_at, clew__instant_now());
+    sender->lease = clew__lease_want(all->store, target);
+    sender->connection->lease = sender->lease;
     all->n++;
     r = clew__minute_init(&sender->minute, integration->per_minute);
+    if (!sender->lease)
+        return clew_set_error(-ENOMEM, "out of memory");
     if (r < 0)
         return r;
     (void)pthread_mutex_lock(&all->lock);
@@ -347,6 +361,19 @@ static int start_all(struct clew__senders *all)
     return r;
 }
 
+void clew__senders_wake(struct clew__senders *senders)
+{
+    (void)pthread_mutex_lock(&senders->lock);
+    senders->generation++;
+    (void)pthread_cond_broadcast(&senders->changed);
+    (void)pthread_mutex_unlock(&senders->lock);
+}
+
+static void wake_senders(void *arg)
+{
+    clew__senders_wake(arg);
+}
+
 int clew__senders_start(const struct clew__config *config, struct clew__store *store,
                         struct clew__senders **ret_senders)
 {
@@ -359,7 +386,9 @@ int clew__senders_start(const struct clew__config *config, struct clew__store *s
     all->store = store;
     (void)pthread_mutex_init(&all->lock, NULL);
     (void)pthread_cond_init(&all->changed, NULL);
-    r = start_all(all);
+    r = clew__store_watch(store, wake_senders, all);
+    if (r == 0)
+        r = start_all(all);
     if (r < 0)
         (void)clew__senders_stop(all, 0);
     else
@@ -377,14 +406,6 @@ bool clew__senders_alive(struct clew__senders *senders, int64_t within_ns)
     return true;
 }
 
-void clew__senders_wake(struct clew__senders *senders)
-{
-    (void)pthread_mutex_lock(&senders->lock);
-    senders->generation++;
-    (void)pthread_cond_broadcast(&senders->changed);
-    (void)pthread_mutex_unlock(&senders->lock);
-}
-
 struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t deadline)
 {
     struct timespec time = timespec_of(deadline);
@@ -392,6 +413,7 @@ struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t 
 
     if (!senders)
         return NULL;
+    clew__store_unwatch(senders->store, senders);
     (void)pthread_mutex_lock(&senders->lock);
     senders->stop = true;
     (void)pthread_cond_broadcast(&senders->changed);
@@ -403,6 +425,7 @@ struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t 
         if (senders->senders[i].started)
             (void)pthread_join(senders->senders[i].thread, NULL);
         (void)clew__connection_free(senders->senders[i].connection);
+        (void)clew__lease_drop(senders->senders[i].lease);
         clew__minute_done(&senders->senders[i].minute);
     }
     (void)pthread_cond_destroy(&senders->changed);

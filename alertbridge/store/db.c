@@ -45,6 +45,17 @@ int clew__db_open_beside(struct clew__db *db, const char *where, bool write)
     return r;
 }
 
+int clew__db_open_session(struct clew__db *db, const char *where)
+{
+    *db = (struct clew__db){.ops = backend(where)};
+    return db->ops->open_session(db, where);
+}
+
+int clew__db_wait(struct clew__db *db, int fd, int timeout_ms)
+{
+    return db->ops->wait(db, fd, timeout_ms);
+}
+
 void clew__db_close(struct clew__db *db)
 {
     for (unsigned i = 0; i < CLEW__DB_SLOTS; i++)

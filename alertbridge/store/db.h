@@ -35,6 +35,12 @@ int clew__db_open(struct clew__db *db, const char *where);
 /* Opens a database of the present schema beside the processes that work with it, to
  * read, or to write too. returns 0, -errno; -EPROTO: another version's */
 int clew__db_open_beside(struct clew__db *db, const char *where, bool write);
+/* For what lasts as long as a session: a connection that is lost stays lost. Of shared
+ * databases only. returns 0, -errno */
+int clew__db_open_session(struct clew__db *db, const char *where);
+/* Sleeps until the session is notified, fd can be read, or the time is over.
+ * returns 1 notified, 0, -errno: the connection is lost */
+int clew__db_wait(struct clew__db *db, int fd, int timeout_ms);
 /* Accepts one that was not opened (all zero). */
 void clew__db_close(struct clew__db *db);
 

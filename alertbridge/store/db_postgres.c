@@ -51,7 +51,8 @@ struct postgres {
     char *conninfo;
     PGconn *handle; /* NULL: not connected */
     bool read_only, transaction;
-    uint64_t session; /* counts connections */
+    bool session_only; /* never connected again */
+    uint64_t session;  /* counts connections */
     unsigned nnames;
     int64_t changed;
 };
@@ -261,6 +262,8 @@ static int be_connected(struct postgres *postgres)
         return postgres->handle ? 0 : fail(-EIO, "the connection was lost in a transaction");
     if (postgres->handle && is_stale(postgres))
         drop(postgres);
+    if (!postgres->handle && postgres->session_only)
+        return fail(-EIO, "the connection was lost");
     return postgres->handle ? 0 : connect_server(postgres);
 }
 
@@ -303,6 +306,45 @@ static int open_own(struct clew__db *db, const char *where)
 static int open_beside(struct clew__db *db, const char *where, bool write)
 {
     return open_connection(db, where, !write);
+}
+
+static int open_session(struct clew__db *db, const char *where)
+{
+    int r = open_connection(db, where, false);
+
+    if (r == 0)
+        postgres_of(db)->session_only = true;
+    return r;
+}
+
+/* Takes what has come; how many notifications. */
+static int take_notices(struct postgres *postgres)
+{
+    PGnotify *notice;
+    int n = 0;
+
+    while ((notice = PQnotifies(postgres->handle)) != NULL) {
+        PQfreemem(notice);
+        n++;
+    }
+    return n;
+}
+
+static int wait_in_session(struct clew__db *db, int fd, int timeout_ms)
+{
+    struct postgres *postgres = postgres_of(db);
+    struct pollfd fds[] = {{0, POLLIN, 0}, {fd, POLLIN, 0}};
+
+    if (!postgres->handle)
+        return fail(-EIO, "the connection was lost");
+    if (take_notices(postgres)) /* they came with an answer */
+        return 1;
+    fds[0].fd = PQsocket(postgres->handle);
+    if (poll(fds, 2, timeout_ms) <= 0 || !fds[0].revents)
+        return 0;
+    if (!PQconsumeInput(postgres->handle) || PQstatus(postgres->handle) != CONNECTION_OK)
+        return lost(postgres);
+    return take_notices(postgres) > 0;
 }
 
 static int exec(struct clew__db *db, const char *sql)
@@ -472,7 +514,7 @@ static int execute(struct statement *statement)
     if (r == 0)
         r = execute_once(statement);
     /* Outside a transaction there is only reading: it may be done again. */
-    if (r < 0 && !postgres->handle && !postgres->transaction && connect_server(postgres) == 0)
+    if (r < 0 && !postgres->handle && !postgres->transaction && be_connected(postgres) == 0)
         r = execute_once(statement);
     if (r < 0)
         return r;
@@ -587,6 +629,8 @@ const struct clew__db_ops clew__db_postgres = {
     .check = clew__postgres_conninfo_check,
     .open = open_own,
     .open_beside = open_beside,
+    .open_session = open_session,
+    .wait = wait_in_session,
     .close = close_connection,
     .exec = exec,
     .begin = begin,

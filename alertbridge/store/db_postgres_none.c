@@ -24,5 +24,8 @@ static int open_beside(struct clew__db *db, const char *where, bool write)
     return check(where);
 }
 
-const struct clew__db_ops clew__db_postgres = {
-    .shared = true, .check = check, .open = open_own, .open_beside = open_beside};
+const struct clew__db_ops clew__db_postgres = {.shared = true,
+                                               .check = check,
+                                               .open = open_own,
+                                               .open_beside = open_beside,
+                                               .open_session = open_own};

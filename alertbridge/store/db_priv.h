@@ -23,13 +23,15 @@ struct clew__db_value {
     } as;
 };
 
-/* As the functions of db.h. A statement belongs to its connection; bind follows
- * prepare or reset. */
+/* As the functions of db.h; open_session and wait are those of shared databases. A statement
+ * belongs to its connection; bind follows prepare or reset. */
 struct clew__db_ops {
     bool shared; /* by replicas */
     int (*check)(const char *where);
     int (*open)(struct clew__db *db, const char *where);
     int (*open_beside)(struct clew__db *db, const char *where, bool write);
+    int (*open_session)(struct clew__db *db, const char *where);
+    int (*wait)(struct clew__db *db, int fd, int timeout_ms);
     void (*close)(struct clew__db *db); /* after all its statements */
     int (*exec)(struct clew__db *db, const char *sql);
     int (*begin)(struct clew__db *db);

@@ -192,27 +192,8 @@ static int make_due(struct clew__db *db, int64_t delivery_id, int64_t now)
                         "ii", delivery_id, now);
 }
 
-static int record_attempt(struct clew__db *db, const struct clew__attempt *attempt)
+static int audit_death(struct clew__db *db, const struct clew__attempt *attempt)
 {
-    int r;
-
-    if (attempt->kind == CLEW__LATER)
-        return clew__db_run(db, "UPDATE deliveries SET next_attempt_at = ?2 WHERE id = ?1", "ii",
-                            attempt->delivery_id, attempt->next_attempt_at);
-    if (attempt->kind == CLEW__RETRY)
-        return clew__db_run(db,
-                            "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ?2,"
-                            " reason = ?3 WHERE id = ?1",
-                            "iis", attempt->delivery_id, attempt->next_attempt_at, attempt->reason);
-    r = clew__db_run(db,
-                     "UPDATE deliveries SET attempts = attempts + 1, state = ?2, finished_at = ?3,"
-                     " reason = ?4 WHERE id = ?1",
-                     "isis", attempt->delivery_id, attempt->kind == CLEW__DONE ? "done" : "dead",
-                     attempt->now, attempt->reason);
-    if (r == 0 && attempt->target_is_back)
-        r = make_due(db, attempt->delivery_id, attempt->now);
-    if (r < 0 || attempt->kind == CLEW__DONE)
-        return r;
     return clew__db_run(db,
                         "INSERT INTO audit (at, webhook_id, fingerprint, starts_at, target,"
                         " decision, reason) SELECT ?2, d.webhook_id, coalesce(a.fingerprint, ''),"
@@ -223,11 +204,50 @@ static int record_attempt(struct clew__db *db, const struct clew__attempt *attem
                         "iis", attempt->delivery_id, attempt->now, attempt->reason);
 }
 
+/* What a replica says late, after another one has taken its work over, counts only if
+ * it is that the page was delivered: a fact. */
+#define STILL_QUEUED " WHERE id = ?1 AND state = 'queued'"
+#define STILL_MINE(epoch)                                                                \
+    STILL_QUEUED " AND (" epoch " <= 0 OR EXISTS (SELECT 1 FROM leases l WHERE l.name =" \
+                 " deliveries.target AND l.epoch = " epoch "))"
+
+static int record_attempt(struct clew__db *db, const struct clew__attempt *attempt)
+{
+    switch (attempt->kind) {
+    case CLEW__LATER:
+        return clew__db_run(db, "UPDATE deliveries SET next_attempt_at = ?2" STILL_MINE("?3"),
+                            "iii", attempt->delivery_id, attempt->next_attempt_at, attempt->epoch);
+    case CLEW__RETRY:
+        return clew__db_run(db,
+                            "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = ?2,"
+                            " reason = ?3" STILL_MINE("?4"),
+                            "iisi", attempt->delivery_id, attempt->next_attempt_at, attempt->reason,
+                            attempt->epoch);
+    case CLEW__DONE:
+        return clew__db_run(db,
+                            "UPDATE deliveries SET attempts = attempts + 1, state = 'done',"
+                            " finished_at = ?2, reason = ?3" STILL_QUEUED,
+                            "iis", attempt->delivery_id, attempt->now, attempt->reason);
+    default:
+        return clew__db_run(db,
+                            "UPDATE deliveries SET attempts = attempts + 1, state = 'dead',"
+                            " finished_at = ?2, reason = ?3" STILL_MINE("?4"),
+                            "iisi", attempt->delivery_id, attempt->now, attempt->reason,
+                            attempt->epoch);
+    }
+}
+
 int clew__store_attempt(struct clew__db *db, void *arg)
 {
     const struct clew__attempt *attempt = arg;
     int r = record_attempt(db, attempt);
 
+    if (r < 0 || clew__db_changed(db) == 0)
+        return r;
+    if (attempt->kind == CLEW__DONE && attempt->target_is_back)
+        r = make_due(db, attempt->delivery_id, attempt->now);
+    else if (attempt->kind == CLEW__PERMANENT)
+        r = audit_death(db, attempt);
     return r == 0 && attempt->also ? attempt->also(db, attempt->also_arg) : r;
 }
 

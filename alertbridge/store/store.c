@@ -7,6 +7,7 @@
  *
  * Threads: the writer owns `writer`; `lock` guards the queue; `read_lock` guards
  * `reader`. A work item lives on its caller's stack. */
+#include "lease.h"
 #include "store.h"
 
 #include <clew/log.h>
@@ -33,6 +34,7 @@ struct item {
 
 struct clew__store {
     struct clew__db writer, reader;
+    struct clew__leases *leases;
     int lock_fd;
     char *journal;
     pthread_t thread;
@@ -172,6 +174,8 @@ static int open_all(struct clew__store *store, const char *path)
         r = clew__db_migrate(&store->writer);
     if (r == 0)
         r = clew__db_open(&store->reader, path);
+    if (r == 0)
+        r = clew__leases_start(clew__db_is_shared(path) ? path : NULL, &store->leases);
     if (r < 0)
         return r;
     r = pthread_create(&store->thread, NULL, write_loop, store);
@@ -180,6 +184,7 @@ static int open_all(struct clew__store *store, const char *path)
 
 static struct clew__store *free_store(struct clew__store *store)
 {
+    (void)clew__leases_stop(store->leases);
     clew__db_close(&store->reader);
     clew__db_close(&store->writer);
     free(store->journal);
@@ -193,7 +198,12 @@ static struct clew__store *free_store(struct clew__store *store)
     return NULL;
 }
 
-int clew__store_open(const char *path, struct clew__store **ret_store)
+struct clew__leases *clew__store_leases(struct clew__store *store)
+{
+    return store->leases;
+}
+
+int clew__store_open(const char *where, struct clew__store **ret_store)
 {
     struct clew__store *store = calloc(1, sizeof(*store));
     int r = 0;
@@ -206,10 +216,10 @@ int clew__store_open(const char *path, struct clew__store **ret_store)
     (void)pthread_mutex_init(&store->read_lock, NULL);
     (void)pthread_cond_init(&store->work, NULL);
     (void)pthread_cond_init(&store->finished, NULL);
-    if (!clew__db_is_shared(path) && asprintf(&store->journal, "%s.inbox", path) < 0)
+    if (!clew__db_is_shared(where) && asprintf(&store->journal, "%s.inbox", where) < 0)
         store->journal = NULL, r = clew_set_error(-ENOMEM, "out of memory");
     if (r == 0)
-        r = open_all(store, path);
+        r = open_all(store, where);
     if (r < 0)
         (void)free_store(store);
     else

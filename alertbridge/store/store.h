@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The store: everything the bridge knows, in one SQLite file. One thread writes,
- * and commits for all who wait at that moment together; a caller of
- * clew__store_write() knows on return that its change is on the disk. */
+ * The store: everything the bridge knows, in one SQLite file or, shared by replicas
+ * (lease.h), in PostgreSQL. One thread writes, and commits for all who wait at that moment
+ * together; a caller of clew__store_write() knows on return that its change is on the disk. */
 #ifndef CLEW_ALERTBRIDGE_STORE_H
 #define CLEW_ALERTBRIDGE_STORE_H
 
@@ -14,11 +14,12 @@
 
 struct clew__store;
 
-/* Opens or creates the file, takes it for this process alone, brings the schema
- * up to date and starts the writer.
+/* Opens the database, or creates a file and takes it for this process alone; brings
+ * the schema up to date and starts the writer.
+ * args     where: a file's path, or how PostgreSQL is reached (where.h)
  * owner    clew__store_close()
  * returns  0; -EBUSY when another process has it; -errno */
-int clew__store_open(const char *path, struct clew__store **ret_store);
+int clew__store_open(const char *where, struct clew__store **ret_store);
 /* Nobody waits in it any more. Accepts NULL, returns NULL. */
 struct clew__store *clew__store_close(struct clew__store *store);
 
@@ -103,6 +104,7 @@ void clew__load_done(struct clew__load *load);
 /* What came of an attempt. */
 struct clew__attempt {
     int64_t delivery_id, now;
+    int64_t epoch; /* of the target's lease at the attempt; 0: there are no leases */
     enum clew__verdict_kind kind;
     int64_t next_attempt_at; /* for CLEW__RETRY and CLEW__LATER */
     bool target_is_back;     /* for CLEW__DONE: what waits for the target is due now */

@@ -13,6 +13,7 @@
 
 #include <common/instant.h>
 #include <common/metrics.h>
+#include <store/lease.h>
 
 #include <clew/log.h>
 
@@ -29,6 +30,7 @@
 
 struct clew__timers {
     struct clew__store *store;
+    struct clew__lease *lease;
     const struct clew__timer_ops *const *kinds;
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
@@ -43,15 +45,6 @@ struct clew__timers {
     int64_t offset; /* wall clock less the steady one */
     int64_t newest; /* the highest timer's id at the last look */
 };
-
-/* Counts on while the machine sleeps, and nobody sets it. */
-static int64_t steady_now(void)
-{
-    struct timespec time;
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &time);
-    return time.tv_sec * CLEW__SECOND_NS + time.tv_nsec;
-}
 
 /* ---- work on the store --------------------------------------------------- */
 
@@ -168,10 +161,12 @@ static void fire_timer(struct clew__timers *timers, const struct clew__timer *ti
 /* 0; -errno: the spans of time could not be moved, nothing may fire. */
 static int watch_clock(struct clew__timers *timers)
 {
-    int64_t offset = clew__instant_now() - steady_now();
+    int64_t offset = clew__instant_now() - clew__instant_steady();
     struct jump jump = {offset - timers->offset, timers->newest};
     int r;
 
+    if (clew__lease_epoch(timers->lease) == 0)
+        jump.by = 0; /* whoever fires them looks after them */
     if (jump.by < JUMP_NS && jump.by > -JUMP_NS) {
         timers->offset = offset;
         return 0;
@@ -197,6 +192,8 @@ static int64_t work_off(struct clew__timers *timers)
         return LOOK_NS;
     }
     timers->newest = work.newest;
+    if (clew__lease_epoch(timers->lease) == 0)
+        return LOOK_NS;
     now = clew__instant_now();
     if (work.timer.id == 0 || work.timer.due_at - now > LOOK_NS)
         return LOOK_NS;
@@ -230,6 +227,7 @@ static void *run(void *arg)
 
 static struct clew__timers *free_timers(struct clew__timers *timers)
 {
+    (void)clew__lease_drop(timers->lease);
     (void)clew__config_free(timers->config);
     (void)pthread_mutex_destroy(&timers->use);
     (void)pthread_cond_destroy(&timers->changed);
@@ -253,14 +251,15 @@ int clew__timers_start(struct clew__config *config, struct clew__store *store,
     timers->alone = !clew__db_is_shared(config->storage);
     timers->senders = senders;
     timers->kinds = kinds;
-    timers->offset = clew__instant_now() - steady_now();
+    timers->offset = clew__instant_now() - clew__instant_steady();
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&timers->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_mutex_init(&timers->lock, NULL);
     (void)pthread_mutex_init(&timers->use, NULL);
-    r = pthread_create(&timers->thread, NULL, run, timers);
+    timers->lease = clew__lease_want(store, "timers");
+    r = timers->lease ? pthread_create(&timers->thread, NULL, run, timers) : ENOMEM;
     if (r) {
         (void)free_timers(timers);
         return clew_set_error(-r, "cannot start a thread: %s", strerror(r));

@@ -13,9 +13,11 @@
 #include <stddef.h>
 
 static struct {
-    struct clew_metric *lost, *webhooks, *alerts, *deliveries, *ack, *delay, *reload, *timer,
-        *escalations;
+    struct clew_metric *lost, *salvaged, *webhooks, *alerts, *deliveries, *ack, *delay, *reload,
+        *timer, *escalations;
 } metrics;
+
+static bool salvaged; /* before there are metrics */
 
 static struct clew__queue read_queue(void *arg)
 {
@@ -76,6 +78,8 @@ int clew__metrics_init(struct clew__store *store)
     age = clew_gauge("alertbridge_oldest_delivery_age_seconds",
                      "Age of the oldest delivery that waits.", NULL);
     dead = clew_gauge("alertbridge_dead_letters", "Deliveries given up and still kept.", NULL);
+    metrics.salvaged = clew_gauge("alertbridge_store_salvaged",
+                                  "Whether this start has found the store damaged.", NULL);
     metrics.reload = clew_gauge("alertbridge_config_last_reload_successful",
                                 "Whether the newest configuration is the one in use.", NULL);
     timers = clew_gauge("alertbridge_timers", "Timers that wait.", NULL);
@@ -85,15 +89,16 @@ int clew__metrics_init(struct clew__store *store)
     metrics.escalations = clew_counter("alertbridge_escalations_total",
                                        "Alerts whose time to be told came, by outcome.",
                                        (const char *const[]){"receiver", "outcome", NULL});
-    if (!timers || !metrics.escalations || !metrics.timer || !metrics.lost || !metrics.webhooks ||
-        !metrics.alerts || !metrics.deliveries || !metrics.ack || !metrics.delay ||
-        !metrics.reload || !length || !age || !dead)
+    if (!timers || !metrics.escalations || !metrics.timer || !metrics.lost || !metrics.salvaged ||
+        !metrics.webhooks || !metrics.alerts || !metrics.deliveries || !metrics.ack ||
+        !metrics.delay || !metrics.reload || !length || !age || !dead)
         return -ENOMEM;
     if (clew_metric_callback(length, queue_length, store) < 0 ||
         clew_metric_callback(age, queue_age, store) < 0 ||
         clew_metric_callback(dead, dead_letters, store) < 0 ||
         clew_metric_callback(timers, timers_pending, store) < 0)
         return -ENOMEM;
+    clew_series_set(clew_metric_series(metrics.salvaged, NULL), salvaged);
     return 0;
 }
 
@@ -123,6 +128,11 @@ void clew__metrics_webhook(const char *result, double seconds)
 {
     count(metrics.webhooks, (const char *const[]){result, NULL}, 1);
     observe(metrics.ack, NULL, seconds);
+}
+
+void clew__metrics_salvaged(void)
+{
+    salvaged = true;
 }
 
 void clew__metrics_journal_lost(uint64_t n)

@@ -18,6 +18,8 @@ void clew__metrics_reload(bool taken);
 /* result: "accepted", "invalid", "too_large", "unauthorized", "unavailable"; seconds
  * from the first byte to the answer */
 void clew__metrics_webhook(const char *result, double seconds);
+/* The store was damaged at this start, and is a new one with what could be saved. */
+void clew__metrics_salvaged(void);
 /* Acknowledged webhooks that can't be read any more. */
 void clew__metrics_journal_lost(uint64_t n);
 /* status: "firing", "resolved" */

@@ -10,6 +10,8 @@
 #include "lease.h"
 #include "store.h"
 
+#include "salvage.h"
+
 #include <clew/log.h>
 
 #include <errno.h>
@@ -149,11 +151,12 @@ int clew__store_read(struct clew__store *store, clew__store_work *work, void *ar
 }
 
 /* Two processes on one store would send everything twice. */
-static int take_lock(struct clew__store *store, const char *path)
+static int take_lock(struct clew__store *store, const char *path, bool *ret_ours)
 {
     char name[4200];
 
     (void)snprintf(name, sizeof(name), "%s.lock", path);
+    *ret_ours = access(name, F_OK) == 0;
     store->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (store->lock_fd < 0)
         return clew_set_error(-errno, "the store %s: %s", name, strerror(errno));
@@ -166,9 +169,12 @@ static int take_lock(struct clew__store *store, const char *path)
 
 static int open_all(struct clew__store *store, const char *path)
 {
-    int r = clew__db_is_shared(path) ? 0 : take_lock(store, path);
+    bool ours = false, shared = clew__db_is_shared(path);
+    int r = shared ? 0 : take_lock(store, path, &ours);
 
-    if (r == 0)
+    if (r == 0 && !shared)
+        r = clew__salvage(path, ours);
+    if (r >= 0)
         r = clew__db_open(&store->writer, path);
     if (r == 0)
         r = clew__db_migrate(&store->writer);

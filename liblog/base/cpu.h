@@ -16,6 +16,9 @@
 #endif
 #endif
 
+/* Known before main() begins: see cpu.c. */
+extern bool clew__avx2;
+
 static inline bool clew__cpu_has_avx2(void)
 {
 #if defined(CLEW__ASK_CPU)

@@ -3,14 +3,13 @@
  * as long as none of them needs anything done to it. */
 #include "json.h"
 
+#include "hex.h"
+
 #include <locale.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 static const char hex_digits[] = "0123456789abcdef";
 static const char replacement[] = "\xEF\xBF\xBD";
@@ -468,17 +467,9 @@ void clew__hex(char *ret, const void *bytes, size_t n)
     size_t i = 0;
 
 #if defined(__SSE2__)
-    for (; i + 8 <= n; i += 8) { /* eight bytes at once: nibbles, then '0' or 'a' - 10 */
-        __m128i v = _mm_loadl_epi64((const __m128i *)(const void *)(b + i));
-        __m128i low = _mm_and_si128(v, _mm_set1_epi8(15));
-        __m128i high = _mm_and_si128(_mm_srli_epi16(v, 4), _mm_set1_epi8(15));
-        __m128i nibbles = _mm_unpacklo_epi8(high, low);
-        __m128i letter = _mm_cmpgt_epi8(nibbles, _mm_set1_epi8(9));
-        __m128i text = _mm_add_epi8(_mm_add_epi8(nibbles, _mm_set1_epi8('0')),
-                                    _mm_and_si128(letter, _mm_set1_epi8('a' - '0' - 10)));
-
-        _mm_storeu_si128((__m128i *)(void *)(ret + 2 * i), text);
-    }
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128((__m128i *)(void *)(ret + 2 * i),
+                         clew__hex_of(_mm_loadl_epi64((const __m128i *)(const void *)(b + i))));
 #endif
     for (; i < n; i++) {
         ret[2 * i] = hex_digits[b[i] >> 4];

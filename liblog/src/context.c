@@ -102,6 +102,17 @@ static __attribute__((noinline)) struct clew_context *more(void)
     return context;
 }
 
+/* Each thread counts from a number of its own, so none is given twice while a ring may still
+ * know it. */
+static uint64_t next_serial(struct clew__thread *self)
+{
+    static _Atomic uint64_t threads;
+
+    if (__builtin_expect(self->serial == 0, 0))
+        self->serial = (atomic_fetch_add(&threads, 1) + 1) << 40;
+    return ++self->serial;
+}
+
 #define BEHIND_REFS(context) ((char *)(context) + offsetof(struct clew_context, sampling))
 #define BYTES_UP_TO(member) \
     (offsetof(struct clew_context, member) - offsetof(struct clew_context, sampling))
@@ -121,7 +132,7 @@ struct clew_context *clew_context_new(void)
     memset(BEHIND_REFS(context), 0, BYTES_UP_TO(trace_id));
     memset(context->trace_id, 0, sizeof(context->trace_id));
     context->request_id[0] = context->correlation_id[0] = '\0';
-    context->serial = clew__id_span();
+    context->serial = next_serial(self);
     atomic_store_explicit(&context->refs, 1, memory_order_relaxed);
     return context;
 }
@@ -212,7 +223,7 @@ char *clew__context_baggage_room(struct clew_context *context, size_t len)
 
 void clew__context_changed(struct clew_context *context)
 {
-    context->serial = clew__id_span();
+    context->serial = next_serial(&clew__self);
     clew_hot.limit = NULL;
 }
 

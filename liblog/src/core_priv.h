@@ -73,7 +73,9 @@ struct clew__thread {
     volatile int locks;           /* of the library, held: a signal handler must not take more */
     unsigned epoch;               /* of the generator's seed; see clew__epoch */
     uint64_t random[4];
-    void *exchange; /* tracing: the HTTP exchange entered */
+    unsigned uuid_count;
+    uint64_t serial; /* of a context, the last one given; 0: none yet */
+    void *exchange;  /* tracing: the HTTP exchange entered */
     /* tracing: */
     struct clew_span *span; /* begun last in this thread and not ended */
     struct clew__hold hold;

@@ -75,7 +75,7 @@ static const struct classes token_classes = {{64 | 1 | 4, 64, 64 | 1, 64, 64, 64
 
 /* A bit for each character. */
 struct masks {
-    uint64_t comma, equals, bad_first, bad_key, bad_value;
+    uint64_t comma, equals, bad_first, bad_key, good_value;
 };
 
 /* Of 32 characters, at bit `at`; the first `skip` were there before. */
@@ -91,8 +91,9 @@ static inline USUAL void classify(struct masks *m, __m256i c, unsigned at, unsig
     __m256i by_low = _mm256_shuffle_epi8(low, _mm256_and_si256(c, nibble));
     __m256i by_high = _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(c, 4), nibble));
     __m256i key = _mm256_and_si256(by_low, by_high);
-    __m256i code = _mm256_sub_epi8(c, _mm256_set1_epi8(0x21));
-    __m256i good = _mm256_cmpeq_epi8(_mm256_min_epu8(code, _mm256_set1_epi8(0x7E - 0x21)), code);
+    /* 0x21 to 0x7E, as signed numbers: 0x7F becomes negative */
+    __m256i good =
+        _mm256_cmpgt_epi8(_mm256_add_epi8(c, _mm256_set1_epi8(1)), _mm256_set1_epi8(0x21));
     __m256i equals = _mm256_cmpeq_epi8(c, _mm256_set1_epi8('='));
     __m256i other = is_state ? equals
                              : _mm256_or_si256(_mm256_cmpeq_epi8(c, _mm256_set1_epi8('"')),
@@ -104,66 +105,107 @@ static inline USUAL void classify(struct masks *m, __m256i c, unsigned at, unsig
     m->bad_first |= BITS(key);
     m->bad_key |= BITS(
         _mm256_cmpgt_epi8(_mm256_and_si256(key, _mm256_set1_epi8(127)), _mm256_setzero_si256()));
-    m->bad_value |= BITS(_mm256_or_si256(_mm256_cmpeq_epi8(good, _mm256_setzero_si256()), other));
+    m->good_value |= BITS(_mm256_andnot_si256(other, good));
 #undef BITS
 }
 
-/* Copies up to 64 of what is left behind text + at, and classifies them. */
-static inline USUAL void take_block(char *to, const char *text, size_t at, size_t len,
-                                    struct masks *m, bool is_state)
-{
-    *m = (struct masks){0, 0, 0, 0, 0};
-    for (unsigned i = 0; i < 64 && at + i < len; i += 32) {
-        size_t from = at + i, skip = 0;
-        __m256i c;
+/* What a block of 64 leaves to the next, at bit 0; and what was found so far. */
+struct walk {
+    uint64_t member, in_key, after_equals, bad;
+    unsigned commas;
+};
 
-        if (from + 32 > len) { /* the last ones again, rather than read behind the end */
-            skip = from + 32 - len;
-            from = len - 32;
-        }
-        c = _mm256_loadu_si256((const __m256i *)(const void *)(text + from));
-        _mm256_storeu_si256((__m256i *)(void *)(to + from), c);
-        classify(m, c, i, (unsigned)skip, is_state);
+static inline USUAL void judge(struct walk *walk, const struct masks *m, uint64_t valid,
+                               bool is_state)
+{
+    uint64_t starts = m->comma << 1 | walk->member, run = ~(m->equals | m->comma) & valid;
+    unsigned long long sum;
+    uint64_t ends, keys, values;
+    bool carry = __builtin_uaddll_overflow(starts | walk->in_key, run, &sum);
+
+    walk->commas += (unsigned)__builtin_popcountll(m->comma);
+    walk->member = m->comma >> 63;
+    /* A start that is no run at all is an empty key, and stays where it is. */
+    ends = sum & ~run;
+    keys = run & ~sum;
+    walk->in_key = carry;
+    values = valid & ~keys & ~ends & ~m->comma;
+    walk->bad |= (starts & (m->bad_first | m->bad_key | ~run)) | (ends & ~m->equals) |
+                 (keys & m->bad_key) | (values & ~m->good_value);
+    if (is_state) { /* no value is empty */
+        walk->bad |= (ends << 1 | walk->after_equals) & ~values;
+        walk->after_equals = ends >> 63;
     }
+}
+
+static inline USUAL bool is_usual(const struct walk *walk, bool is_state)
+{
+    return !walk->bad && !walk->member && !walk->in_key && !walk->after_equals &&
+           walk->commas < (is_state ? CLEW_TRACESTATE_MEMBERS_MAX : CLEW_BAGGAGE_MEMBERS_MAX);
+}
+
+static inline USUAL __m256i take(char *to, const char *text, size_t at)
+{
+    __m256i c = _mm256_loadu_si256((const __m256i *)(const void *)(text + at));
+
+    _mm256_storeu_si256((__m256i *)(void *)(to + at), c);
+    return c;
+}
+
+/* 32 to 64 characters: the first 32 and the last, some of which may be the same. */
+static inline USUAL bool copy_block(char *to, const char *text, size_t len, bool is_state)
+{
+    struct walk walk = {.member = 1};
+    struct masks m = {0, 0, 0, 0, 0};
+
+    classify(&m, take(to, text, 0), 0, 0, is_state);
+    classify(&m, take(to, text, len - 32), (unsigned)(len - 32), 0, is_state);
+    judge(&walk, &m, UINT64_MAX >> (64 - len), is_state);
+    return is_usual(&walk, is_state);
 }
 
 static inline USUAL bool copy_usual(char *to, const char *text, size_t len, bool is_state)
 {
-    uint64_t member = 1, in_key = 0, after_equals = 0, bad = 0; /* carried over to bit 0 */
-    unsigned commas = 0;
+    struct walk walk = {.member = 1};
 
     for (size_t at = 0; at < len; at += 64) {
-        uint64_t valid = len - at >= 64 ? UINT64_MAX : (UINT64_C(1) << (len - at)) - 1;
-        unsigned long long sum;
-        uint64_t starts, run, ends, keys, values;
-        struct masks m;
-        bool carry;
+        struct masks m = {0, 0, 0, 0, 0};
 
-        take_block(to, text, at, len, &m, is_state);
-        commas += (unsigned)__builtin_popcountll(m.comma);
-        starts = m.comma << 1 | member;
-        member = m.comma >> 63;
-        run = ~(m.equals | m.comma) & valid;
-        carry = __builtin_uaddll_overflow(starts | in_key, run, &sum);
-        /* A start that is no run at all is an empty key, and stays where it is. */
-        ends = sum & ~run;
-        keys = run & ~sum;
-        in_key = carry;
-        values = valid & ~keys & ~ends & ~m.comma;
-        bad |= (starts & (m.bad_first | m.bad_key | ~run)) | (ends & ~m.equals) |
-               (keys & m.bad_key) | (values & m.bad_value);
-        if (is_state) { /* no value is empty */
-            bad |= (ends << 1 | after_equals) & ~values;
-            after_equals = ends >> 63;
+        for (unsigned i = 0; i < 64 && at + i < len; i += 32) {
+            size_t from = at + i, skip = 0;
+
+            if (from + 32 > len) { /* the last ones again, rather than read behind the end */
+                skip = from + 32 - len;
+                from = len - 32;
+            }
+            classify(&m, take(to, text, from), i, (unsigned)skip, is_state);
         }
+        judge(&walk, &m, len - at >= 64 ? UINT64_MAX : (UINT64_C(1) << (len - at)) - 1, is_state);
     }
-    return !bad && !member && !in_key && !after_equals &&
-           commas < (is_state ? CLEW_TRACESTATE_MEMBERS_MAX : CLEW_BAGGAGE_MEMBERS_MAX);
+    return is_usual(&walk, is_state);
+}
+
+/* Apart, each with no more registers to save than it needs: nearly all lists are one block. */
+#define APART static USUAL __attribute__((noinline))
+
+APART bool copy_state_block(char *to, const char *text, size_t len)
+{
+    return copy_block(to, text, len, true);
+}
+
+APART bool copy_baggage_block(char *to, const char *text, size_t len)
+{
+    return copy_block(to, text, len, false);
+}
+
+APART bool copy_long(char *to, const char *text, size_t len, bool is_state)
+{
+    return is_state ? copy_usual(to, text, len, true) : copy_usual(to, text, len, false);
 }
 
 /* Shorter ones are copied to the end of 32, so that all can be read; the key is
  * longer then, but its first character has to be seen as such. */
-static USUAL bool copy_short(char *to, const char *text, size_t len, bool is_state)
+APART bool copy_short(char *to, const char *text, size_t len, bool is_state)
 {
     char room[33] = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk", copied[32];
     size_t pad = 32 - len;
@@ -171,26 +213,18 @@ static USUAL bool copy_short(char *to, const char *text, size_t len, bool is_sta
     memcpy(room + pad, text, len);
     memcpy(to, text, len);
     return text[0] != '=' && !(is_state && strchr("_-*/@", text[0])) &&
-           copy_usual(copied, room, 32, is_state);
-}
-
-static USUAL bool copy_any(char *to, const char *text, size_t len, bool is_state)
-{
-    if (len < 32)
-        return copy_short(to, text, len, is_state);
-    return is_state ? copy_usual(to, text, len, true) : copy_usual(to, text, len, false);
-}
-
-static bool have_avx2;
-
-__attribute__((constructor)) static void look_at_cpu(void)
-{
-    have_avx2 = clew__cpu_has_avx2();
+           copy_block(copied, room, 32, is_state);
 }
 
 bool clew__list_copy_usual(char *to, const char *text, size_t len, bool is_state)
 {
-    return len > 0 && have_avx2 && copy_any(to, text, len, is_state);
+    if (len == 0 || !clew__avx2)
+        return false;
+    if (len < 32)
+        return copy_short(to, text, len, is_state);
+    if (len > 64)
+        return copy_long(to, text, len, is_state);
+    return is_state ? copy_state_block(to, text, len) : copy_baggage_block(to, text, len);
 }
 
 #else

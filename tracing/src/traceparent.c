@@ -5,44 +5,13 @@
 #include <json.h>
 
 #include <string.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <cpu.h>
+
+#include <immintrin.h>
 #endif
 
-#if defined(__SSE2__)
-
-/* The values of 16 digits; in *ok all bits stay set if they are lower-case hex. */
-static __m128i nibbles(const char *text, __m128i *ok)
-{
-    __m128i c = _mm_loadu_si128((const __m128i *)(const void *)text);
-    __m128i digit = _mm_sub_epi8(c, _mm_set1_epi8('0'));
-    __m128i letter = _mm_sub_epi8(c, _mm_set1_epi8('a'));
-    __m128i is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
-    __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
-
-    *ok = _mm_and_si128(*ok, _mm_or_si128(is_digit, is_letter));
-    return _mm_or_si128(_mm_and_si128(digit, is_digit),
-                        _mm_and_si128(_mm_add_epi8(letter, _mm_set1_epi8(10)), is_letter));
-}
-
-/* Pairs of nibbles, the first of each the higher, in the low bytes of the lanes. */
-static __m128i pairs(__m128i v)
-{
-    return _mm_and_si128(_mm_or_si128(_mm_slli_epi16(v, 4), _mm_srli_epi16(v, 8)),
-                         _mm_set1_epi16(0xFF));
-}
-
-static bool read_ids(const char *text, uint8_t ret_trace_id[16], uint64_t *ret_span_id)
-{
-    __m128i ok = _mm_set1_epi8(-1);
-    __m128i a = nibbles(text + 3, &ok), b = nibbles(text + 19, &ok), c = nibbles(text + 36, &ok);
-
-    _mm_storeu_si128((__m128i *)(void *)ret_trace_id, _mm_packus_epi16(pairs(a), pairs(b)));
-    _mm_storel_epi64((__m128i *)(void *)ret_span_id, _mm_packus_epi16(pairs(c), pairs(c)));
-    return _mm_movemask_epi8(ok) == 0xFFFF;
-}
-
-#else
+/* ---- ids: neither may be all zeros; nothing is stored unless both are good ---------- */
 
 static bool is_lower_hex(const char *text, size_t n)
 {
@@ -54,12 +23,68 @@ static bool is_lower_hex(const char *text, size_t n)
 
 static bool read_ids(const char *text, uint8_t ret_trace_id[16], uint64_t *ret_span_id)
 {
-    return is_lower_hex(text + 3, 32) && is_lower_hex(text + 36, 16) &&
-           clew__unhex(ret_trace_id, text + 3, 16) == 0 &&
-           clew__unhex(ret_span_id, text + 36, 8) == 0;
+    uint64_t trace_id[2], span_id;
+
+    if (!is_lower_hex(text + 3, 32) || !is_lower_hex(text + 36, 16) ||
+        clew__unhex(trace_id, text + 3, 16) < 0 || clew__unhex(&span_id, text + 36, 8) < 0 ||
+        !(trace_id[0] | trace_id[1]) || !span_id)
+        return false;
+    memcpy(ret_trace_id, trace_id, 16);
+    *ret_span_id = span_id;
+    return true;
 }
 
+#if defined(__x86_64__)
+
+#define AVX2 __attribute__((target("avx2")))
+
+static inline AVX2 __m128i load(const char *text)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)text);
+}
+
+/* The values of digits; bits of *wrong are set by what is no lower-case hex. */
+static inline AVX2 __m256i values(__m256i c, __m256i *wrong)
+{
+    /* Between '9' and 'a' there are 39 others, and the last of them have values too. */
+    __m256i letter = _mm256_cmpgt_epi8(c, _mm256_set1_epi8('9'));
+    __m256i value = _mm256_sub_epi8(_mm256_sub_epi8(c, _mm256_set1_epi8('0')),
+                                    _mm256_and_si256(letter, _mm256_set1_epi8(39)));
+    __m256i least = _mm256_and_si256(letter, _mm256_set1_epi8(10));
+
+    *wrong = _mm256_or_si256(*wrong, _mm256_or_si256(_mm256_subs_epu8(value, _mm256_set1_epi8(15)),
+                                                     _mm256_subs_epu8(least, value)));
+    return value;
+}
+
+static AVX2 bool read_ids_avx2(const char *text, uint8_t ret_trace_id[16], uint64_t *ret_span_id)
+{
+    const __m256i weights = _mm256_set1_epi16(0x0110); /* the first digit 16, the second 1 */
+    __m256i wrong = _mm256_setzero_si256();
+    __m256i trace = values(_mm256_set_m128i(load(text + 19), load(text + 3)), &wrong);
+    __m256i span = values(_mm256_broadcastsi128_si256(load(text + 36)), &wrong);
+    __m256i bytes = _mm256_packus_epi16(_mm256_maddubs_epi16(trace, weights),
+                                        _mm256_maddubs_epi16(span, weights));
+    __m128i front = _mm256_castsi256_si128(bytes); /* half of the trace id, then the span's */
+    __m128i trace_id = _mm_unpacklo_epi64(front, _mm256_extracti128_si256(bytes, 1));
+    uint64_t span_id = (uint64_t)_mm_extract_epi64(front, 1);
+
+    if (!_mm256_testz_si256(wrong, wrong) || _mm_testz_si128(trace_id, trace_id) || !span_id)
+        return false;
+    _mm_storeu_si128((__m128i *)(void *)ret_trace_id, trace_id);
+    *ret_span_id = span_id;
+    return true;
+}
+
+#define READ_IDS (clew__avx2 ? read_ids_avx2 : read_ids)
+
+#else
+
+#define READ_IDS read_ids
+
 #endif
+
+/* ---- the header ---------------------------------------------------------------------- */
 
 /* Far below zero when it is no lower-case hex. */
 static int digit(char c)
@@ -73,33 +98,40 @@ static int read_byte(const char *text)
     return digit(text[0]) * 16 + digit(text[1]);
 }
 
-static bool is_blank(char c)
+/* What is not of version 00 without flags of level 3 and up, or has blanks around it. */
+static __attribute__((noinline)) bool parse_unusual(const char *text, size_t len,
+                                                    uint8_t ret_trace_id[16], uint64_t *ret_span_id,
+                                                    uint8_t *ret_flags)
 {
-    return c == ' ' || c == '\t';
-}
-
-bool clew__traceparent_parse(const char *text, size_t len, uint8_t ret_trace_id[16],
-                             uint64_t *ret_span_id, uint8_t *ret_flags)
-{
-    uint64_t trace_id[2], span_id;
     int version, flags;
 
-    if (len != CLEW__TRACEPARENT_LEN || is_blank(text[0]) || is_blank(text[len - 1]))
-        clew__trim(&text, &len);
-    if (len < CLEW__TRACEPARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-' ||
-        !read_ids(text, (uint8_t *)trace_id, &span_id))
+    clew__trim(&text, &len);
+    if (len < CLEW__TRACEPARENT_LEN || text[2] != '-' || text[35] != '-' || text[52] != '-')
         return false;
-    if (!(trace_id[0] | trace_id[1]) || !span_id)
-        return false;
-    version = text[0] == '0' && text[1] == '0' ? 0 : read_byte(text);
-    flags = text[53] == '0' ? digit(text[54]) : read_byte(text + 53);
+    version = read_byte(text);
+    flags = read_byte(text + 53);
     if (version < 0 || version == 0xFF || flags < 0)
         return false;
     /* Only a version to come may have more, and then behind a dash. */
     if (len > CLEW__TRACEPARENT_LEN && (version == 0 || text[CLEW__TRACEPARENT_LEN] != '-'))
         return false;
-    memcpy(ret_trace_id, trace_id, 16);
-    *ret_span_id = span_id;
+    if (!READ_IDS(text, ret_trace_id, ret_span_id))
+        return false;
+    *ret_flags = (uint8_t)flags & (CLEW_TRACE_SAMPLED | CLEW_TRACE_RANDOM);
+    return true;
+}
+
+bool clew__traceparent_parse(const char *text, size_t len, uint8_t ret_trace_id[16],
+                             uint64_t *ret_span_id, uint8_t *ret_flags)
+{
+    int flags;
+
+    if (len != CLEW__TRACEPARENT_LEN || memcmp(text, "00-", 3) != 0 || text[35] != '-' ||
+        memcmp(text + 52, "-0", 2) != 0)
+        return parse_unusual(text, len, ret_trace_id, ret_span_id, ret_flags);
+    flags = digit(text[54]);
+    if (flags < 0 || !READ_IDS(text, ret_trace_id, ret_span_id))
+        return false;
     *ret_flags = (uint8_t)flags & (CLEW_TRACE_SAMPLED | CLEW_TRACE_RANDOM);
     return true;
 }

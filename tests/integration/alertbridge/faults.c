@@ -3,6 +3,7 @@
  * network, kills it at one of them, or lets those fail that are about one file. What
  * to do stands in a file that is mapped, so the test may change it at any time:
  * CLEW_FAULTS=PATH. The program's own log and pipes are not counted. */
+#undef _FILE_OFFSET_BITS /* or pwrite would be pwrite64 here, and that twice */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

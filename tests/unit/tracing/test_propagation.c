@@ -60,6 +60,36 @@ static void test_propagation_traceparent_table(void **state)
     }
 }
 
+/* Every byte at every place: digits are digits, everything else is refused, and what is
+ * refused changes nothing. */
+static void test_propagation_traceparent_every_byte(void **state)
+{
+    char text[] = GOOD;
+
+    (void)state;
+    for (size_t at = 3; at < 52; at++) {
+        if (at == 35)
+            continue;
+        for (int c = 0; c < 256; c++) {
+            bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'), good;
+            uint8_t trace_id[16] = {0}, flags = 77, *byte;
+            uint64_t span_id = 0;
+            unsigned value;
+
+            text[at] = (char)c;
+            good = clew__traceparent_parse(text, 55, trace_id, &span_id, &flags);
+            if (good != digit || (!good && (span_id != 0 || trace_id[0] != 0 || flags != 77)))
+                fail_msg("byte %d at %zu", c, at);
+            if (!good)
+                continue;
+            byte = at < 35 ? &trace_id[(at - 3) / 2] : (uint8_t *)&span_id + (at - 36) / 2;
+            value = (at < 35 ? at - 3 : at) % 2 == 0 ? *byte >> 4 : *byte & 15;
+            assert_int_equal(value, c <= '9' ? c - '0' : c - 'a' + 10);
+        }
+        text[at] = GOOD[at];
+    }
+}
+
 /* A copy of exactly this size: a sanitizer sees what reads behind it. */
 static struct clew_extract_piece exact_piece(const char *text)
 {
@@ -477,6 +507,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_propagation_traceparent_table),
+        cmocka_unit_test(test_propagation_traceparent_every_byte),
         cmocka_unit_test(test_propagation_tracestate_rules),
         cmocka_unit_test(test_propagation_tracestate_any_length),
         cmocka_unit_test(test_propagation_tracestate_members),

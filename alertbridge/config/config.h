@@ -31,6 +31,7 @@ struct clew__link {
 /* Those who are asked: integrations without a receiver (services.c). */
 enum clew__service {
     CLEW__SERVICE_LOKI,
+    CLEW__SERVICE_SILENCER,
     CLEW__SERVICES,
 };
 
@@ -75,6 +76,8 @@ struct clew__config {
     struct clew__receiver *receivers;
     size_t nreceivers;
     struct clew__integration services[CLEW__SERVICES];
+    struct clew__integration *alertmanagers; /* ../alertmanager/ */
+    size_t nalertmanagers;
     char *slack_signing_secret; /* of clicks in Slack; "": no buttons */
     struct clew__link *links;
     size_t nlinks;
@@ -104,8 +107,9 @@ const struct clew__integration *clew__config_integration(const struct clew__conf
 /* Whether an alert with these labels goes before all others. */
 bool clew__config_critical(const struct clew__config *config, const json_t *labels);
 
-/* Who is asked for lines; NULL: nobody. Borrowed. */
+/* Who is asked for lines, and for silences; NULL: nobody. Borrowed. */
 const struct clew__integration *clew__config_loki(const struct clew__config *config);
+const struct clew__integration *clew__config_silencer(const struct clew__config *config);
 
 /* A secret from key or key_file (its first line); "" when it is empty, and when
  * neither key is there. Both keys together are an error. */

@@ -9,6 +9,7 @@
 #include "watchdogs.h"
 #include "services.h"
 
+#include <alertmanager/alertmanager.h>
 #include <common/instant.h>
 #include <intake/listen.h>
 #include <store/db.h>
@@ -263,6 +264,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "heartbeat",
                                        "slack",
                                        "loki",
+                                       "alertmanagers",
                                        "time_intervals",
                                        NULL};
     struct clew__config *config = loader->config;
@@ -377,6 +379,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->storage);
     free(config->external_url);
     free(config->slack_signing_secret);
+    clew__alertmanagers_done(config);
     clew__webhook_done(&config->webhook);
     free(config);
     return NULL;

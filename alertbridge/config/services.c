@@ -4,12 +4,14 @@
  * which delays nobody else. No state. */
 #include "services.h"
 
+#include <alertmanager/alertmanager.h>
 #include <loki/loki.h>
 
 #include <clew/log.h>
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int read_slack(struct clew__yaml_node node, struct clew__config *config)
 {
@@ -39,13 +41,31 @@ static int read_service(struct clew__yaml_node node, const struct clew__receiver
     return r == 0 ? ops->configure(self, node) : r;
 }
 
+/* One service for all Alertmanagers: a silence needs any of them. Its name does not
+ * change with the list, so what is queued is not lost with it. */
+static int read_silencer(struct clew__yaml_node root, struct clew__config *config)
+{
+    struct clew__integration *self = &config->services[CLEW__SERVICE_SILENCER];
+    int r = clew__config_alertmanagers(root, config);
+
+    *self = (struct clew__integration){
+        .ops = &clew__silencer, .receiver = clew__silencer.kind, .off = !config->nalertmanagers};
+    self->url = strdup("");
+    if (r == 0 && !self->url)
+        r = clew_set_error(-ENOMEM, "out of memory");
+    if (r == 0)
+        clew__integration_name_target(self, "");
+    return r;
+}
+
 int clew__config_services(struct clew__yaml_node root, struct clew__config *config)
 {
     int r = read_slack(clew__yaml_get(root, "slack"), config);
 
-    return r == 0 ? read_service(clew__yaml_get(root, "loki"), &clew__loki,
-                                 &config->services[CLEW__SERVICE_LOKI])
-                  : r;
+    if (r == 0)
+        r = read_service(clew__yaml_get(root, "loki"), &clew__loki,
+                         &config->services[CLEW__SERVICE_LOKI]);
+    return r == 0 ? read_silencer(root, config) : r;
 }
 
 static const struct clew__integration *service(const struct clew__config *config,
@@ -57,4 +77,9 @@ static const struct clew__integration *service(const struct clew__config *config
 const struct clew__integration *clew__config_loki(const struct clew__config *config)
 {
     return service(config, CLEW__SERVICE_LOKI);
+}
+
+const struct clew__integration *clew__config_silencer(const struct clew__config *config)
+{
+    return service(config, CLEW__SERVICE_SILENCER);
 }

@@ -6,7 +6,7 @@
 
 #include "config.h"
 
-/* Reads the keys slack and loki of the root, and makes an integration of each that
+/* Reads the keys slack, loki and alertmanagers of the root, and makes an integration of each that
  * deliveries go to.
  * returns  0, -EINVAL, -ENOMEM; what was read is in config */
 int clew__config_services(struct clew__yaml_node root, struct clew__config *config);

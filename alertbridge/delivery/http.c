@@ -4,6 +4,7 @@
 #include "connection.h"
 
 #include <common/instant.h>
+#include <config/authorization.h>
 
 #include <clew/trace.h>
 
@@ -39,6 +40,17 @@ static void add_header(void *arg, const char *name, const char *value)
     longer = curl_slist_append(*list, line);
     if (longer)
         *list = longer;
+}
+
+/* "" and NULL are libcurl's own. */
+static void use_tls(CURL *easy, const struct clew__tls_files *tls)
+{
+    if (!tls)
+        return;
+    if (*tls->ca_file)
+        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
+    (void)curl_easy_setopt(easy, CURLOPT_SSLCERT, *tls->cert_file ? tls->cert_file : NULL);
+    (void)curl_easy_setopt(easy, CURLOPT_SSLKEY, *tls->key_file ? tls->key_file : NULL);
 }
 
 void clew__http_send(struct clew__connection *connection,
@@ -78,6 +90,7 @@ void clew__http_send(struct clew__connection *connection,
         (void)curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
     (void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->once ? 1L : 0L);
+    use_tls(easy, integration->tls);
     clew__connection_expect(connection, request->answer_max);
     clew__connection_perform(connection, 0, ret_answer);
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);

@@ -127,10 +127,8 @@ static int commit_batch(struct clew__inbox *inbox, struct batch *batch)
         clew_scope_release(scope);
         ndeliveries += batch->applies[i].ndeliveries;
     }
-    (void)pthread_mutex_lock(&inbox->lock);
-    if (ndeliveries && inbox->senders)
-        clew__senders_wake(inbox->senders);
-    (void)pthread_mutex_unlock(&inbox->lock);
+    if (ndeliveries)
+        clew__inbox_wake(inbox);
     return r;
 }
 
@@ -573,6 +571,14 @@ void clew__inbox_use(struct clew__inbox *inbox, struct clew__config *config,
     inbox->senders = senders;
     (void)pthread_mutex_unlock(&inbox->lock);
     (void)clew__config_free(former);
+}
+
+void clew__inbox_wake(struct clew__inbox *inbox)
+{
+    (void)pthread_mutex_lock(&inbox->lock);
+    if (inbox->senders)
+        clew__senders_wake(inbox->senders);
+    (void)pthread_mutex_unlock(&inbox->lock);
 }
 
 void clew__inbox_settle(struct clew__inbox *inbox)

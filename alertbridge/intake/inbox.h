@@ -35,6 +35,8 @@ void clew__inbox_put(struct clew__inbox *inbox, struct clew__inbox_entry *entry)
 /* As clew__intake_use(). */
 void clew__inbox_use(struct clew__inbox *inbox, struct clew__config *config,
                      struct clew__senders *senders);
+/* Something is queued for the senders. MT-Safe. */
+void clew__inbox_wake(struct clew__inbox *inbox);
 /* Waits until all that was acknowledged by now is in the store, for some seconds at
  * most. */
 void clew__inbox_settle(struct clew__inbox *inbox);

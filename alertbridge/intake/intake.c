@@ -15,6 +15,7 @@
 #include "check.h"
 #include "credentials.h"
 #include "guard.h"
+#include "hook.h"
 #include "inbox.h"
 #include "listen.h"
 #include "server.h"
@@ -212,14 +213,13 @@ static unsigned check_head(struct request *request, const char *url,
 /* Appends to the body, or decides that it is refused. What comes after that is
  * read and dropped, up to a limit, so that the client gets to read the answer. */
 static enum MHD_Result take_chunk(struct clew__intake *intake, struct request *request,
-                                  const char *data, size_t len)
+                                  uint64_t max, const char *data, size_t len)
 {
-    const uint64_t max = request->config->webhook.max_body_bytes;
-
     request->received += len;
     if (!request->refused) {
         request->counted += len;
-        if (atomic_fetch_add(&intake->body_bytes, len) + len > BODIES_MAX * max)
+        if (atomic_fetch_add(&intake->body_bytes, len) + len >
+            BODIES_MAX * request->config->webhook.max_body_bytes)
             request->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
         else if (request->received > max)
             request->refused = MHD_HTTP_CONTENT_TOO_LARGE;
@@ -272,7 +272,8 @@ static enum MHD_Result handle_webhook(struct clew__intake *intake,
             return MHD_YES;
         }
     } else if (*len) {
-        enum MHD_Result result = take_chunk(intake, request, data, *len);
+        enum MHD_Result result =
+            take_chunk(intake, request, request->config->webhook.max_body_bytes, data, *len);
 
         *len = 0;
         return result;
@@ -284,6 +285,55 @@ static enum MHD_Result handle_webhook(struct clew__intake *intake,
     if (request->refused)
         return refuse(connection, request, request->refused, refusal(request->refused));
     return take_webhook(intake, connection, request);
+}
+
+/* The whole body is here. */
+static enum MHD_Result take_hook(struct clew__intake *intake, struct MHD_Connection *connection,
+                                 const struct request *request, const struct clew__hook *hook)
+{
+    struct clew__hook_call call = {.config = request->config,
+                                   .store = intake->store,
+                                   .connection = connection,
+                                   .body = request->body.data ? request->body.data : "",
+                                   .len = request->body.len,
+                                   .now = clew__instant_now(),
+                                   .reason = "it cannot be taken now"};
+    unsigned status = request->refused ? request->refused : hook->take(&call);
+
+    if (status == MHD_HTTP_OK) {
+        if (call.ndeliveries)
+            clew__inbox_wake(intake->inbox);
+        return clew__answer_text(connection, status, strdup(""), 0);
+    }
+    if (status == MHD_HTTP_CONTENT_TOO_LARGE)
+        call.reason = "the body is too large";
+    clew_warn("a request was refused", clew_kv("path", hook->path), clew_kv("status", status),
+              clew_kv("reason", call.reason));
+    return clew__answer_error(connection, status, call.reason);
+}
+
+static enum MHD_Result handle_hook(struct clew__intake *intake, struct MHD_Connection *connection,
+                                   struct request *request, const struct clew__hook *hook,
+                                   bool first, const char *data, size_t *len)
+{
+    const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+
+    clew_mhd_route(hook->path);
+    if (first) {
+        if (length && strtoull(length, NULL, 10) > hook->max_body_bytes)
+            request->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+        if (!request->refused) {
+            clew__guard_head(intake->guard, connection);
+            return MHD_YES;
+        }
+    } else if (*len) {
+        enum MHD_Result result = take_chunk(intake, request, hook->max_body_bytes, data, *len);
+
+        *len = 0;
+        return result;
+    }
+    clew__guard_busy(intake->guard, connection);
+    return take_hook(intake, connection, request, hook);
 }
 
 static enum MHD_Result answer_status(struct clew__intake *intake, struct MHD_Connection *connection)
@@ -367,6 +417,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
 {
     struct clew__intake *intake = cls;
     struct request *request = *con_cls;
+    const struct clew__hook *hook;
     bool first = !request;
 
     (void)version;
@@ -377,6 +428,9 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     }
     if (strcmp(method, "POST") == 0 && clew__source_path(&request->config->webhook, url))
         return handle_webhook(intake, connection, request, url, first, data, len);
+    hook = strcmp(method, "POST") == 0 ? clew__hook_at(request->config, url) : NULL;
+    if (hook)
+        return handle_hook(intake, connection, request, hook, first, data, len);
     clew__guard_busy(intake->guard, connection);
     return handle_rest(intake, connection, request, url, method);
 }

@@ -7,6 +7,7 @@
 #include "lines.h"
 
 #include <common/instant.h>
+#include <config/authorization.h>
 #include <config/config.h>
 #include <delivery/sending.h>
 #include <store/slack.h>
@@ -28,11 +29,15 @@
 
 struct loki {
     struct clew__template *query;
-    char *tenant; /* X-Scope-OrgID, "" for none */
+    char *tenant;        /* X-Scope-OrgID, "" for none */
+    char *authorization; /* NULL: none */
+    struct clew__tls_files tls;
     uint64_t lines, since_seconds;
 };
 
-static const char *const keys[] = {"url", "query", "tenant", "lines", "since_seconds", NULL};
+static const char *const keys[] = {"url",           "query",         "tenant",
+                                   "lines",         "since_seconds", "basic_auth",
+                                   "authorization", "tls_config",    NULL};
 
 static void release(void *options)
 {
@@ -42,6 +47,8 @@ static void release(void *options)
         return;
     (void)clew__template_free(loki->query);
     free(loki->tenant);
+    free(loki->authorization);
+    clew__tls_files_done(&loki->tls);
     free(loki);
 }
 
@@ -64,8 +71,13 @@ static int configure(struct clew__integration *self, struct clew__yaml_node node
         r = clew__yaml_uint(clew__yaml_get(node, "lines"), 1, CLEW__LOKI_LINES_MAX, &loki->lines);
     if (r == 0)
         r = clew__yaml_uint(clew__yaml_get(node, "since_seconds"), 1, 86400, &loki->since_seconds);
+    if (r == 0)
+        r = clew__config_authorization(node, &loki->authorization);
+    if (r == 0)
+        r = clew__config_tls(node, &loki->tls);
     if (r < 0)
         return r;
+    self->tls = &loki->tls;
     self->off = !*self->url;
     if (!self->off && !clew__is_url(self->url))
         return clew__yaml_error(node, "url is no http or https URL");
@@ -81,6 +93,8 @@ static void headers(const struct clew__integration *self, const struct clew__buf
     (void)body, (void)now;
     if (*loki->tenant)
         add(arg, "X-Scope-OrgID", loki->tenant);
+    if (loki->authorization)
+        add(arg, "Authorization", loki->authorization);
 }
 
 /* The question about a page; false: there is none, as the alert has no such label. */

@@ -47,7 +47,8 @@ enum clew__action clew__action_of(const char *text);
 
 struct clew__page {
     enum clew__action action;
-    const char *note; /* why it comes, when that is no change of an alert; "" for none */
+    const char *note; /* why it comes, when that is no change of an alert; "" for none. Of
+                         CLEW__ACTION_NOTE: what is said, in Slack's markup */
     int64_t id;       /* of the delivery: the same at every attempt */
     const char *dedup_key;
     int64_t opened_at;     /* when the incident began, or the group first fired */

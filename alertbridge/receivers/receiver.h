@@ -16,6 +16,7 @@
 struct clew__config;
 struct clew__integration;
 struct clew__sending;
+struct clew__tls_files;
 
 enum clew__verdict_kind {
     CLEW__DONE,      /* delivered */
@@ -75,8 +76,8 @@ struct clew__receiver_ops {
     void (*headers)(const struct clew__integration *self, const struct clew__buf *body, int64_t now,
                     clew__add_header *add, void *arg);
     struct clew__verdict (*verdict)(const struct clew__answer *answer);
-    /* Instead of both: makes the whole attempt (delivery/sending.h). NULL: one POST of
-     * what render() wrote. */
+    /* Instead of both: makes the whole attempt (delivery/sending.h); render() is a
+     * preview then. NULL: one POST of what render() wrote. */
     struct clew__verdict (*send)(struct clew__sending *sending);
 };
 
@@ -96,6 +97,7 @@ struct clew__integration {
     char *url;           /* secret */
     char target[96];     /* "<kind>:<digest>": names the far side without telling the secret */
     void *options;       /* the kind's own */
+    const struct clew__tls_files *tls;   /* of HTTP; NULL: the system's CAs, no certificate */
     const struct clew__mail_route *mail; /* url is SMTP's; NULL: HTTP */
 };
 

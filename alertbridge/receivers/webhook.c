@@ -12,10 +12,10 @@
 
 #include <common/digest.h>
 #include <common/instant.h>
+#include <config/authorization.h>
 
 #include <clew/log.h>
 
-#include <base64.h>
 #include <json.h>
 
 #include <errno.h>
@@ -69,92 +69,12 @@ static void release(void *options)
 
 /* ---- login and signature --------------------------------------------- */
 
-/* "scheme rest", which has to be one line. */
-static int set_authorization(struct webhook *webhook, struct clew__yaml_node node,
-                             const char *scheme, const char *rest)
-{
-    size_t len = strlen(scheme) + strlen(rest) + 2;
-    char *text = malloc(len);
-
-    if (!text)
-        return clew_set_error(-ENOMEM, "out of memory");
-    (void)snprintf(text, len, "%s %s", scheme, rest);
-    webhook->authorization = text;
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c < ' ' || *c == 0x7F)
-            return clew__yaml_error(node, "a control character in a credential");
-    return 0;
-}
-
-static int read_basic_auth(struct webhook *webhook, struct clew__yaml_node node)
-{
-    static const char *const basic_keys[] = {"username", "password", "password_file", NULL};
-    char *username = NULL, *password = NULL, *pair = NULL, *text = NULL;
-    int r = clew__yaml_keys(node, basic_keys);
-
-    if (r == 0)
-        r = clew__yaml_text(clew__yaml_get(node, "username"), 256, "", &username);
-    if (r == 0)
-        r = clew__config_secret(node, "password", "password_file", &password);
-    if (r == 0 && (!*username || !*password || strchr(username, ':')))
-        r = clew__yaml_error(node, "username or password is empty, or the username has a colon");
-    if (r == 0) {
-        size_t len = strlen(username) + strlen(password) + 1;
-
-        pair = malloc(len + 1);
-        text = malloc(CLEW__BASE64_MAX(len) + 1);
-        if (pair && text) {
-            (void)snprintf(pair, len + 1, "%s:%s", username, password);
-            *clew__put_base64(text, pair, len) = '\0';
-        }
-        r = pair && text ? set_authorization(webhook, node, "Basic", text)
-                         : clew_set_error(-ENOMEM, "out of memory");
-    }
-    free(username);
-    free(password);
-    free(pair);
-    free(text);
-    return r;
-}
-
-static int read_authorization(struct webhook *webhook, struct clew__yaml_node node)
-{
-    static const char *const authorization_keys[] = {"type", "credentials", "credentials_file",
-                                                     NULL};
-    char *type = NULL, *credentials = NULL;
-    int r = clew__yaml_keys(node, authorization_keys);
-
-    if (r == 0)
-        r = clew__yaml_text(clew__yaml_get(node, "type"), 64, "Bearer", &type);
-    if (r == 0)
-        r = clew__config_secret(node, "credentials", "credentials_file", &credentials);
-    if (r == 0 && (!*type || !*credentials))
-        r = clew__yaml_error(node, "type or credentials are empty");
-    if (r == 0)
-        r = set_authorization(webhook, node, type, credentials);
-    free(type);
-    free(credentials);
-    return r;
-}
-
 static int read_http(struct webhook *webhook, struct clew__yaml_node node)
 {
     static const char *const http_keys[] = {"basic_auth", "authorization", NULL};
-    struct clew__yaml_node basic, authorization;
-    int r;
+    int r = node.node ? clew__yaml_keys(node, http_keys) : 0;
 
-    if (!node.node)
-        return 0;
-    r = clew__yaml_keys(node, http_keys);
-    if (r < 0)
-        return r;
-    basic = clew__yaml_get(node, "basic_auth");
-    authorization = clew__yaml_get(node, "authorization");
-    if (basic.node && authorization.node)
-        return clew__yaml_error(node, "basic_auth and authorization exclude each other");
-    if (basic.node)
-        return read_basic_auth(webhook, basic);
-    return authorization.node ? read_authorization(webhook, authorization) : 0;
+    return r == 0 && node.node ? clew__config_authorization(node, &webhook->authorization) : r;
 }
 
 static int read_header_name(struct clew__yaml_node mapping, const char *key, const char *fallback,

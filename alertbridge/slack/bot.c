@@ -39,6 +39,7 @@ struct attempt {
     struct clew__slack_memory memory;
     enum clew__slack_method method;
     struct clew__slack_answer answer;
+    bool asked;         /* answer is what Slack said */
     char key[KEY_TEXT]; /* of the delivery, for its message's metadata */
 };
 
@@ -91,6 +92,7 @@ static bool found_again(struct attempt *attempt, bool *ret_later)
     *ret_later = !may_ask(attempt, attempt->method);
     if (*ret_later)
         return false;
+    attempt->asked = true;
     r = clew__slack_lookup(attempt->sending, &attempt->memory, attempt->key, ts, &attempt->answer);
     if (r > 0) {
         clew_info("a message was found again", clew_kv("delivery", delivery->id));
@@ -111,28 +113,29 @@ static bool found_again(struct attempt *attempt, bool *ret_later)
     return false;
 }
 
-/* Posts what was not posted before; false: nothing was asked, or the lookup failed. */
-static bool post_once(struct attempt *attempt, const struct clew__buf *body)
+/* Posts what was not posted before. */
+static void post_once(struct attempt *attempt, const struct clew__buf *body)
 {
     struct clew__sending *sending = attempt->sending;
     struct clew__slack_begin begin = {sending->delivery->id, clew__instant_now()};
     bool later;
 
-    if (found_again(attempt, &later))
-        return true;
-    if (later || !may_ask(attempt, CLEW__SLACK_POST))
-        return false;
+    if (found_again(attempt, &later) || later)
+        return;
+    attempt->asked = false;
+    if (!may_ask(attempt, CLEW__SLACK_POST))
+        return;
     if (clew__store_write(sending->store, clew__slack_begin, &begin) < 0) {
         fail(attempt, "store");
-        return false;
+        return;
     }
+    attempt->asked = true;
     clew__slack_call(sending, CLEW__SLACK_POST, body, &attempt->answer);
     /* Without its ts a message could never be updated: it is looked for. */
     if (attempt->answer.verdict.kind == CLEW__DONE && !*attempt->answer.ts) {
         fail(attempt, "no_ts");
         attempt->answer.unsure = true;
     }
-    return true;
 }
 
 /* What every attempt leaves behind. */
@@ -185,7 +188,9 @@ static void send_note(struct attempt *attempt)
     clew__slack_note(&body, text.data ? text.data : "", &address);
     if (text.failed || body.failed)
         fail(attempt, "out_of_memory");
-    else if (post_once(attempt, &body))
+    else
+        post_once(attempt, &body);
+    if (attempt->asked)
         (void)leave(attempt);
     clew__buf_done(&text);
     clew__buf_done(&body);
@@ -243,7 +248,7 @@ static void render(struct attempt *attempt, const struct clew__slack_now *now, b
         clew__slack_button(now->incident_id, now->dedup_key, button);
         view.button = *config->slack_signing_secret ? button : "";
         view.can_acknowledge = now->nacknowledged < now->nfiring;
-        view.can_silence = false;
+        view.can_silence = clew__config_silencer(config) != NULL;
         view.can_resolve = now->paged;
     }
     clew__buf_addc(&acknowledged, '\0');
@@ -268,6 +273,18 @@ static bool is_worse(const struct attempt *attempt, const struct clew__slack_now
             *attempt->sending->page->note);
 }
 
+/* The delivery's note is anybody's words; a thread gets markup. */
+static void take_note(const struct clew__page *page, char *note, size_t size)
+{
+    struct clew__buf text;
+
+    clew__buf_init(&text, CLEW__TEMPLATE_RESULT_MAX);
+    clew__text_value(&text, page->note, clew__slack_escape);
+    clew__text_cut(&text, size / 4 - 1);
+    (void)snprintf(note, size, "%.*s", (int)text.len, text.data ? text.data : "");
+    clew__buf_done(&text);
+}
+
 static void leave_message(struct attempt *attempt, const struct clew__slack_now *now, bool update)
 {
     const struct clew__slack_memory *memory = &attempt->memory;
@@ -280,6 +297,7 @@ static void leave_message(struct attempt *attempt, const struct clew__slack_now 
     result->updated = done && update;
     result->lost = update && attempt->answer.gone;
     result->broadcast = is_worse(attempt, now);
+    take_note(attempt->sending->page, result->note, sizeof(result->note));
     result->over = attempt->sending->page->nfiring == 0;
     result->severity = update ? most(memory->severity, now->severity) : now->severity;
     result->nfiring = update ? most(memory->nfiring, now->nfiring) : now->nfiring;
@@ -290,6 +308,15 @@ static void leave_message(struct attempt *attempt, const struct clew__slack_now 
     if (result->posted && !memory->any &&
         attempt->sending->delivery->action == CLEW__ACTION_TRIGGER)
         result->ask = clew__config_loki(attempt->sending->config);
+}
+
+/* A message that is final stays as it is; what a person did is said in its thread. */
+static bool tells_nothing_new(const struct clew__sending *sending)
+{
+    enum clew__action action = sending->delivery->action;
+
+    return sending->page->nfiring == 0 &&
+           (action == CLEW__ACTION_UPDATE || action == CLEW__ACTION_ACKNOWLEDGE);
 }
 
 static void send_message(struct attempt *attempt)
@@ -313,12 +340,16 @@ static void send_message(struct attempt *attempt)
         if (body.failed) {
             fail(attempt, "out_of_memory");
         } else if (!update) {
-            if (post_once(attempt, &body))
-                leave_message(attempt, &now, false);
+            post_once(attempt, &body);
+        } else if (tells_nothing_new(sending)) {
+            attempt->asked = true;
+            attempt->answer.verdict = (struct clew__verdict){CLEW__DONE, "over", -1, false};
         } else if (may_ask(attempt, CLEW__SLACK_UPDATE)) {
+            attempt->asked = true;
             clew__slack_call(sending, CLEW__SLACK_UPDATE, &body, &attempt->answer);
-            leave_message(attempt, &now, true);
         }
+        if (attempt->asked)
+            leave_message(attempt, &now, update);
     }
     clew__buf_done(&body);
     clew__slack_now_done(&now);
@@ -349,6 +380,20 @@ static struct clew__verdict attempt_delivery(struct clew__sending *sending)
     return attempt.answer.verdict;
 }
 
+/* What a first message about the page would be. */
+static int preview(const struct clew__integration *self, const struct clew__config *config,
+                   const struct clew__page *page, struct clew__buf *body)
+{
+    const struct clew__slack *slack = self->options;
+    const struct clew__slack_view view = {
+        .page = page, .acknowledged = "", .silenced = "", .button = ""};
+    const struct clew__slack_address address = {
+        .channel = slack->channel, .update = "", .thread = "", .delivery = ""};
+
+    clew__slack_message(body, slack, config, &view, &address);
+    return body->failed ? clew_set_error(-ENOMEM, "out of memory") : 0;
+}
+
 static void headers(const struct clew__integration *self, const struct clew__buf *body, int64_t now,
                     clew__add_header *add, void *arg)
 {
@@ -366,6 +411,7 @@ const struct clew__receiver_ops clew__slack_bot = {
     .apart = true,
     .actions = 1u << CLEW__ACTION_ACKNOWLEDGE | 1u << CLEW__ACTION_UPDATE,
     .release = clew__slack_release,
+    .render = preview,
     .headers = headers,
     .send = attempt_delivery,
 };

@@ -281,10 +281,10 @@ static int queue_change(struct clew__db *db, const struct clew__slack_result *re
     int r = clew__db_number(db, 0, &id,
                             INSERT_DELIVERY
                             "SELECT webhook_id, incident_id, target, order_key, receiver, kind,"
-                            " 'note', alert_ids, fired, resolved, firing, ?2, ?2, note"
+                            " 'note', alert_ids, fired, resolved, firing, ?2, ?2, ?3"
                             " FROM deliveries WHERE id = ?1"
                             " AND (action <> 'update' OR note <> '') RETURNING id",
-                            "ii", result->delivery_id, result->now);
+                            "iis", result->delivery_id, result->now, result->note);
 
     return r == 0 && id ? address_note(db, id, result->broadcast) : r;
 }

@@ -71,6 +71,7 @@ struct clew__slack_result {
     bool lost;             /* the message cannot be updated any more */
     bool updated;          /* the message was; what changed is said in its thread */
     bool broadcast;        /* and in the channel */
+    char note[2048];       /* why, in Slack's markup; "": what changed is listed */
     bool over;             /* the message is final */
     char channel[32], ts[32];
     int64_t severity, nfiring;

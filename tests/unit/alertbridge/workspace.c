@@ -114,8 +114,8 @@ static const char *carry_out(struct workspace *workspace, unsigned method,
     }
 }
 
-static unsigned decide(struct far *far, const struct far_request *request, const char **text,
-                       const char **retry_after)
+unsigned workspace_decide(struct far *far, const struct far_request *request, const char **text,
+                          const char **retry_after)
 {
     struct workspace *workspace = far->arg;
     const char *name = strrchr(request->path, '/') + 1, *instead = NULL;
@@ -148,7 +148,7 @@ void workspace_init(struct workspace *workspace, struct far *far)
     *workspace = (struct workspace){.n = 0};
     (void)pthread_mutex_lock(&far->lock);
     far->arg = workspace;
-    far->decide = decide;
+    far->decide = workspace_decide;
     (void)pthread_mutex_unlock(&far->lock);
 }
 

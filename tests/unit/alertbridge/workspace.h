@@ -31,6 +31,9 @@ struct workspace {
 
 /* far answers as this workspace from now on. */
 void workspace_init(struct workspace *workspace, struct far *far);
+/* The answer to one request; what is not Slack's gets the usual one. */
+unsigned workspace_decide(struct far *far, const struct far_request *request, const char **text,
+                          const char **retry_after);
 void workspace_done(struct workspace *workspace);
 
 /* Of the channel itself, or of a thread; with far's lock or when nothing is sent. */

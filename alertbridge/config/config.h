@@ -78,6 +78,7 @@ struct clew__config {
     struct clew__integration services[CLEW__SERVICES];
     struct clew__integration *alertmanagers; /* ../alertmanager/ */
     size_t nalertmanagers;
+    char **pagerduty_secrets;   /* of its webhooks, NULL-terminated; none: they are off */
     char *slack_signing_secret; /* of clicks in Slack; "": no buttons */
     struct clew__link *links;
     size_t nlinks;

@@ -263,6 +263,7 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "watchdogs",
                                        "heartbeat",
                                        "slack",
+                                       "pagerduty",
                                        "loki",
                                        "alertmanagers",
                                        "time_intervals",
@@ -379,6 +380,9 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->storage);
     free(config->external_url);
     free(config->slack_signing_secret);
+    for (char **secret = config->pagerduty_secrets; secret && *secret; secret++)
+        free(*secret);
+    free(config->pagerduty_secrets);
     clew__alertmanagers_done(config);
     clew__webhook_done(&config->webhook);
     free(config);

@@ -27,8 +27,6 @@
 #define TIMEOUT_S 75u /* idle: longer than a scrape interval, so that TLS is not begun anew */
 #define HEAD_MAX_BYTES ((size_t)16384)
 #define PUT_MAX_BYTES 16384u
-#define UNREAD_MAX_BYTES 131072 /* in the kernel; it takes twice that */
-#define UNREAD_FEW 8u           /* answers under way: more are a crowd */
 #define KEPT_NS UINT64_C(100000000)
 #define IGNORED_MAX_BYTES 65536u /* of a body that nobody asked for */
 
@@ -100,7 +98,7 @@ static void forget_kept(struct listener *at)
 static enum MHD_Result answer_metrics(struct listener *to, struct MHD_Connection *connection,
                                       const struct clew__page_request *request)
 {
-    bool crowded = to->guard.unread >= UNREAD_FEW;
+    bool crowded = clew__guard_is_crowded(&to->guard);
     struct clew_page_format format;
     struct clew__page page = {.status = 0};
     uint64_t now = clew__now_ns();
@@ -180,7 +178,8 @@ static enum MHD_Result begin(struct listener *to, struct MHD_Connection *connect
     struct clew__page page = {.status = 0};
     enum clew__access access;
 
-    clew__guard_use(&to->guard, connection, 0);
+    if (!clew__guard_ask(&to->guard, connection))
+        return MHD_NO;
     exchange->kind = clew__page_find(to->ports, url);
     exchange->changes = strcmp(method, "PUT") == 0;
     exchange->is_answered = true;
@@ -295,7 +294,7 @@ static int start(struct listener *to, const struct clew__listen *where, unsigned
     };
     uint16_t port;
     sigset_t all, old;
-    int err = clew__listen_open(where, UNREAD_MAX_BYTES, &to->fd, &port);
+    int err = clew__listen_open(where, CLEW__UNREAD_BYTES, &to->fd, &port);
 
     if (err < 0)
         return err;

@@ -6,7 +6,10 @@
  * most of them, the one that was idle longest. Whoever holds a thousand sockets
  * holds his own newest; a scrape is answered long before it is the oldest.
  *
- * Answers that nobody reads hold memory, so they are bounded in the same way.
+ * Answers that nobody reads hold memory, so they are bounded in the same way. And
+ * they cost time: of an answer the kernel takes little until the peer has shown
+ * that it reads, and while there is a crowd, who asks again before it has read is
+ * let go. A peer that answers are read by acknowledges them with its next request.
  *
  * A connection is let go by shutdown(), which its server notices and closes it
  * with; MHD tells of the end of a connection before it closes the descriptor, so
@@ -16,8 +19,10 @@
 
 #include "address.h"
 
+#include <linux/sockios.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define ANSWERS_MAX_BYTES ((size_t)64 << 20)
@@ -127,17 +132,47 @@ void clew__guard_notify(void *cls, struct MHD_Connection *connection, void **soc
     }
 }
 
-void clew__guard_use(struct clew__guard *guard, struct MHD_Connection *connection, size_t bytes)
+static struct clew__connection *of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct clew__connection *mine = info ? info->socket_context : NULL;
+
+    return info ? info->socket_context : NULL;
+}
+
+bool clew__guard_ask(struct clew__guard *guard, struct MHD_Connection *connection)
+{
+    struct clew__connection *mine = of(connection);
+    const int room = CLEW__UNREAD_READER_BYTES;
+    int unread = 0;
+
+    if (!mine || mine->leaving)
+        return true;
+    mine->used = ++guard->clock;
+    if (!mine->is_answered || ioctl(mine->fd, SIOCOUTQ, &unread) < 0)
+        return true;
+    if (unread > 0 && clew__guard_is_crowded(guard)) {
+        leave(guard, mine);
+        atomic_fetch_add_explicit(&evicted, 1, memory_order_relaxed);
+        return false;
+    }
+    if (unread == 0 && !mine->reads) {
+        mine->reads = true;
+        (void)setsockopt(mine->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    }
+    return true;
+}
+
+void clew__guard_use(struct clew__guard *guard, struct MHD_Connection *connection, size_t bytes)
+{
+    struct clew__connection *mine = of(connection);
 
     if (!mine || mine->leaving)
         return;
     mine->used = ++guard->clock;
     forget_answer(guard, mine);
     mine->answering = bytes;
+    mine->is_answered = true;
     guard->answering += bytes;
     guard->unread += bytes > 0;
     while (guard->answering > ANSWERS_MAX_BYTES && evict(guard, true, mine))

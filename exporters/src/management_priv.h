@@ -51,6 +51,10 @@ enum clew__access clew__access_check(const struct clew__management_settings *set
 #define CLEW__CONNECTIONS_KEPT 128u
 #define CLEW__CONNECTIONS_MAX 192u /* with those that are on their way out */
 
+#define CLEW__UNREAD_BYTES 16384         /* that the kernel keeps of answers; it takes twice that */
+#define CLEW__UNREAD_READER_BYTES 131072 /* the same for a peer who has read one */
+#define CLEW__CROWD 8u                   /* answers under way that are one */
+
 /* The connections of one listener. Whoever comes gets one; when they become too
  * many, the address with the most of them loses the one that was idle longest. */
 struct clew__guard {
@@ -59,6 +63,8 @@ struct clew__guard {
         bool leaving;
         int fd;
         uint8_t bucket;   /* of its address */
+        bool is_answered; /* at least once */
+        bool reads;       /* and the peer has read what it was answered */
         uint64_t used;    /* guard->clock when it last did something */
         size_t answering; /* bytes of the answer that is being sent */
     } at[CLEW__CONNECTIONS_MAX];
@@ -72,8 +78,16 @@ struct clew__guard {
 /* MHD_OPTION_NOTIFY_CONNECTION, cls: the guard. */
 void clew__guard_notify(void *cls, struct MHD_Connection *connection, void **socket_context,
                         enum MHD_ConnectionNotificationCode code);
-/* A request begins (0 bytes), its answer begins, its answer has ended (0). */
+/* A request begins. False: the connection is let go instead. */
+bool clew__guard_ask(struct clew__guard *guard, struct MHD_Connection *connection);
+/* Its answer begins, its answer has ended (0 bytes). */
 void clew__guard_use(struct clew__guard *guard, struct MHD_Connection *connection, size_t bytes);
+/* Whether many do not read. */
+static inline bool clew__guard_is_crowded(const struct clew__guard *guard)
+{
+    return guard->unread >= CLEW__CROWD;
+}
+
 /* Connections that were closed for others. Any thread. */
 uint64_t clew__guard_evicted(void);
 

@@ -125,6 +125,24 @@ static yaml_node_t *at(struct clew__yaml_node node, int index)
     return yaml_document_get_node(&node.yaml->document, index);
 }
 
+static int unknown_key(struct clew__yaml_node key, const char *name, const char *const *keys)
+{
+    char known[256];
+    size_t len = 0;
+
+    known[0] = '\0';
+    for (size_t i = 0; keys[i]; i++) {
+        size_t n = strlen(keys[i]) + 2;
+
+        if (len + n + sizeof("...") > sizeof(known)) {
+            (void)snprintf(known + len, sizeof(known) - len, ", ...");
+            break;
+        }
+        len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "", keys[i]);
+    }
+    return clew__yaml_error(key, "unknown key \"%.64s\"; known here: %s", name, known);
+}
+
 int clew__yaml_keys(struct clew__yaml_node mapping, const char *const *keys)
 {
     uint64_t seen = 0;
@@ -142,7 +160,7 @@ int clew__yaml_keys(struct clew__yaml_node mapping, const char *const *keys)
         for (i = 0; keys[i] && strcmp(keys[i], name) != 0; i++)
             ;
         if (!keys[i])
-            return clew__yaml_error(key, "unknown key \"%.64s\"", name);
+            return unknown_key(key, name, keys);
         if (seen & UINT64_C(1) << i)
             return clew__yaml_error(key, "key \"%s\" stands here twice", name);
         seen |= UINT64_C(1) << i;

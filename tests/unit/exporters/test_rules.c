@@ -121,7 +121,7 @@ static int reloaded(void *arg)
         return 3;
     write_rules("rules:\n  - {metric: ones_total, type: counter, match: {event: one}, oops: 1}\n");
     if (clew_rules_reload() != -EINVAL || !strstr(clew_last_error(), ":2:") ||
-        !strstr(clew_last_error(), "unknown key \"oops\""))
+        !strstr(clew_last_error(), "unknown key \"oops\"; known here: "))
         return 4;
     one();
     CHECK_PAGE("ones_total 2.0");

@@ -36,6 +36,7 @@ struct clew__daemon {
     struct clew__config *config;
     struct clew__store *store;
     struct clew__senders *senders;
+    struct clew__watch *watch;
     struct clew__timers *timers;
     struct clew__heart *heart;
     struct clew__intake *intake;
@@ -108,6 +109,7 @@ static int exchange(struct clew__daemon *daemon, struct clew__config *config)
     clew__intake_use(daemon->intake, config, NULL);
     clew__timers_use(daemon->timers, config, NULL);
     clew__heart_use(daemon->heart, config, NULL);
+    clew__watch_use(daemon->watch, config, NULL);
     (void)clew__senders_stop(daemon->senders, clew__instant_now() + DRAIN_NS);
     daemon->senders = NULL;
     r = clew__senders_start(config, daemon->store, &daemon->senders);
@@ -116,6 +118,7 @@ static int exchange(struct clew__daemon *daemon, struct clew__config *config)
     clew__timers_use(daemon->timers, config, daemon->senders);
     clew__heart_use(daemon->heart, config, daemon->senders);
     (void)expect_watchdogs(daemon, config, false);
+    clew__watch_use(daemon->watch, config, daemon->senders);
     clew__intake_use(daemon->intake, config, daemon->senders);
     return 0;
 }
@@ -197,10 +200,12 @@ static int start(struct clew__daemon *daemon)
         r = clew__senders_start(daemon->config, daemon->store, &daemon->senders);
     }
     if (r == 0)
+        r = clew__watch_start(daemon->config, daemon->store, daemon->senders, &daemon->watch);
+    if (r == 0)
         r = expect_watchdogs(daemon, daemon->config, true);
     if (r == 0)
-        r = clew__timers_start(daemon->config, daemon->store, daemon->senders, clew__timer_kinds,
-                               &daemon->timers);
+        r = clew__timers_start(daemon->config, daemon->store, daemon->senders, daemon->watch,
+                               clew__timer_kinds, &daemon->timers);
     if (r == 0)
         r = clew__heart_start(daemon->config, daemon->store, daemon->senders, &daemon->heart);
     return r == 0
@@ -235,6 +240,7 @@ static int serve(struct clew__daemon *daemon, const char *version)
     (void)clew__intake_stop(daemon->intake, deadline);
     (void)clew__heart_stop(daemon->heart);
     (void)clew__timers_stop(daemon->timers);
+    (void)clew__watch_stop(daemon->watch);
     (void)clew__senders_stop(daemon->senders, deadline);
     if (r == 0)
         clew_info("alertbridge stopped");

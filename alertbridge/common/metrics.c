@@ -14,7 +14,7 @@
 
 static struct {
     struct clew_metric *lost, *salvaged, *webhooks, *alerts, *deliveries, *ack, *delay, *reload,
-        *timer, *escalations;
+        *timer, *escalations, *reconcile;
 } metrics;
 
 static bool salvaged; /* before there are metrics */
@@ -89,9 +89,13 @@ int clew__metrics_init(struct clew__store *store)
     metrics.escalations = clew_counter("alertbridge_escalations_total",
                                        "Alerts whose time to be told came, by outcome.",
                                        (const char *const[]){"receiver", "outcome", NULL});
-    if (!timers || !metrics.escalations || !metrics.timer || !metrics.lost || !metrics.salvaged ||
-        !metrics.webhooks || !metrics.alerts || !metrics.deliveries || !metrics.ack ||
-        !metrics.delay || !metrics.reload || !length || !age || !dead)
+    metrics.reconcile =
+        clew_counter("alertbridge_reconcile_total",
+                     "Questions to Alertmanagers by outcome, and alerts that they closed.",
+                     (const char *const[]){"result", NULL});
+    if (!timers || !metrics.escalations || !metrics.reconcile || !metrics.timer || !metrics.lost ||
+        !metrics.salvaged || !metrics.webhooks || !metrics.alerts || !metrics.deliveries ||
+        !metrics.ack || !metrics.delay || !metrics.reload || !length || !age || !dead)
         return -ENOMEM;
     if (clew_metric_callback(length, queue_length, store) < 0 ||
         clew_metric_callback(age, queue_age, store) < 0 ||
@@ -165,4 +169,10 @@ void clew__metrics_escalation(const char *receiver, const char *outcome, uint64_
 {
     if (n)
         count(metrics.escalations, (const char *const[]){receiver, outcome, NULL}, (double)n);
+}
+
+void clew__metrics_reconcile(const char *result, uint64_t n)
+{
+    if (n)
+        count(metrics.reconcile, (const char *const[]){result, NULL}, (double)n);
 }

@@ -32,7 +32,12 @@ void clew__metrics_delivery(const char *receiver, const char *kind, enum clew__v
 void clew__metrics_timer(const char *kind, double late_seconds);
 
 /* A timer of a route had its receiver told about n alerts. outcome: "paged"; "over":
- * they had ended or somebody had them in hand; "held": not within the hours; */
+ * they had ended or somebody had them in hand; "held": not within the hours;
+ * "suppressed": Alertmanager says that it is silenced or inhibited, or has it no longer */
 void clew__metrics_escalation(const char *receiver, const char *outcome, uint64_t n);
+
+/* result: "answered", "failed": an Alertmanager that was asked; "closed": alerts that
+ * none of them has any more */
+void clew__metrics_reconcile(const char *result, uint64_t n);
 
 #endif

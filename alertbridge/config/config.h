@@ -65,6 +65,7 @@ struct clew__config {
     char *external_url; /* "" when not set */
     struct clew__webhook webhook;
     struct clew__route *route; /* the root */
+    int64_t reconcile_ns;      /* between two questions to the Alertmanagers */
     struct clew__interval *intervals;
     size_t nintervals;
     struct clew__flapping flapping;

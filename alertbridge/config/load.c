@@ -247,6 +247,19 @@ static int read_storage(struct clew__yaml_node root, struct clew__config *config
     return r;
 }
 
+static int read_reconcile_interval(struct clew__yaml_node root, struct clew__config *config)
+{
+    int r;
+
+    config->reconcile_ns = 60 * CLEW__SECOND_NS;
+    r = clew__config_duration(root, "reconcile_interval", &config->reconcile_ns);
+    if (r == 0 &&
+        (config->reconcile_ns < CLEW__SECOND_NS || config->reconcile_ns > 3600 * CLEW__SECOND_NS))
+        r = clew__yaml_error(clew__yaml_get(root, "reconcile_interval"),
+                             "reconcile_interval is 1s to 1h");
+    return r;
+}
+
 static int read_all(struct loader *loader, struct clew__yaml_node root)
 {
     static const char *const keys[] = {"listen",
@@ -265,8 +278,9 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "slack",
                                        "pagerduty",
                                        "loki",
-                                       "alertmanagers",
                                        "time_intervals",
+                                       "reconcile_interval",
+                                       "alertmanagers",
                                        NULL};
     struct clew__config *config = loader->config;
     struct clew__yaml_node node;
@@ -299,6 +313,8 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
         r = read_critical(clew__yaml_get(root, "critical"), config);
     if (r == 0)
         r = read_flapping(clew__yaml_get(root, "flapping"), &config->flapping);
+    if (r == 0)
+        r = read_reconcile_interval(root, config);
     if (r == 0)
         r = clew__config_services(root, config);
     if (r == 0)

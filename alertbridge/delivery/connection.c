@@ -20,7 +20,13 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
 {
     struct clew__connection *connection = arg;
     size_t len = size * n, room = connection->body.max - 1 - connection->body.len;
+    long status = 0;
 
+    if (connection->take) {
+        (void)curl_easy_getinfo(connection->easy, CURLINFO_RESPONSE_CODE, &status);
+        if (status == 200)
+            return connection->take(connection->take_arg, data, len) ? len : 0;
+    }
     clew__buf_add(&connection->body, data, len < room ? len : room);
     return len; /* what is too much is read and dropped: the status is there */
 }

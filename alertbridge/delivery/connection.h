@@ -11,6 +11,9 @@
 struct clew_span;
 struct clew__lease;
 
+/* Takes a piece of an answer; false: no more of it. */
+typedef bool clew__take_body(void *arg, const char *data, size_t len);
+
 /* One easy handle for one target, so for one protocol: MT-Unsafe. */
 struct clew__connection {
     CURL *easy;
@@ -19,7 +22,9 @@ struct clew__connection {
     int64_t epoch;                   /* in which it has to be held */
     struct clew__buf body;           /* of the answer, cut */
     char retry_after[128];           /* of HTTP */
-    unsigned refused;                /* recipients, of SMTP */
+    clew__take_body *take;           /* of the request at hand */
+    void *take_arg;
+    unsigned refused; /* recipients, of SMTP */
 };
 
 /* abort: looked at all the time; a request ends when it becomes true.
@@ -53,8 +58,11 @@ struct clew__http_request {
     const char *content_type;     /* of the body; NULL: JSON */
     long timeout_ms;              /* 0: 15 s */
     size_t answer_max;            /* bytes; 0: 64 KiB */
-    bool once;                    /* twice would be seen: on a kept connection that turns out
-                                     to be dead libcurl sends a request a second time */
+    clew__take_body *take;        /* gets the body of a 200 as it comes, of any length; NULL:
+                                     it is kept, cut */
+    void *take_arg;
+    bool once; /* twice would be seen: on a kept connection that turns out
+                  to be dead libcurl sends a request a second time */
 };
 /* As a client span under the current scope. Redirects are not followed.
  * blocks   up to the timeout */

@@ -92,7 +92,10 @@ void clew__http_send(struct clew__connection *connection,
     (void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->once ? 1L : 0L);
     use_tls(easy, integration->tls);
     clew__connection_expect(connection, request->answer_max);
+    connection->take = request->take;
+    connection->take_arg = request->take_arg;
     clew__connection_perform(connection, 0, ret_answer);
+    connection->take = NULL;
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     clew__connection_end_span(span, method, url, ret_answer);

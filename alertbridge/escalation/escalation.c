@@ -9,6 +9,10 @@
  * What was held back outside the hours comes as one digest: the first timer at the
  * opening takes all others of its route and step with it.
  *
+ * Before anybody is told, Alertmanager is asked. What it says is silenced, inhibited or
+ * gone waits for a timer of its own ("rest") while the others go on; what it does not
+ * answer about is told.
+ *
  * A timer names its route by the matchers and the receiver. When a new configuration
  * has no such route, its alerts take the routes that there are now, as if they had
  * just fired. In the writer's thread. */
@@ -17,6 +21,7 @@
 #include "plan.h"
 #include "subjects.h"
 
+#include <alertmanager/watch.h>
 #include <common/instant.h>
 #include <common/metrics.h>
 
@@ -29,12 +34,21 @@
 
 #define BATCH_MAX 1000 /* webhooks in a digest; what is beyond makes the next one */
 
+#define KEY_TEXT (CLEW__DIGEST_TEXT + 32)
+
+static void make_key(const struct clew__route *route, int64_t webhook_id, bool rest,
+                     char ret_key[KEY_TEXT])
+{
+    (void)snprintf(ret_key, KEY_TEXT, "%s/%lld%s", route->id, (long long)webhook_id,
+                   rest ? "/rest" : "");
+}
+
 static int set_timer(struct clew__db *db, const struct clew__route *route, int64_t webhook_id,
                      int64_t now, const struct clew__due *due)
 {
-    char key[CLEW__DIGEST_TEXT + 24], place[CLEW__PLACE_TEXT], arg[400];
+    char key[KEY_TEXT], place[CLEW__PLACE_TEXT], arg[400];
 
-    (void)snprintf(key, sizeof(key), "%s/%lld", route->id, (long long)webhook_id);
+    make_key(route, webhook_id, due->place.rest, key);
     clew__place_format(due->place, place);
     (void)snprintf(arg, sizeof(arg), "%s %s", place, clew__plan_receiver(route, due->place));
     return due->place.held
@@ -98,7 +112,7 @@ struct run {
     struct clew__applying applying;
     char group[CLEW__DIGEST_TEXT];
     char reason[512]; /* why whoever is told is told */
-    uint64_t npaged, nover;
+    uint64_t npaged, nover, nheld;
 };
 
 static int64_t webhook_of(const char *key)
@@ -193,6 +207,50 @@ static int tell(struct clew__db *db, struct run *run, struct clew__alert *alert,
     return clew__incidents_tell(db, &run->applying, receiver, why, alert, alert_id);
 }
 
+/* Whether a receiver knows of an alert already. */
+static int is_told(struct clew__db *db, const struct run *run, int64_t alert_id, bool *ret_told)
+{
+    const struct clew__receiver *receiver =
+        clew__config_receiver(run->firing->config, clew__plan_receiver(run->route, run->place));
+    int64_t n = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < receiver->n && r == 0 && n == 0; i++)
+        r = clew__db_number(db, 0, &n,
+                            "SELECT count(*) FROM incident_alerts m JOIN incidents i"
+                            " ON i.id = m.incident_id WHERE m.alert_id = ?1 AND m.open = 1"
+                            " AND i.target = ?2",
+                            "is", alert_id, receiver->integrations[i].target);
+    *ret_told = n > 0;
+    return r;
+}
+
+/* One that fires and nobody has in hand. */
+static int tell_or_hold(struct clew__db *db, struct run *run, struct clew__alert *alert,
+                        int64_t alert_id)
+{
+    enum clew__seen seen =
+        clew__watch_state(run->firing->watch, run->firing->timer->due_at - CLEW__WATCH_FRESH_NS,
+                          alert_id, alert->fingerprint);
+    bool told = false;
+    int r = run->place.rest ? is_told(db, run, alert_id, &told) : 0;
+
+    if (r < 0 || told)
+        return r;
+    if (seen != CLEW__SEEN_SUPPRESSED && seen != CLEW__SEEN_GONE) {
+        run->npaged++;
+        return tell(db, run, alert, alert_id);
+    }
+    run->nheld++;
+    return run->place.rest
+               ? 0
+               : clew__audit(db, &run->applying, alert, "", "waits",
+                             seen == CLEW__SEEN_GONE
+                                 ? "Alertmanager has it no longer; it is asked again"
+                                 : "Alertmanager says that it is silenced or inhibited; "
+                                   "it is asked again");
+}
+
 /* One that ended, or is in hand, before anybody was told. */
 static int leave_out(struct clew__db *db, struct run *run, struct clew__alert *alert,
                      const struct clew__subject *subject)
@@ -200,7 +258,7 @@ static int leave_out(struct clew__db *db, struct run *run, struct clew__alert *a
     const struct clew__receiver *receiver;
 
     run->nover++;
-    if (run->place.step > 0 || run->place.round > 0)
+    if (run->place.step > 0 || run->place.round > 0 || run->place.rest)
         return 0;
     if (subject->firing)
         return clew__audit(db, &run->applying, alert, "", "not sent",
@@ -229,23 +287,45 @@ static int handle(struct clew__db *db, struct run *run, const struct clew__subje
     } else if (takes_route(run, &alert)) {
         if (!subject->firing || subject->acknowledged)
             r = leave_out(db, run, &alert, subject);
-        else if ((r = tell(db, run, &alert, subject->id)) == 0)
-            run->npaged++;
+        else
+            r = tell_or_hold(db, run, &alert, subject->id);
     }
     json_decref(labels);
     return r;
 }
 
+/* Whether those that were not suppressed are on their way already. */
+static int is_on_its_way(struct clew__db *db, const struct run *run, bool *ret_is)
+{
+    char key[KEY_TEXT];
+    int64_t n = 0;
+    int r;
+
+    make_key(run->route, run->webhooks[0], false, key);
+    r = clew__db_number(db, 0, &n,
+                        "SELECT count(*) FROM timers WHERE kind = '" CLEW__ESCALATION_KIND
+                        "' AND key = ?1",
+                        "s", key);
+    *ret_is = n > 0;
+    return r;
+}
+
 static int set_next(struct clew__db *db, struct run *run)
 {
+    struct clew__place rest = {.step = run->place.step, .round = run->place.round, .rest = true};
+    struct clew__due held = {.at = run->firing->now + run->firing->config->reconcile_ns,
+                             .place = rest};
     struct clew__due next;
-    int r = 0;
+    bool more = run->npaged && clew__plan_next(run->route, run->place, run->firing->now, &next);
+    bool on_its_way = false;
+    int r = more && run->place.rest ? is_on_its_way(db, run, &on_its_way) : 0;
 
-    if (!run->route || run->npaged == 0 ||
-        !clew__plan_next(run->route, run->place, run->firing->now, &next))
-        return 0;
-    for (size_t i = 0; i < run->nwebhooks && r == 0; i++)
-        r = set_timer(db, run->route, run->webhooks[i], run->firing->now, &next);
+    for (size_t i = 0; i < run->nwebhooks && r == 0; i++) {
+        if (more && !on_its_way)
+            r = set_timer(db, run->route, run->webhooks[i], run->firing->now, &next);
+        if (r == 0 && run->nheld)
+            r = set_timer(db, run->route, run->webhooks[i], run->firing->now, &held);
+    }
     return r;
 }
 
@@ -261,13 +341,14 @@ static int run_step(struct clew__db *db, struct run *run)
         r = handle(db, run, &run->subjects.items[i]);
     if (r == 0)
         r = clew__incidents_queue(db, &run->applying);
-    if (r == 0)
+    if (r == 0 && run->route)
         r = set_next(db, run);
     if (r == 0 && run->route) {
         const char *receiver = clew__plan_receiver(run->route, run->place);
 
         clew__metrics_escalation(receiver, "paged", run->npaged);
         clew__metrics_escalation(receiver, "over", run->nover);
+        clew__metrics_escalation(receiver, "suppressed", run->nheld);
     }
     run->firing->ndeliveries = run->applying.ndeliveries;
     return r;
@@ -300,4 +381,5 @@ static int fire(struct clew__db *db, struct clew__firing *firing)
     return r;
 }
 
-const struct clew__timer_ops clew__escalation_timer = {.kind = CLEW__ESCALATION_KIND, .fire = fire};
+const struct clew__timer_ops clew__escalation_timer = {
+    .kind = CLEW__ESCALATION_KIND, .confirms = true, .fire = fire};

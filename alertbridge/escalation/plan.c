@@ -84,6 +84,8 @@ void clew__plan_reason(const struct clew__route *route, struct clew__place place
     else if (place.round > 0)
         (void)snprintf(text, size, "repeat %u: it still fires and nobody has acknowledged",
                        place.round);
+    else if (place.rest)
+        (void)snprintf(text, size, "it was silenced or inhibited, and still fires");
     else if (place.held)
         (void)snprintf(text, size, "held until %s",
                        clew__hours_text(&route->hours, hours, sizeof(hours)));
@@ -94,18 +96,19 @@ void clew__plan_reason(const struct clew__route *route, struct clew__place place
 
 void clew__place_format(struct clew__place place, char ret_text[CLEW__PLACE_TEXT])
 {
-    (void)snprintf(ret_text, CLEW__PLACE_TEXT, "%u %u %c", place.step, place.round,
-                   place.held ? 'h' : '-');
+    (void)snprintf(ret_text, CLEW__PLACE_TEXT, "%u %u %c%c", place.step, place.round,
+                   place.held ? 'h' : '-', place.rest ? 'r' : '-');
 }
 
 bool clew__place_parse(const char *text, struct clew__place *ret_place)
 {
     struct clew__place place = {0};
-    char held;
+    char held, rest;
 
-    if (sscanf(text, "%9u %9u %c", &place.step, &place.round, &held) != 3)
+    if (sscanf(text, "%9u %9u %c%c", &place.step, &place.round, &held, &rest) != 4)
         return false;
     place.held = held == 'h';
+    place.rest = rest == 'r';
     *ret_place = place;
     return true;
 }

@@ -11,6 +11,7 @@ struct clew__place {
     unsigned step;  /* 0: the route's own receiver, n: the nth of its steps */
     unsigned round; /* how often it has begun again */
     bool held;      /* it only waits for the hours to open, for a digest */
+    bool rest;      /* it is only about those that were suppressed when it was reached */
 };
 
 /* When a place is reached. */

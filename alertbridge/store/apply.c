@@ -41,7 +41,7 @@ static int find(struct clew__db *db, const struct clew__apply *apply,
     struct clew__row *row =
         clew__db_prepare(db,
                          "SELECT id, status = 'firing', resolved_seen,"
-                         " resolved_by = ?3 FROM alerts"
+                         " resolved_by IN (?3, 'alertmanager') FROM alerts"
                          " WHERE fingerprint = ?1 AND starts_at = ?2",
                          "sis", alert->fingerprint, alert->starts_at, apply->notification->source);
     int r = row ? clew__db_step(db, row) : -EIO;

@@ -39,7 +39,7 @@ struct clew__applying {
     const char *group;                     /* its digest */
     bool cut;                              /* the list that all this follows from left alerts out */
     int64_t now;
-    int64_t webhook_id; /* 0: no row yet */
+    int64_t webhook_id; /* 0: no row yet, or each delivery has that of its alerts */
     uint64_t ndeliveries;
     const char *note;          /* why this is told now, when no webhook says it; else NULL */
     bool digest;               /* what ended meanwhile is told too, as part of this */

@@ -74,12 +74,24 @@ static int hurry(struct clew__db *db, const char *order_key)
                         "s", order_key);
 }
 
+/* The change's, or that of the alerts. */
+static int find_webhook(struct clew__db *db, const struct clew__applying *applying,
+                        const struct clew__touched *touched, int64_t *ret_id)
+{
+    *ret_id = applying->webhook_id;
+    return *ret_id
+               ? 0
+               : clew__db_number(db, 0, ret_id, "SELECT webhook_id FROM alerts WHERE id = ?1", "i",
+                                 touched->nfired ? touched->fired[0] : touched->resolved[0]);
+}
+
 int clew__incident_enqueue(struct clew__db *db, struct clew__applying *applying,
                            const struct clew__incident *incident,
                            const struct clew__touched *touched, enum clew__action action,
                            const char *note)
 {
     uint64_t nfired = action == CLEW__ACTION_RESOLVE ? 0 : touched->nfired;
+    int64_t webhook_id;
     const int64_t rank = rank_of(incident, touched, action);
     struct clew__buf ids;
     char order_key[192], *text;
@@ -98,13 +110,18 @@ int clew__incident_enqueue(struct clew__db *db, struct clew__applying *applying,
     apart = incident->incidents || (incident->ops && incident->ops->apart);
     (void)snprintf(order_key, sizeof(order_key), "%s%s%s", incident->target, apart ? "/" : "",
                    apart ? incident->dedup_key : "");
+    r = find_webhook(db, applying, touched, &webhook_id);
+    if (r < 0) {
+        free(text);
+        return r;
+    }
     r = clew__db_run(db,
                      "INSERT INTO deliveries (webhook_id, incident_id, target, order_key, receiver,"
                      " kind, action, alert_ids, fired, resolved, firing, created_at,"
                      " next_attempt_at, note, rank)"
                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14)",
-                     "iissssssiiiisi", applying->webhook_id, incident->id, incident->target,
-                     order_key, incident->receiver, incident->kind, clew__action_text(action), text,
+                     "iissssssiiiisi", webhook_id, incident->id, incident->target, order_key,
+                     incident->receiver, incident->kind, clew__action_text(action), text,
                      (int64_t)nfired, (int64_t)touched->nresolved, incident->nopen, applying->now,
                      note, rank);
     free(text);

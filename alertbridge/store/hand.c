@@ -184,10 +184,7 @@ static int tell(struct clew__db *db, struct hand *hand, const struct clew__touch
 
     if (r == 0)
         r = all_in_hand(db, incident.id, &all);
-    if (r == 0)
-        r = clew__db_number(db, 0, &hand->applying.webhook_id,
-                            "SELECT webhook_id FROM alerts WHERE id = ?1", "i",
-                            hand->act == RESOLVE ? touched->resolved[0] : touched->fired[0]);
+    hand->applying.webhook_id = 0; /* that of its alerts */
     if (r < 0 || !incident.ops)
         return r;
     if (hand->act == RESOLVE && incident.incidents && all)

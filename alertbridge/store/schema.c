@@ -214,6 +214,8 @@ static const char *const steps[] = {
     " id TEXT PRIMARY KEY,"
     " at INTEGER NOT NULL);"
     "CREATE INDEX pagerduty_events_at ON pagerduty_events (at);",
+    /* Alertmanager is asked about all that fires, some at a time. */
+    "CREATE INDEX alerts_firing ON alerts (id) WHERE status = 'firing';",
     /* The window of a limit, and what it holds. */
     "CREATE TABLE storms ("
     " target TEXT PRIMARY KEY,"

@@ -26,10 +26,15 @@
 
 #define LOOK_NS (CLEW__SECOND_NS / 2)
 #define JUMP_NS (2 * CLEW__SECOND_NS)   /* less is the clock being slewed */
+#define ASK_NS (3 * CLEW__SECOND_NS)    /* so long before a timer, Alertmanager is asked */
+#define WAIT_NS (CLEW__SECOND_NS / 2)   /* and so long after it, its answer is waited for */
+#define START_NS (5 * CLEW__SECOND_NS)  /* the same for what was due before the start */
 #define AGAIN_NS (30 * CLEW__SECOND_NS) /* after a handler that failed */
 
 struct clew__timers {
     struct clew__store *store;
+    struct clew__watch *watch;
+    int64_t started_at;
     struct clew__lease *lease;
     const struct clew__timer_ops *const *kinds;
     pthread_t thread;
@@ -135,11 +140,34 @@ static const struct clew__timer_ops *find_kind(const struct clew__timers *timers
     return NULL;
 }
 
-static void fire_timer(struct clew__timers *timers, const struct clew__timer *timer, int64_t now)
+/* Asks in time, so that the answer is there when the timer is due: a far side that is
+ * slow or gone makes no page late. */
+static void ask_ahead(struct clew__timers *timers, const struct clew__timer *timer, int64_t now)
 {
-    struct fire work = {.firing = {.timer = timer, .now = now},
+    const struct clew__timer_ops *ops = find_kind(timers, timer->kind);
+
+    if (ops && ops->confirms && timer->due_at - now <= ASK_NS)
+        clew__watch_ask(timers->watch, timer->due_at - CLEW__WATCH_FRESH_NS);
+}
+
+static void await_answer(struct clew__timers *timers, const struct clew__timer *timer)
+{
+    int64_t until = timer->due_at + WAIT_NS, start = timers->started_at + START_NS;
+
+    clew__watch_wait(timers->watch, timer->due_at - CLEW__WATCH_FRESH_NS,
+                     until > start ? until : start);
+}
+
+static void fire_timer(struct clew__timers *timers, const struct clew__timer *timer)
+{
+    struct fire work = {.firing = {.timer = timer, .watch = timers->watch},
                         .ops = find_kind(timers, timer->kind)};
+    int64_t now;
     int r;
+
+    if (work.ops && work.ops->confirms)
+        await_answer(timers, timer);
+    work.firing.now = now = clew__instant_now();
 
     (void)pthread_mutex_lock(&timers->use);
     work.firing.config = timers->config;
@@ -195,11 +223,13 @@ static int64_t work_off(struct clew__timers *timers)
     if (clew__lease_epoch(timers->lease) == 0)
         return LOOK_NS;
     now = clew__instant_now();
+    if (work.timer.id)
+        ask_ahead(timers, &work.timer, now);
     if (work.timer.id == 0 || work.timer.due_at - now > LOOK_NS)
         return LOOK_NS;
     if (work.timer.due_at > now)
         return work.timer.due_at - now;
-    fire_timer(timers, &work.timer, now);
+    fire_timer(timers, &work.timer);
     return 0;
 }
 
@@ -237,8 +267,8 @@ static struct clew__timers *free_timers(struct clew__timers *timers)
 }
 
 int clew__timers_start(struct clew__config *config, struct clew__store *store,
-                       struct clew__senders *senders, const struct clew__timer_ops *const *kinds,
-                       struct clew__timers **ret_timers)
+                       struct clew__senders *senders, struct clew__watch *watch,
+                       const struct clew__timer_ops *const *kinds, struct clew__timers **ret_timers)
 {
     struct clew__timers *timers = calloc(1, sizeof(*timers));
     pthread_condattr_t monotonic;
@@ -250,6 +280,8 @@ int clew__timers_start(struct clew__config *config, struct clew__store *store,
     timers->store = store;
     timers->alone = !clew__db_is_shared(config->storage);
     timers->senders = senders;
+    timers->watch = watch;
+    timers->started_at = clew__instant_now();
     timers->kinds = kinds;
     timers->offset = clew__instant_now() - clew__instant_steady();
     (void)pthread_condattr_init(&monotonic);

@@ -31,9 +31,12 @@ int clew__timer_cancel(struct clew__db *db, const char *kind, const char *key);
 
 /* ---- kinds --------------------------------------------------------------- */
 
+struct clew__watch;
+
 /* A timer whose time has come. */
 struct clew__firing {
     const struct clew__config *config;
+    struct clew__watch *watch; /* who knows what Alertmanager says; NULL: nobody */
     const struct clew__timer *timer;
     int64_t now;
     uint64_t ndeliveries; /* result: what it queued, so that the senders look */
@@ -41,6 +44,9 @@ struct clew__firing {
 
 struct clew__timer_ops {
     const char *kind;
+    /* Its handler looks at what Alertmanager says: that is asked shortly before, and
+     * waited for, but not for long. */
+    bool confirms;
     /* In the store's writer, in the transaction that has removed the timer; may set it
      * again. No network: it holds everybody up. Failing, it is undone with the removal
      * and tried again later. returns 0, -errno */

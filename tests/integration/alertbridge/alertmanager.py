@@ -37,6 +37,17 @@ receivers:
       - {api_url: 'http://127.0.0.1:%(port)d/hook', text: '{{ .CommonLabels.alertname }}'}
 """
 
+RECONCILE = """
+alertmanagers: [{url: 'http://127.0.0.1:%(alertmanager)d'}]
+reconcile_interval: 1s
+route:
+  receiver: pager
+  routes: [{matchers: ['severity="warning"'], after: 2s}]
+receivers:
+  - name: pager
+    pagerduty_configs: [{routing_key: k, url: 'http://127.0.0.1:%(port)d/v2/enqueue'}]
+"""
+
 ALERTMANAGER = """
 route:
   receiver: bridge
@@ -322,6 +333,72 @@ class Pair(Base):
         self.tell_both(pair, "Down", "host-2", resolved=True)
         self.check_end(("trigger", "host-1"), ("resolve", "host-1"), ("trigger", "host-2"),
                        ("resolve", "host-2"))
+
+
+class Reconcile(Base):
+    """What Alertmanager does not say of its own accord."""
+    INTERVAL = 1
+
+    def setUp(self):
+        self.far = bridge.Far()
+        self.processes = []
+        port = bridge.free_port()
+        self.bridge = bridge.Bridge(PROGRAM, RECONCILE % {"port": self.far.port, "alertmanager": port})
+        self.one = self.alertmanager()
+        self.one.port = port
+        self.one.start()
+        self.assertTrue(self.bridge.start())
+
+    def unsilence(self, silence):
+        import urllib.request
+        urllib.request.urlopen(urllib.request.Request(
+            "http://127.0.0.1:%d/api/v2/silence/%s" % (self.one.port, silence["silenceID"]),
+            method="DELETE"), timeout=20).read()
+
+    def test_ended_while_silenced(self):
+        self.one.alert("Down", "host-1")
+        self.wait_events(("trigger", "host-1"))
+        self.one.silence("Down")
+        time.sleep(2 * self.INTERVAL)
+        self.assertEqual(self.bridge.alerts(), {"host-1": "firing"})
+        self.one.alert("Down", "host-1", resolved=True)
+        ended = time.monotonic()
+        self.wait_events(("trigger", "host-1"), ("resolve", "host-1"))
+        took = time.monotonic() - ended
+        print("closed %.1f intervals after its end" % (took / self.INTERVAL))
+        self.assertLess(took, 2 * self.INTERVAL + 1)
+        self.check_end(("trigger", "host-1"), ("resolve", "host-1"))
+
+    def test_restarted_empty(self):
+        self.one.alert("Down", "host-1")
+        self.wait_events(("trigger", "host-1"))
+        self.one.kill()
+        self.one.start()
+        time.sleep(5 * self.INTERVAL)
+        self.assertEqual(self.bridge.alerts(), {"host-1": "firing"})
+        self.one.alert("Down", "host-1")
+        time.sleep(2 * self.INTERVAL)
+        self.check_end(("trigger", "host-1"))
+
+    def test_page_is_confirmed(self):
+        self.one.alert("Slow", "host-1", severity="warning")
+        self.wait_events(("trigger", "host-1"))
+
+    def test_page_waits_for_the_silence(self):
+        """It fires, and is silenced before its page is due."""
+        self.one.alert("Slow", "host-1", severity="warning")
+        self.wait_webhooks(1)
+        silence = self.one.silence("Slow")
+        time.sleep(3 + 2 * self.INTERVAL)
+        self.check_end()
+        self.unsilence(silence)
+        self.wait_events(("trigger", "host-1"))
+
+    def test_page_comes_without_alertmanager(self):
+        self.one.alert("Slow", "host-1", severity="warning")
+        self.wait_webhooks(1)
+        self.one.kill()
+        self.wait_events(("trigger", "host-1"))
 
 
 class Samples(Base):

@@ -4,6 +4,7 @@
 #include "bridge.h"
 
 #include <common/instant.h>
+#include <store/vanish.h>
 #include <timers/timer.h>
 #include <watchdog/watchdog.h>
 
@@ -313,6 +314,31 @@ static void begin_watchdog(void)
     start(true);
 }
 
+static int read_name(struct clew__db *db, void *arg)
+{
+    struct clew__firing_alerts alerts = {0};
+    const char *name = arg;
+    int64_t n = 0;
+    int r = clew__store_firing_alerts(db, &alerts), found = 0;
+
+    for (size_t i = 0; i < alerts.n && r == 0; i++) {
+        char pattern[64];
+
+        (void)snprintf(pattern, sizeof(pattern), "%%\"alertname\":\"%s\"%%", name);
+        r = clew__db_number(db, 0, &n,
+                            "SELECT count(*) FROM alerts WHERE id = ?1 AND labels LIKE ?2", "is",
+                            alerts.items[i].id, pattern);
+        found += n > 0;
+    }
+    return r < 0 ? r : found;
+}
+
+/* Whether Alertmanager is asked about it: it does not know the bridge's own. */
+static bool asked_about(const char *name)
+{
+    return clew__store_read(store, read_name, (void *)(uintptr_t)name) > 0;
+}
+
 static void test_watchdog_missing_and_back(void **state)
 {
     (void)state;
@@ -331,6 +357,8 @@ static void test_watchdog_missing_and_back(void **state)
         1);
     advance(60 * MINUTE);
     assert_int_equal(PD("trigger"), 1);
+    assert_false(asked_about("WatchdogMissing"));
+    assert_true(asked_about("Disk"));
     apply("none", "firing", 1, SINCE);
     assert_int_equal(PD("resolve"), 1);
     assert_int_equal(OPEN, 0);

@@ -16,6 +16,7 @@
 #include <common/instant.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -32,6 +33,7 @@ struct place {
 struct clew__guard {
     pthread_mutex_t lock;
     struct place *first, *last;
+    atomic_bool closed;
     unsigned n, max; /* connections, in the list or not, but for those that were cut */
 };
 
@@ -105,6 +107,19 @@ static void begin(struct clew__guard *guard, struct MHD_Connection *connection,
     locked_wait(guard, place);
     locked_cut(guard);
     (void)pthread_mutex_unlock(&guard->lock);
+}
+
+enum MHD_Result clew__guard_accepts(void *arg, const struct sockaddr *address, socklen_t len)
+{
+    struct clew__guard *guard = arg;
+
+    (void)address, (void)len;
+    return atomic_load(&guard->closed) ? MHD_NO : MHD_YES;
+}
+
+void clew__guard_close(struct clew__guard *guard)
+{
+    atomic_store(&guard->closed, true);
 }
 
 void clew__guard_notify(void *cls, struct MHD_Connection *connection, void **socket_context,

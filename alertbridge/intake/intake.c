@@ -488,13 +488,12 @@ void clew__intake_use(struct clew__intake *intake, struct clew__config *config,
 struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t deadline)
 {
     struct timespec time = {deadline / CLEW__SECOND_NS, deadline % CLEW__SECOND_NS};
-    MHD_socket listener = MHD_INVALID_SOCKET;
     int r = 0;
 
     if (!intake)
         return NULL;
     if (intake->daemon) {
-        listener = MHD_quiesce_daemon(intake->daemon);
+        clew__guard_close(intake->guard);
         (void)pthread_mutex_lock(&intake->lock);
         while (intake->requests && r == 0)
             r = pthread_cond_timedwait(&intake->idle, &intake->lock, &time);
@@ -504,8 +503,6 @@ struct clew__intake *clew__intake_stop(struct clew__intake *intake, int64_t dead
         MHD_stop_daemon(intake->daemon);
     }
     (void)clew__inbox_close(intake->inbox);
-    if (listener != MHD_INVALID_SOCKET)
-        (void)close(listener);
     (void)pthread_cond_destroy(&intake->idle);
     (void)pthread_mutex_destroy(&intake->lock);
     (void)clew__guard_free(intake->guard);

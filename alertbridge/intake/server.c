@@ -39,12 +39,12 @@ struct MHD_Daemon *clew__server_start(const struct clew__webhook *webhook, int f
     *ret_guard = clew__guard_new(max);
     if (!*ret_guard)
         return NULL;
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
-                                (webhook->certificate ? MHD_USE_TLS : 0),
-                            0, NULL, NULL, clew_mhd_handle, middleware, MHD_OPTION_LISTEN_SOCKET,
-                            fd, MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT,
-                            max + 8 * THREADS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
-                            MHD_OPTION_NOTIFY_CONNECTION, clew__guard_notify, *ret_guard,
-                            MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL, MHD_OPTION_ARRAY,
-                            webhook->certificate ? tls : none, MHD_OPTION_END);
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+            (webhook->certificate ? MHD_USE_TLS : 0),
+        0, clew__guard_accepts, *ret_guard, clew_mhd_handle, middleware, MHD_OPTION_LISTEN_SOCKET,
+        fd, MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT, max + 8 * THREADS,
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_NOTIFY_CONNECTION,
+        clew__guard_notify, *ret_guard, MHD_OPTION_NOTIFY_COMPLETED, clew_mhd_completed, NULL,
+        MHD_OPTION_ARRAY, webhook->certificate ? tls : none, MHD_OPTION_END);
 }

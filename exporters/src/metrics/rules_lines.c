@@ -38,6 +38,7 @@ struct clew_deriver {
     struct clew_deriver_stats stats;
     struct made *made[PROGRAMS_MAX];
     size_t nmade;
+    bool rises[CLEW__RULES_ALL_MAX]; /* a line was there that this rule may count up by */
     struct kind kinds[KINDS];
     struct clew__json_reader reader;
     char copy[CLEW__JSON_QUICK_MAX + 1]; /* of a last line without a newline */
@@ -95,6 +96,49 @@ static uint16_t decide(const struct clew__rule *rule, const struct clew__rule_va
     return open;
 }
 
+/* ---- gauges that rise and fall ------------------------------------------------------ */
+
+static bool is_rise(const struct clew__rule *rule)
+{
+    return rule->type == CLEW__RULE_GAUGE_ADD && !rule->value && rule->scale >= 0;
+}
+
+static bool is_fall(const struct clew__rule *rule)
+{
+    return rule->type == CLEW__RULE_GAUGE_ADD && !rule->value && rule->scale < 0;
+}
+
+/* Whether the gauge would only fall: others rise it, by lines that this log does
+ * not have or has not had yet. */
+static bool has_not_risen(const struct clew_deriver *deriver, const struct clew__rule *fall)
+{
+    bool waits = false;
+
+    for (size_t i = 0; i < deriver->set->nrules; i++) {
+        const struct clew__rule *rule = &deriver->set->rules[i];
+
+        if (rule->target != fall->target || !is_rise(rule))
+            continue;
+        if (deriver->rises[i])
+            return false;
+        waits = true;
+    }
+    return waits;
+}
+
+/* Notes what rises; whether anything does for the first time. */
+static bool note_rises(struct clew_deriver *deriver, const uint16_t *open)
+{
+    bool news = false;
+
+    for (size_t i = 0; i < deriver->set->nrules; i++)
+        if (open[i] != CLEW__RULE_NEVER && is_rise(&deriver->set->rules[i]) && !deriver->rises[i])
+            news = deriver->rises[i] = true;
+    return news;
+}
+
+/* ---- programs ----------------------------------------------------------------------- */
+
 static void forget_made(struct clew_deriver *deriver)
 {
     for (size_t i = 0; i < deriver->nmade; i++) {
@@ -115,6 +159,11 @@ static const struct made *make(struct clew_deriver *deriver)
 
     for (size_t i = 0; i < set->nrules; i++)
         open[i] = decide(&set->rules[i], deriver->reader.event, level);
+    if (note_rises(deriver, open))
+        forget_made(deriver);
+    for (size_t i = 0; i < set->nrules; i++)
+        if (is_fall(&set->rules[i]) && has_not_risen(deriver, &set->rules[i]))
+            open[i] = CLEW__RULE_NEVER;
     for (size_t i = 0; i < deriver->nmade; i++)
         if (memcmp(deriver->made[i]->open, open, set->nrules * sizeof(open[0])) == 0)
             return deriver->made[i];

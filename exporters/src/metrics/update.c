@@ -247,44 +247,59 @@ static __attribute__((noinline)) void observe_any(struct clew__series *series, d
     clew__leave(shard);
 }
 
-/* The same for the common case, without a call: a classic histogram in which
- * the thread has observed before. */
-static inline void observe(struct clew__series *series, double value,
-                           const struct clew__exemplar *exemplar)
+static __attribute__((noinline)) void observe_traced(struct clew__series *series, double value,
+                                                     const uint8_t *trace_id, uint64_t span_id)
 {
-    char *chunk = clew_cells.chunk[series->observed_chunk];
+    struct clew__exemplar exemplar;
+
+    clew__exemplar_begin(&exemplar, trace_id, span_id);
+    observe_any(series, value, &exemplar);
+}
+
+static inline void observe_in(struct clew__shard *shard, struct clew__histogram_cell *cell,
+                              double value, size_t bucket)
+{
+    clew__bump_double(&cell->sum_bits, value);
+    clew__bump(&cell->buckets[bucket], 1);
+    clew__leave(shard);
+}
+
+static __attribute__((noinline)) void observe_searched(struct clew__shard *shard,
+                                                       struct clew__histogram_cell *cell,
+                                                       const struct clew__series *series,
+                                                       double value)
+{
+    observe_in(shard, cell, value, clew__buckets_search(series->buckets, value));
+}
+
+/* The same for the common case, without a call or a frame: a classic histogram in
+ * which the thread has observed before. */
+void clew_series_observe(struct clew_series *handle, double value, const uint8_t *trace_id,
+                         uint64_t span_id)
+{
+    struct clew__series *series = clew__series(handle);
     struct clew__shard *shard = clew__own_shard;
     struct clew__histogram_cell *cell;
-    size_t bucket;
+    char *chunk;
 
+    if (!series)
+        return;
+    if (__builtin_expect(trace_id != NULL, 0)) {
+        observe_traced(series, value, trace_id, span_id);
+        return;
+    }
+    chunk = clew_cells.chunk[series->observed_chunk];
     if (__builtin_expect(!chunk || !clew__is_finite(value) ||
                              atomic_load_explicit(&shard->busy, memory_order_relaxed),
                          0)) {
-        observe_any(series, value, exemplar);
+        observe_any(series, value, NULL);
         return;
     }
     cell = (void *)(chunk + series->place.offset);
     atomic_store_explicit(&shard->busy, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-    bucket = clew__buckets_find(series->buckets, value);
-    clew__bump_double(&cell->sum_bits, value);
-    clew__bump(&cell->buckets[bucket], 1);
-    if (exemplar)
-        clew__exemplar_put(shard, series->place, (unsigned)bucket + 1, value, exemplar);
-    atomic_store_explicit(&shard->busy, 0, memory_order_release);
-}
-
-void clew_series_observe(struct clew_series *handle, double value, const uint8_t *trace_id,
-                         uint64_t span_id)
-{
-    struct clew__exemplar exemplar;
-
-    if (!handle)
-        return;
-    if (__builtin_expect(trace_id != NULL, 0)) {
-        clew__exemplar_begin(&exemplar, trace_id, span_id);
-        observe(clew__series(handle), value, &exemplar);
-    } else {
-        observe(clew__series(handle), value, NULL);
-    }
+    if (__builtin_expect(series->buckets->last == 0, 0))
+        observe_searched(shard, cell, series, value);
+    else
+        observe_in(shard, cell, value, clew__buckets_find(series->buckets, value));
 }

@@ -348,6 +348,37 @@ static void test_rules_apply_to_lines(void **state)
     assert_int_equal(child.status, 0);
 }
 
+/* Of a log without the lines that a gauge rises by none falls below zero; from the
+ * first of them on it counts. */
+static int gauges_of_half_a_log(void *arg)
+{
+    static const char ended[] = "{\"message\":\"request completed\",\"method\":\"GET\",\"route\":"
+                                "\"/a\",\"status\":200,\"duration_seconds\":0.1}\n",
+                      began[] = "{\"message\":\"request started\",\"method\":\"GET\"}\n";
+    struct clew_deriver *deriver = clew_deriver_new(NULL);
+
+    (void)arg;
+    if (!deriver)
+        return 2;
+    for (int i = 0; i < 2; i++)
+        (void)clew_derive(deriver, ended, strlen(ended), true);
+    CHECK_PAGE("active_connections 0.0");
+    for (int i = 0; i < 3; i++)
+        (void)clew_derive(deriver, began, strlen(began), true);
+    (void)clew_derive(deriver, ended, strlen(ended), true);
+    CHECK_PAGE("active_connections 2.0");
+    CHECK_PAGE("http_requests_total{method=\"GET\",path=\"/a\",status=\"200\"} 3.0");
+    clew_deriver_free(deriver);
+    return 0;
+}
+
+static void test_rules_gauges_of_half_a_log_do_not_fall(void **state)
+{
+    (void)state;
+    child_run(gauges_of_half_a_log, NULL);
+    assert_int_equal(child.status, 0);
+}
+
 /* More kinds of lines and values than are remembered, twice each. */
 static int many(void *arg)
 {
@@ -404,6 +435,7 @@ int main(void)
         CHILD(test_rules_notice_a_changed_file),
         CHILD(test_rules_never_show_a_secret),
         CHILD(test_rules_apply_to_lines),
+        CHILD(test_rules_gauges_of_half_a_log_do_not_fall),
         CHILD(test_rules_remember_no_more_than_they_may),
         /* They make metrics, which children would have too. */
         cmocka_unit_test(test_rules_errors_name_the_place),

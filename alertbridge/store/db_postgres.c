@@ -27,6 +27,7 @@
 
 #define SERVER_OLDEST 140000 /* idle_session_timeout */
 #define ANSWER_NS (10 * CLEW__SECOND_NS)
+#define PAUSE_NS (CLEW__SECOND_NS / 2) /* after a connection that failed */
 
 /* Types of parameters and results, as in the server's pg_type. */
 #define TYPE_BOOL 16
@@ -55,6 +56,7 @@ struct postgres {
     uint64_t session;  /* counts connections */
     unsigned nnames;
     int64_t changed;
+    int64_t not_before; /* by the steady clock: the next attempt to connect */
 };
 
 struct statement {
@@ -91,7 +93,7 @@ static int code_of(const char *state)
     } codes[] = {
         {"40001", -EAGAIN}, /* serialization */
         {"40P01", -EAGAIN}, /* deadlock */
-        {"55P03", -EAGAIN}, /* a lock was not to be had */
+        {"55P03", -EBUSY},  /* a lock was not to be had in time */
         {"53100", -ENOSPC}, {"53200", -ENOMEM}, {"25006", -EROFS}, {"42501", -EACCES},
     };
 
@@ -258,13 +260,23 @@ static bool is_stale(struct postgres *postgres)
 /* Before everything that may begin something. */
 static int be_connected(struct postgres *postgres)
 {
+    int r;
+
     if (postgres->transaction)
         return postgres->handle ? 0 : fail(-EIO, "the connection was lost in a transaction");
     if (postgres->handle && is_stale(postgres))
         drop(postgres);
     if (!postgres->handle && postgres->session_only)
         return fail(-EIO, "the connection was lost");
-    return postgres->handle ? 0 : connect_server(postgres);
+    if (postgres->handle)
+        return 0;
+    /* Who waits in line for a server that is away is told so at once. */
+    if (clew__instant_steady() < postgres->not_before)
+        return fail(-EIO, "it cannot be reached");
+    r = connect_server(postgres);
+    if (r < 0)
+        postgres->not_before = clew__instant_steady() + PAUSE_NS;
+    return r;
 }
 
 /* ---- connections ----------------------------------------------------- */

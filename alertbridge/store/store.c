@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define BATCH_MAX 64u /* works in one transaction */
+#define AGAIN_MAX 2   /* more attempts at one */
 
 struct item {
     clew__store_work *work;
@@ -69,15 +70,28 @@ static void run_item(struct clew__db *db, struct item *item)
         (void)clew__db_run(db, "RELEASE item", "");
 }
 
-/* Runs a list of items in one transaction. */
-static void run_batch(struct clew__db *db, struct item *items)
+/* returns 0; -EAGAIN: another process was in the way of an item or of all */
+static int try_batch(struct clew__db *db, struct item *items)
 {
     int r = clew__db_begin(db);
 
-    for (struct item *item = items; item && r == 0; item = item->next)
+    for (struct item *item = items; item && r == 0; item = item->next) {
         run_item(db, item);
-    if (r == 0)
-        r = clew__db_commit(db);
+        if (item->result == -EAGAIN)
+            r = -EAGAIN;
+    }
+    return r == 0 ? clew__db_commit(db) : r;
+}
+
+/* Runs a list of items in one transaction. */
+static void run_batch(struct clew__db *db, struct item *items)
+{
+    int r = try_batch(db, items);
+
+    for (int again = 0; r == -EAGAIN && again < AGAIN_MAX; again++) {
+        clew__db_rollback(db);
+        r = try_batch(db, items);
+    }
     if (r == 0)
         return;
     for (struct item *item = items; item; item = item->next)

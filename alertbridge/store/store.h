@@ -27,7 +27,8 @@ struct clew__store *clew__store_close(struct clew__store *store);
  * share the store, which has none. */
 const char *clew__store_journal(const struct clew__store *store);
 
-/* A piece of work on the database. Failing, it is undone, it alone. The text of
+/* A piece of work on the database. Failing, it is undone, it alone. It may run more than
+ * once, each time on what was before; the last run's results count. The text of
  * clew_set_error() reaches the caller. */
 typedef int clew__store_work(struct clew__db *db, void *arg);
 

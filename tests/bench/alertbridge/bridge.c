@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * See bench.h. The store lies under CLEW_BENCH_DIRECTORY, or /var/tmp: /tmp may be in
- * memory, where a sync costs nothing. */
+ * See bench.h. The store is in PostgreSQL where with_server has started one, or a file. That lies
+ * under CLEW_BENCH_DIRECTORY, or /var/tmp: /tmp may be in memory, where a sync costs nothing. */
 #include "bench.h"
 
 #include <arpa/inet.h>
@@ -57,7 +57,8 @@ static FILE *open_in(const struct bridge *bridge, const char *name, const char *
 
 void bridge_init(struct bridge *bridge, const char *program, uint16_t far_port)
 {
-    const char *parent = getenv("CLEW_BENCH_DIRECTORY");
+    const char *parent = getenv("CLEW_BENCH_DIRECTORY"), *postgres = getenv("CLEW_TEST_POSTGRES");
+    char storage[160];
     FILE *file;
 
     bridge->program = program;
@@ -65,11 +66,15 @@ void bridge_init(struct bridge *bridge, const char *program, uint16_t far_port)
                    parent ? parent : "/var/tmp");
     if (!mkdtemp(bridge->directory))
         bench_fail("no directory");
+    if (postgres)
+        (void)snprintf(storage, sizeof(storage), "host=%s dbname=postgres user=tester", postgres);
+    else
+        (void)snprintf(storage, sizeof(storage), "%s/store.db", bridge->directory);
     bridge->port = bench_free_port();
     file = open_in(bridge, "config.yml", "w");
     (void)fprintf(file,
                   "listen: 127.0.0.1:%u\n"
-                  "storage: %s/store.db\n"
+                  "storage: %s\n"
                   "route:\n"
                   "  receiver: nobody\n"
                   "  routes:\n"
@@ -88,7 +93,7 @@ void bridge_init(struct bridge *bridge, const char *program, uint16_t far_port)
                   "    pagerduty_configs:\n"
                   "      - {routing_key: k2, url: 'http://127.0.0.1:%u/v2/enqueue',"
                   " dedup: group}\n",
-                  bridge->port, bridge->directory, far_port, far_port, far_port, far_port);
+                  bridge->port, storage, far_port, far_port, far_port, far_port);
     if (fclose(file) != 0)
         bench_fail("no configuration");
 }

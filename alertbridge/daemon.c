@@ -15,6 +15,8 @@
 #include <intake/intake.h>
 #include <store/store.h>
 #include <timers/thread.h>
+#include <watchdog/heartbeat.h>
+#include <watchdog/watchdog.h>
 
 #include <clew/export.h>
 
@@ -37,6 +39,7 @@ struct clew__daemon {
     struct clew__senders *senders;
     struct clew__watch *watch;
     struct clew__timers *timers;
+    struct clew__heart *heart;
     struct clew__intake *intake;
     sigset_t signals;
 };
@@ -85,6 +88,18 @@ static void warn_of_orphans(const struct clew__daemon *daemon)
         clew_warn("deliveries wait for a target that is not configured", clew_kv("n", orphans.n));
 }
 
+/* returns 0, -errno: they are not expected */
+static int expect_watchdogs(const struct clew__daemon *daemon, const struct clew__config *config,
+                            bool start)
+{
+    struct clew__watchdog_begin begin = {config, clew__instant_now(), start};
+    int r = clew__store_write(daemon->store, clew__watchdog_begin, &begin);
+
+    if (r < 0)
+        clew_error("the watchdogs' timers cannot be set", clew_kv("error", clew_last_error()));
+    return r;
+}
+
 /* The senders change while the intake goes on; what it queues meanwhile waits in the
  * store. Their requests in flight end by themselves: a request that is cut may have
  * arrived, and would be sent again. returns 0, -errno: there are no senders */
@@ -94,6 +109,7 @@ static int exchange(struct clew__daemon *daemon, struct clew__config *config)
 
     clew__intake_use(daemon->intake, config, NULL);
     clew__timers_use(daemon->timers, config, NULL);
+    clew__heart_use(daemon->heart, config, NULL);
     clew__watch_use(daemon->watch, config, NULL);
     (void)clew__senders_stop(daemon->senders, clew__instant_now() + DRAIN_NS);
     daemon->senders = NULL;
@@ -101,6 +117,8 @@ static int exchange(struct clew__daemon *daemon, struct clew__config *config)
     if (r < 0)
         return r;
     clew__timers_use(daemon->timers, config, daemon->senders);
+    clew__heart_use(daemon->heart, config, daemon->senders);
+    (void)expect_watchdogs(daemon, config, false);
     clew__watch_use(daemon->watch, config, daemon->senders);
     clew__intake_use(daemon->intake, config, daemon->senders);
     return 0;
@@ -186,8 +204,12 @@ static int start(struct clew__daemon *daemon)
     if (r == 0)
         r = clew__watch_start(daemon->config, daemon->store, daemon->senders, &daemon->watch);
     if (r == 0)
+        r = expect_watchdogs(daemon, daemon->config, true);
+    if (r == 0)
         r = clew__timers_start(daemon->config, daemon->store, daemon->senders, daemon->watch,
                                clew__timer_kinds, &daemon->timers);
+    if (r == 0)
+        r = clew__heart_start(daemon->config, daemon->store, daemon->senders, &daemon->heart);
     return r == 0
                ? clew__intake_start(daemon->config, daemon->store, daemon->senders, &daemon->intake)
                : r;
@@ -218,6 +240,7 @@ static int serve(struct clew__daemon *daemon, const char *version)
         (void)fail();
     }
     (void)clew__intake_stop(daemon->intake, deadline);
+    (void)clew__heart_stop(daemon->heart);
     (void)clew__timers_stop(daemon->timers);
     (void)clew__watch_stop(daemon->watch);
     (void)clew__senders_stop(daemon->senders, deadline);

@@ -4,6 +4,8 @@
  * control character reaches a terminal. */
 #include "route_test.h"
 
+#include "preview.h"
+
 #include <escalation/plan.h>
 #include <intake/notification.h>
 
@@ -106,6 +108,7 @@ int clew__route_test(const struct clew__config *config, const char *file, int64_
         for (size_t j = 0; j < n; j++)
             print_hit(config, hits[j], now, out);
     }
+    r = clew__preview(config, &notification, now, out);
     clew__notification_done(&notification);
-    return 0;
+    return r;
 }

@@ -17,6 +17,8 @@ struct clew__receiver {
     char *name;
     struct clew__integration *integrations; /* of all kinds */
     size_t n;
+    unsigned limit_pages; /* of each target, within limit_window_ns; 0: no limit */
+    int64_t limit_window_ns;
 };
 
 /* A link on every page. */
@@ -33,6 +35,29 @@ enum clew__service {
     CLEW__SERVICES,
 };
 
+/* When an alert counts as one that comes and goes. */
+struct clew__flapping {
+    unsigned fires; /* so often, within window_ns; 0: none does */
+    int64_t window_ns;
+    int64_t calm_ns; /* so long it is quiet before its end is told */
+};
+
+/* An alert that is expected again and again. */
+struct clew__watchdog {
+    char *name;
+    struct clew__matcher **matchers; /* which one */
+    size_t nmatchers;
+    int64_t within_ns; /* so long it may stay away */
+    char *receiver;    /* who is told then */
+};
+
+/* Whoever expects to hear from the bridge again and again. */
+struct clew__heartbeat {
+    char *url; /* secret; NULL or "": nobody */
+    int64_t every_ns;
+    bool post; /* else GET */
+};
+
 struct clew__config {
     atomic_uint references;
     char *listen;       /* "host:port" */
@@ -43,6 +68,10 @@ struct clew__config {
     int64_t reconcile_ns;      /* between two questions to the Alertmanagers */
     struct clew__interval *intervals;
     size_t nintervals;
+    struct clew__flapping flapping;
+    struct clew__watchdog *watchdogs;
+    size_t nwatchdogs;
+    struct clew__heartbeat heartbeat;
     struct clew__matcher **critical; /* alerts that go before all others */
     size_t ncritical;
     struct clew__receiver *receivers;
@@ -50,6 +79,7 @@ struct clew__config {
     struct clew__integration services[CLEW__SERVICES];
     struct clew__integration *alertmanagers; /* ../alertmanager/ */
     size_t nalertmanagers;
+    char **pagerduty_secrets;   /* of its webhooks, NULL-terminated; none: they are off */
     char *slack_signing_secret; /* of clicks in Slack; "": no buttons */
     struct clew__link *links;
     size_t nlinks;

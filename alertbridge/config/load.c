@@ -6,6 +6,7 @@
 #include "intervals.h"
 #include "links.h"
 #include "routes.h"
+#include "watchdogs.h"
 #include "services.h"
 
 #include <alertmanager/alertmanager.h>
@@ -83,18 +84,38 @@ static int read_integrations(struct loader *loader, struct clew__yaml_node node,
     return r;
 }
 
+static int read_limit(struct clew__yaml_node node, struct clew__receiver *receiver)
+{
+    static const char *const keys[] = {"pages", "window", NULL};
+    uint64_t pages = 0;
+    int r;
+
+    if (!node.node)
+        return 0;
+    receiver->limit_window_ns = 300 * CLEW__SECOND_NS;
+    r = clew__yaml_keys(node, keys);
+    if (r == 0)
+        r = clew__yaml_uint(clew__yaml_get(node, "pages"), 1, 10000, &pages);
+    if (r == 0)
+        r = clew__config_duration(node, "window", &receiver->limit_window_ns);
+    if (r == 0 && (pages == 0 || receiver->limit_window_ns < CLEW__SECOND_NS))
+        r = clew__yaml_error(node, "a limit needs pages, and a window of at least 1s");
+    receiver->limit_pages = (unsigned)pages;
+    return r;
+}
+
 static int read_receiver(struct loader *loader, struct clew__yaml_node node)
 {
     struct clew__config *config = loader->config;
     struct clew__receiver *receiver = &config->receivers[config->nreceivers];
-    const char *keys[16] = {"name"};
+    const char *keys[16] = {"name", "limit"};
     char names[14][32];
     struct clew__yaml_node name;
     int r;
 
-    for (unsigned i = 0; clew__receiver_kinds[i] && i < 14; i++) {
+    for (unsigned i = 0; clew__receiver_kinds[i] && i < 13; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "%s_configs", clew__receiver_kinds[i]->kind);
-        keys[i + 1] = names[i];
+        keys[i + 2] = names[i];
     }
     r = clew__yaml_keys(node, keys);
     if (r < 0)
@@ -111,6 +132,7 @@ static int read_receiver(struct loader *loader, struct clew__yaml_node node)
         return r;
     }
     config->nreceivers++;
+    r = read_limit(clew__yaml_get(node, "limit"), receiver);
     for (unsigned i = 0; clew__receiver_kinds[i] && r == 0; i++)
         r = read_integrations(loader, node, clew__receiver_kinds[i], receiver);
     return r;
@@ -130,6 +152,29 @@ static int read_receivers(struct loader *loader, struct clew__yaml_node parent)
         return clew_set_error(-ENOMEM, "out of memory");
     for (int i = 0; i < n && r == 0; i++)
         r = read_receiver(loader, clew__yaml_entry(list, i));
+    return r;
+}
+
+static int read_flapping(struct clew__yaml_node node, struct clew__flapping *flapping)
+{
+    static const char *const keys[] = {"fires", "window", "calm", NULL};
+    uint64_t fires = 4;
+    int r;
+
+    if (!node.node)
+        return 0;
+    flapping->window_ns = 1800 * CLEW__SECOND_NS;
+    flapping->calm_ns = 900 * CLEW__SECOND_NS;
+    r = clew__yaml_keys(node, keys);
+    if (r == 0)
+        r = clew__yaml_uint(clew__yaml_get(node, "fires"), 2, 1000, &fires);
+    if (r == 0)
+        r = clew__config_duration(node, "window", &flapping->window_ns);
+    if (r == 0)
+        r = clew__config_duration(node, "calm", &flapping->calm_ns);
+    if (r == 0 && (flapping->window_ns < CLEW__SECOND_NS || flapping->calm_ns < CLEW__SECOND_NS))
+        r = clew__yaml_error(node, "window and calm are at least 1s");
+    flapping->fires = (unsigned)fires;
     return r;
 }
 
@@ -227,7 +272,11 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
                                        "receivers",
                                        "links",
                                        "critical",
+                                       "flapping",
+                                       "watchdogs",
+                                       "heartbeat",
                                        "slack",
+                                       "pagerduty",
                                        "loki",
                                        "time_intervals",
                                        "reconcile_interval",
@@ -263,11 +312,15 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
     if (r == 0)
         r = read_critical(clew__yaml_get(root, "critical"), config);
     if (r == 0)
+        r = read_flapping(clew__yaml_get(root, "flapping"), &config->flapping);
+    if (r == 0)
         r = read_reconcile_interval(root, config);
     if (r == 0)
         r = clew__config_services(root, config);
     if (r == 0)
         r = read_receivers(loader, root);
+    if (r == 0)
+        r = clew__config_watchdogs(root, config);
     if (r < 0)
         return r;
     node = clew__yaml_get(root, "route");
@@ -330,6 +383,7 @@ struct clew__config *clew__config_free(struct clew__config *config)
         free(receiver->name);
     }
     clew__config_links_done(config);
+    clew__config_watchdogs_done(config);
     if (config->route)
         clew__route_done(config->route);
     clew__matchers_free(config->critical, config->ncritical);
@@ -342,6 +396,9 @@ struct clew__config *clew__config_free(struct clew__config *config)
     free(config->storage);
     free(config->external_url);
     free(config->slack_signing_secret);
+    for (char **secret = config->pagerduty_secrets; secret && *secret; secret++)
+        free(*secret);
+    free(config->pagerduty_secrets);
     clew__alertmanagers_done(config);
     clew__webhook_done(&config->webhook);
     free(config);

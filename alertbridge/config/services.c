@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGERDUTY_SECRETS_MAX 8
+
 static int read_slack(struct clew__yaml_node node, struct clew__config *config)
 {
     static const char *const keys[] = {"signing_secret", "signing_secret_file", NULL};
@@ -26,6 +28,39 @@ static int read_slack(struct clew__yaml_node node, struct clew__config *config)
     return r == 0 ? clew__config_secret(node, "signing_secret", "signing_secret_file",
                                         &config->slack_signing_secret)
                   : r;
+}
+
+/* Several, while one is exchanged for another; those that are empty do not count. */
+static int read_pagerduty(struct clew__yaml_node node, struct clew__config *config)
+{
+    static const char *const keys[] = {"webhook_secrets", NULL};
+    static const char *const secret_keys[] = {"secret", "secret_file", NULL};
+    struct clew__yaml_node list =
+        node.node ? clew__yaml_get(node, "webhook_secrets") : (struct clew__yaml_node){NULL, NULL};
+    int r = node.node ? clew__yaml_keys(node, keys) : 0, n = 0;
+    size_t at = 0;
+
+    if (r == 0)
+        r = n = clew__yaml_count(list, PAGERDUTY_SECRETS_MAX);
+    if (r < 0)
+        return r;
+    config->pagerduty_secrets = calloc((size_t)n + 1, sizeof(*config->pagerduty_secrets));
+    if (!config->pagerduty_secrets)
+        return clew_set_error(-ENOMEM, "out of memory");
+    r = 0;
+    for (int i = 0; i < n && r == 0; i++) {
+        struct clew__yaml_node entry = clew__yaml_entry(list, i);
+        char *secret = NULL;
+
+        r = clew__yaml_keys(entry, secret_keys);
+        if (r == 0)
+            r = clew__config_secret(entry, "secret", "secret_file", &secret);
+        if (r == 0 && *secret)
+            config->pagerduty_secrets[at++] = secret;
+        else
+            free(secret);
+    }
+    return r;
 }
 
 /* One of config->services. */
@@ -61,6 +96,9 @@ static int read_silencer(struct clew__yaml_node root, struct clew__config *confi
 int clew__config_services(struct clew__yaml_node root, struct clew__config *config)
 {
     int r = read_slack(clew__yaml_get(root, "slack"), config);
+
+    if (r == 0)
+        r = read_pagerduty(clew__yaml_get(root, "pagerduty"), config);
 
     if (r == 0)
         r = read_service(clew__yaml_get(root, "loki"), &clew__loki,

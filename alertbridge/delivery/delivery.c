@@ -41,8 +41,9 @@ struct sender {
     struct clew__connection *connection;
     struct clew__lease *lease;
     struct clew__minute minute;
-    unsigned failures;    /* in a row, of the target */
-    int64_t paused_until; /* of the target */
+    atomic_llong looked_at; /* at its queue */
+    unsigned failures;      /* in a row, of the target */
+    int64_t paused_until;   /* of the target */
     struct clew__pace pace;
     uint64_t generation; /* of all->generation, seen before the queue was read */
 };
@@ -277,6 +278,7 @@ static void *send_loop(void *arg)
         int64_t now, due, paced;
         int r;
 
+        atomic_store(&sender->looked_at, next.now);
         sender->connection->epoch = clew__lease_epoch(sender->lease);
         until = 0;
         if (sender->connection->epoch == 0)
@@ -321,6 +323,7 @@ static int start_one(struct clew__senders *all, const struct clew__integration *
     sender->connection = clew__connection_new(&all->abort);
     if (!sender->connection)
         return clew_set_error(-ENOMEM, "out of memory");
+    atomic_init(&sender->looked_at, clew__instant_now());
     sender->lease = clew__lease_want(all->store, target);
     sender->connection->lease = sender->lease;
     all->n++;
@@ -391,6 +394,16 @@ int clew__senders_start(const struct clew__config *config, struct clew__store *s
     else
         *ret_senders = all;
     return r;
+}
+
+bool clew__senders_alive(struct clew__senders *senders, int64_t within_ns)
+{
+    int64_t now = clew__instant_now();
+
+    for (size_t i = 0; i < senders->n; i++)
+        if (now - atomic_load(&senders->senders[i].looked_at) > within_ns)
+            return false;
+    return true;
 }
 
 struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t deadline)

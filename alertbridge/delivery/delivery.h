@@ -15,6 +15,8 @@ int clew__senders_start(const struct clew__config *config, struct clew__store *s
                         struct clew__senders **ret_senders);
 /* Something new is queued. MT-Safe, never blocks for long. */
 void clew__senders_wake(struct clew__senders *senders);
+/* Whether every sender has looked at its queue within the last so many ns. MT-Safe. */
+bool clew__senders_alive(struct clew__senders *senders, int64_t within_ns);
 /* Takes nothing new, lets requests in flight end until deadline (ns, wall clock),
  * cuts the others; what is not done stays queued. Accepts NULL, returns NULL. */
 struct clew__senders *clew__senders_stop(struct clew__senders *senders, int64_t deadline);

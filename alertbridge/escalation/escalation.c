@@ -179,7 +179,7 @@ static int load_run(struct clew__db *db, struct run *run)
     if (r < 0 || run->subjects.n == 0)
         return r; /* they are not even kept any more */
     if (run->nwebhooks > 1)
-        r = clew__subjects_digest(db, &run->subjects, run->route->id, run->webhooks[0],
+        r = clew__subjects_digest(db, &run->subjects, run->route->id, "Digest", run->webhooks[0],
                                   run->firing->now, run->group, &run->applying.webhook_id);
     else
         r = load_group(db, run->webhooks[0], run->group);

@@ -23,14 +23,12 @@ static struct clew__subject *add(struct clew__subjects *subjects)
     return &subjects->items[subjects->n];
 }
 
-int clew__subjects_load(struct clew__db *db, int64_t webhook_id, struct clew__subjects *subjects)
+#define SELECT \
+    "SELECT a.id, a.starts_at, a.status, a.fingerprint, a.labels, k.alert_id, a.webhook_id"
+
+/* Adds all rows of a SELECT. */
+static int load(struct clew__db *db, struct clew__row *row, struct clew__subjects *subjects)
 {
-    struct clew__row *row =
-        clew__db_prepare(db,
-                         "SELECT a.id, a.starts_at, a.status, a.fingerprint, a.labels, k.alert_id"
-                         " FROM alerts a LEFT JOIN acks k ON k.alert_id = a.id"
-                         " WHERE a.webhook_id = ?1 ORDER BY a.id",
-                         "i", webhook_id);
     int r = row ? 1 : -EIO;
 
     while (r == 1 && (r = clew__db_step(db, row)) == 1) {
@@ -45,6 +43,7 @@ int clew__subjects_load(struct clew__db *db, int64_t webhook_id, struct clew__su
                                           .starts_at = clew__db_int(row, 1),
                                           .firing = strcmp(clew__db_text(row, 2), "firing") == 0,
                                           .acknowledged = clew__db_int(row, 5) != 0,
+                                          .webhook_id = clew__db_int(row, 6),
                                           .labels = labels};
         (void)snprintf(subject->fingerprint, sizeof(subject->fingerprint), "%s",
                        clew__db_text(row, 3));
@@ -52,6 +51,28 @@ int clew__subjects_load(struct clew__db *db, int64_t webhook_id, struct clew__su
     }
     clew__db_reset(row);
     return r;
+}
+
+int clew__subjects_load(struct clew__db *db, int64_t webhook_id, struct clew__subjects *subjects)
+{
+    return load(db,
+                clew__db_prepare(db,
+                                 SELECT " FROM alerts a LEFT JOIN acks k ON k.alert_id = a.id"
+                                        " WHERE a.webhook_id = ?1 ORDER BY a.id",
+                                 "i", webhook_id),
+                subjects);
+}
+
+int clew__subjects_of_storm(struct clew__db *db, const char *target,
+                            struct clew__subjects *subjects)
+{
+    return load(db,
+                clew__db_prepare(db,
+                                 SELECT " FROM storm_alerts s JOIN alerts a ON a.id = s.alert_id"
+                                        " LEFT JOIN acks k ON k.alert_id = a.id"
+                                        " WHERE s.target = ?1 ORDER BY a.id",
+                                 "s", target),
+                subjects);
 }
 
 void clew__subjects_done(struct clew__subjects *subjects)
@@ -75,7 +96,7 @@ static void intersect(json_t *common, json_t *other)
     }
 }
 
-static json_t *common_labels(const struct clew__subjects *subjects)
+json_t *clew__subjects_common(const struct clew__subjects *subjects)
 {
     json_t *common = NULL;
 
@@ -92,25 +113,29 @@ static json_t *common_labels(const struct clew__subjects *subjects)
 }
 
 int clew__subjects_digest(struct clew__db *db, const struct clew__subjects *subjects,
-                          const char *name, int64_t webhook_id, int64_t now,
+                          const char *name, const char *title, int64_t webhook_id, int64_t now,
                           char ret_group[CLEW__DIGEST_TEXT], int64_t *ret_webhook_id)
 {
-    json_t *labels = common_labels(subjects);
+    json_t *labels = clew__subjects_common(subjects),
+           *group = json_pack("{s:s}", "alertname", title);
     char *common = json_dumps(labels, JSON_COMPACT | JSON_SORT_KEYS), at[24];
+    char *group_labels = group ? json_dumps(group, JSON_COMPACT) : NULL;
     int r = -ENOMEM;
 
     json_decref(labels);
+    json_decref(group);
     (void)snprintf(at, sizeof(at), "%lld", (long long)now);
     clew__digest((const char *const[]){"digest", name, at}, 3, ret_group);
-    if (common)
+    if (common && group_labels)
         r = clew__db_number(db, 0, ret_webhook_id,
                             "INSERT INTO webhooks (received_at, group_digest, group_key,"
                             " sender_receiver, external_url, group_labels, common_labels,"
                             " common_annotations, truncated, request_id, correlation_id,"
                             " traceparent) SELECT ?1, ?2, 'digest', '', external_url,"
-                            " '{\"alertname\":\"Digest\"}', ?3, '{}', 0, '', '', ''"
+                            " ?5, ?3, '{}', 0, '', '', ''"
                             " FROM webhooks WHERE id = ?4 RETURNING id",
-                            "issi", now, ret_group, common, webhook_id);
+                            "issis", now, ret_group, common, webhook_id, group_labels);
     free(common);
+    free(group_labels);
     return r;
 }

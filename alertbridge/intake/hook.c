@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct clew__hook *const hooks[] = {&clew__slack_hook, NULL};
+static const struct clew__hook *const hooks[] = {&clew__slack_hook, &clew__pagerduty_hook, NULL};
 
 const struct clew__hook *clew__hook_at(const struct clew__config *config, const char *path)
 {

@@ -33,5 +33,7 @@ const struct clew__hook *clew__hook_at(const struct clew__config *config, const 
 
 #define CLEW__SLACK_HOOK_PATH "/slack/interactions"
 extern const struct clew__hook clew__slack_hook;
+#define CLEW__PAGERDUTY_HOOK_PATH "/pagerduty/webhook"
+extern const struct clew__hook clew__pagerduty_hook;
 
 #endif

@@ -16,6 +16,9 @@
  * it changes nothing. Runs in the writer's thread only. */
 #include "apply_priv.h"
 
+#include <storms/flap.h>
+#include <watchdog/watchdog.h>
+
 #include <clew/log.h>
 
 #include <errno.h>
@@ -178,6 +181,29 @@ int clew__audit(struct clew__db *db, const struct clew__applying *applying,
                         target, decision, reason);
 }
 
+static int fired(struct clew__db *db, struct clew__applying *applying, struct clew__alert *alert,
+                 int64_t id)
+{
+    enum clew__flap flap;
+    int r = clew__flap_fired(db, applying, alert, id, &flap);
+
+    if (r < 0 || flap == CLEW__FLAP_HELD)
+        return r;
+    applying->flapping = flap == CLEW__FLAP_BEGINS;
+    r = clew__incidents_join(db, applying, alert, id);
+    applying->flapping = false;
+    return r;
+}
+
+static int resolved(struct clew__db *db, struct clew__applying *applying, struct clew__alert *alert,
+                    int64_t id)
+{
+    enum clew__flap flap;
+    int r = clew__flap_resolved(db, applying, alert, id, &flap);
+
+    return r < 0 || flap == CLEW__FLAP_HELD ? r : clew__incidents_leave(db, applying, alert, id);
+}
+
 static int change_alert(struct clew__db *db, struct change *change, struct clew__alert *alert)
 {
     struct clew__applying *applying = &change->applying;
@@ -199,9 +225,9 @@ static int change_alert(struct clew__db *db, struct change *change, struct clew_
     if (r < 0)
         return r;
     if (alert->change == CLEW__CHANGE_FIRED || alert->change == CLEW__CHANGE_REFIRED)
-        return clew__incidents_join(db, applying, alert, known.id);
+        return fired(db, applying, alert, known.id);
     if (alert->change == CLEW__CHANGE_RESOLVED)
-        return clew__incidents_leave(db, applying, alert, known.id);
+        return resolved(db, applying, alert, known.id);
     return 0;
 }
 
@@ -211,6 +237,7 @@ int clew__store_apply(struct clew__db *db, void *arg)
     struct clew__notification *notification = apply->notification;
     struct change change = {.apply = apply,
                             .applying = {.config = apply->config,
+                                         .receiver = apply->receiver,
                                          .group = notification->group,
                                          .cut = notification->ntruncated > 0,
                                          .now = apply->now}};
@@ -223,6 +250,9 @@ int clew__store_apply(struct clew__db *db, void *arg)
         if (r < 0)
             break;
         r = change_alert(db, &change, &notification->alerts[i]);
+        if (r == 0 && !apply->receiver)
+            r = clew__watchdog_see(db, apply->config, &notification->alerts[i], apply->now,
+                                   &applying->ndeliveries);
         clew__notification_close(notification, i);
     }
     /* A whole list lets incidents end that were held open by a cut one. */

@@ -14,7 +14,8 @@ struct clew__touched {
     int64_t incident_id;
     int64_t newest; /* the last one that was added to those that fired */
     uint64_t nfired, nresolved;
-    bool critical;                                                         /* one of the fired is */
+    bool flapping; /* one of the fired is told for the last time */
+    bool critical; /* one of the fired is */
     int64_t fired[CLEW__PAGE_ALERTS_MAX], resolved[CLEW__PAGE_ALERTS_MAX]; /* the first ids */
 };
 
@@ -34,13 +35,16 @@ struct clew__begun {
  * again; those of one alert may be thousands, and are never looked up. */
 struct clew__applying {
     const struct clew__config *config;
-    const char *group; /* its digest */
-    bool cut;          /* the list that all this follows from left alerts out */
+    const struct clew__receiver *receiver; /* who is told; NULL: the routes say so */
+    const char *group;                     /* its digest */
+    bool cut;                              /* the list that all this follows from left alerts out */
     int64_t now;
     int64_t webhook_id; /* 0: no row yet, or each delivery has that of its alerts */
     uint64_t ndeliveries;
     const char *note;          /* why this is told now, when no webhook says it; else NULL */
     bool digest;               /* what ended meanwhile is told too, as part of this */
+    bool flapping;             /* the alert that joins now is told for the last time */
+    bool together;             /* an incident is the group, whatever the target's own way */
     struct clew__begun *begun; /* what was decided about each route */
     size_t nbegun;
     struct clew__touched_list groups, singles;
@@ -59,6 +63,10 @@ int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
 int clew__incidents_tell(struct clew__db *db, struct clew__applying *applying,
                          const struct clew__receiver *receiver, const char *why,
                          struct clew__alert *alert, int64_t alert_id);
+/* A target is told about an alert as one of many, in one incident for them all. */
+int clew__incidents_together(struct clew__db *db, struct clew__applying *applying,
+                             const struct clew__integration *integration, const char *why,
+                             struct clew__alert *alert, int64_t alert_id);
 /* A receiver's messages of this change mention an alert that ended before anybody was
  * told; what it would have been an incident of its own for does not hear of it. */
 int clew__incidents_mention(struct clew__db *db, struct clew__applying *applying,

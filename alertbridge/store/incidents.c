@@ -11,6 +11,8 @@
 #include "apply_priv.h"
 
 #include <escalation/escalation.h>
+#include <storms/flap.h>
+#include <storms/limit.h>
 
 #include <clew/log.h>
 
@@ -71,12 +73,60 @@ static void dedup_key(const struct clew__integration *integration,
     char starts_at[24];
 
     (void)snprintf(starts_at, sizeof(starts_at), "%lld", (long long)alert->starts_at);
-    if (integration->dedup_labels)
+    if (applying->together)
+        clew__digest((const char *const[]){"group", applying->group}, 2, ret_key);
+    else if (integration->dedup_labels)
         labels_key(integration->dedup_labels, alert, ret_key);
     else if (integration->per_alert)
         clew__digest((const char *const[]){"alert", alert->fingerprint, starts_at}, 3, ret_key);
     else
         clew__digest((const char *const[]){"group", applying->group}, 2, ret_key);
+}
+
+/* Whether an incident of this change is about this alert alone. */
+static bool is_single(const struct clew__applying *applying,
+                      const struct clew__integration *integration)
+{
+    return integration->per_alert && !applying->together;
+}
+
+/* Whether the page that the alert belongs to goes out anyway. */
+static int has_page(struct clew__db *db, const struct clew__applying *applying,
+                    const struct clew__integration *integration, const struct clew__alert *alert,
+                    bool *ret_has)
+{
+    char key[CLEW__DIGEST_TEXT];
+    int64_t id = 0;
+    int r;
+
+    *ret_has = false;
+    if (integration->per_alert)
+        return 0;
+    dedup_key(integration, applying, alert, key);
+    r = clew__db_number(db, 0, &id, "SELECT id FROM incidents WHERE target = ?1 AND dedup_key = ?2",
+                        "ss", integration->target, key);
+    for (size_t i = 0; i < applying->groups.n && r == 0; i++)
+        *ret_has = *ret_has || (applying->groups.items[i].incident_id == id &&
+                                applying->groups.items[i].nfired > 0);
+    return r;
+}
+
+/* Whether the receiver's limit keeps the alert for a digest. */
+static int is_held(struct clew__db *db, struct clew__applying *applying,
+                   const struct clew__receiver *receiver,
+                   const struct clew__integration *integration, const struct clew__alert *alert,
+                   int64_t alert_id, bool *ret_held)
+{
+    bool has = false;
+    int r;
+
+    *ret_held = false;
+    if (receiver->limit_pages == 0 || integration->off)
+        return 0;
+    r = has_page(db, applying, integration, alert, &has);
+    return r < 0 || has
+               ? r
+               : clew__limit_take(db, applying, receiver, integration, alert, alert_id, ret_held);
 }
 
 /* Finds or makes the incident and opens it. */
@@ -98,7 +148,7 @@ static int open_incident(struct clew__db *db, const struct clew__applying *apply
         " ELSE excluded.opened_at END,"
         " receiver = excluded.receiver, open = 1 RETURNING id",
         "ssssisi", integration->target, key, integration->ops->kind, integration->receiver,
-        (int64_t)integration->per_alert, applying->group, applying->now);
+        (int64_t)is_single(applying, integration), applying->group, applying->now);
     r = row ? clew__db_step(db, row) : -EIO;
     if (r == 1) {
         *ret_id = clew__db_int(row, 0);
@@ -152,11 +202,12 @@ static int join_one(struct clew__db *db, struct clew__applying *applying,
         r = add_member(db, incident_id, alert_id, &joined);
     if (r < 0 || (!joined && !again))
         return r;
-    touched = clew__touch(applying, incident_id, integration->per_alert);
+    touched = clew__touch(applying, incident_id, is_single(applying, integration));
     if (!touched)
         return -ENOMEM;
     if (!add_fired(touched, alert_id))
         return 0;
+    touched->flapping = touched->flapping || applying->flapping;
     touched->critical = touched->critical || clew__config_critical(applying->config, alert->labels);
     alert->npages++;
     return clew__audit(db, applying, alert, integration->target, "page", why);
@@ -168,12 +219,26 @@ static int join_all(struct clew__db *db, struct clew__applying *applying,
 {
     int r = 0;
 
-    for (size_t i = 0; i < receiver->n && r == 0; i++)
-        r = join_one(db, applying, &receiver->integrations[i], why, alert, alert_id, again);
+    for (size_t i = 0; i < receiver->n && r == 0; i++) {
+        const struct clew__integration *integration = &receiver->integrations[i];
+        bool held = false;
+
+        r = is_held(db, applying, receiver, integration, alert, alert_id, &held);
+        if (r == 0 && !held)
+            r = join_one(db, applying, integration, why, alert, alert_id, again);
+    }
     if (r == 0 && receiver->n == 0)
         r = clew__audit(db, applying, alert, "", "not sent",
                         "the route's receiver has no integration");
     return r;
+}
+
+int clew__incidents_together(struct clew__db *db, struct clew__applying *applying,
+                             const struct clew__integration *integration, const char *why,
+                             struct clew__alert *alert, int64_t alert_id)
+{
+    applying->together = true;
+    return join_one(db, applying, integration, why, alert, alert_id, true);
 }
 
 int clew__incidents_tell(struct clew__db *db, struct clew__applying *applying,
@@ -214,9 +279,12 @@ int clew__incidents_join(struct clew__db *db, struct clew__applying *applying,
 {
     const struct clew__config *config = applying->config;
     const struct clew__route *hits[CLEW__ROUTE_HITS_MAX];
-    size_t n = clew__route_match(config->route, alert->labels, hits);
+    size_t n = applying->receiver ? 0 : clew__route_match(config->route, alert->labels, hits);
     int r = 0;
 
+    if (applying->receiver)
+        return join_all(db, applying, applying->receiver, "a watchdog's receiver", alert, alert_id,
+                        false);
     for (size_t i = 0; i < n && r == 0; i++) {
         bool now = false;
 
@@ -305,7 +373,8 @@ static int end_incident(struct clew__db *db, struct clew__applying *applying,
     if (!send_resolved)
         r = clew__audit(db, applying, NULL, state->target, "not sent", "send_resolved is off");
     else if (state->incidents)
-        r = clew__incident_enqueue(db, applying, state, touched, CLEW__ACTION_RESOLVE, "");
+        r = clew__incident_enqueue(db, applying, state, touched, CLEW__ACTION_RESOLVE,
+                                   applying->note ? applying->note : "");
     return r == 0 ? clew__incident_close(db, applying, touched->incident_id) : r;
 }
 
@@ -313,6 +382,7 @@ static int queue_for(struct clew__db *db, struct clew__applying *applying,
                      struct clew__touched *touched)
 {
     const char *note = applying->note ? applying->note : "";
+    char flapping[256];
     const struct clew__integration *integration;
     struct clew__incident state;
     bool send_resolved;
@@ -326,6 +396,8 @@ static int queue_for(struct clew__db *db, struct clew__applying *applying,
     send_resolved = integration ? integration->send_resolved : state.incidents;
     if (!send_resolved && !applying->digest)
         touched->nresolved = 0;
+    if (touched->flapping)
+        note = clew__flap_note(applying->config, flapping, sizeof(flapping));
     if (touched->nfired)
         r = clew__incident_enqueue(db, applying, &state, touched, CLEW__ACTION_TRIGGER, note);
     else if (!state.incidents && touched->nresolved)

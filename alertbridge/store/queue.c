@@ -338,6 +338,11 @@ int clew__store_prune(struct clew__db *db, void *arg)
                         month, batch);
     if (r == 0)
         r = delete_some(db, &pruned,
+                        "DELETE FROM flap_fires WHERE at IN (SELECT at FROM flap_fires"
+                        " WHERE at < ?1 LIMIT ?2)",
+                        week, batch);
+    if (r == 0)
+        r = delete_some(db, &pruned,
                         "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < ?1"
                         " LIMIT ?2)",
                         month, batch);

@@ -216,6 +216,30 @@ static const char *const steps[] = {
     "CREATE INDEX pagerduty_events_at ON pagerduty_events (at);",
     /* Alertmanager is asked about all that fires, some at a time. */
     "CREATE INDEX alerts_firing ON alerts (id) WHERE status = 'firing';",
+    /* The window of a limit, and what it holds. */
+    "CREATE TABLE storms ("
+    " target TEXT PRIMARY KEY,"
+    " receiver TEXT NOT NULL,"
+    " began_at INTEGER NOT NULL,"
+    " pages INTEGER NOT NULL);"
+    "CREATE TABLE storm_alerts ("
+    " target TEXT NOT NULL,"
+    " alert_id INTEGER NOT NULL REFERENCES alerts ON DELETE CASCADE,"
+    " PRIMARY KEY (target, alert_id));"
+    /* That the store takes something, for the heartbeat; one row. */
+    "CREATE TABLE heartbeats (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);"
+    /* When alerts fired, and those that come and go. */
+    "CREATE TABLE flap_fires ("
+    " fingerprint TEXT NOT NULL,"
+    " at INTEGER NOT NULL);"
+    "CREATE INDEX flap_fires_of ON flap_fires (fingerprint, at);"
+    "CREATE INDEX flap_fires_at ON flap_fires (at);"
+    "CREATE TABLE flaps ("
+    " fingerprint TEXT PRIMARY KEY,"
+    " alert_id INTEGER NOT NULL,"
+    " fires INTEGER NOT NULL,"
+    " since INTEGER NOT NULL,"
+    " last_at INTEGER NOT NULL);",
 };
 
 int clew__db_check_schema(struct clew__db *db)

@@ -54,7 +54,8 @@ struct clew__apply {
     struct clew__notification *notification; /* its alerts get change and npages */
     const struct clew__thread_of *thread;
     int64_t now;
-    uint64_t ndeliveries; /* result */
+    const struct clew__receiver *receiver; /* who is told, NULL: the routes say so */
+    uint64_t ndeliveries;                  /* result */
 };
 clew__store_work clew__store_apply;
 

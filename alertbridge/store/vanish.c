@@ -17,6 +17,9 @@ int clew__store_firing_alerts(struct clew__db *db, void *arg)
         clew__db_prepare(db,
                          "SELECT id, starts_at, last_seen, fingerprint FROM alerts"
                          " INDEXED BY alerts_firing WHERE id > ?1 AND status = 'firing'"
+                         /* a watchdog's alert is the bridge's own (watchdog/) */
+                         " AND NOT EXISTS (SELECT 1 FROM webhooks w WHERE w.id = alerts.webhook_id"
+                         "  AND substr(w.group_key, 1, 9) = 'watchdog/')"
                          " ORDER BY id LIMIT ?2",
                          "ii", alerts->after, (int64_t)CLEW__FIRING_BATCH);
     int r = row ? 1 : -EIO;

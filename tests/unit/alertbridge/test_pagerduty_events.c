@@ -3,10 +3,12 @@
 #include "bridge.h"
 
 #include <common/instant.h>
+#include <intake/intake.h>
 #include <pagerduty/act.h>
 
 #include <clew/log.h>
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -243,13 +245,82 @@ static void test_events_echo_and_late(void **state)
     assert_int_equal(OPEN, 1);
 }
 
+/* ---- by HTTP ------------------------------------------------------------------ */
+
+static unsigned post_event(uint16_t port, const char *body, const char *secret)
+{
+    char url[128], header[256], digest[CLEW__DIGEST_TEXT];
+    struct curl_slist *headers = NULL;
+    CURL *easy = curl_easy_init();
+    long status = 0;
+
+    clew__sign(secret, NULL, body, strlen(body), digest);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/pagerduty/webhook", port);
+    (void)snprintf(header, sizeof(header), "X-PagerDuty-Signature: v1=%064d,v1=%s", 0, digest);
+    headers = curl_slist_append(headers, header);
+    (void)curl_easy_setopt(easy, CURLOPT_URL, url);
+    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+    (void)curl_easy_perform(easy);
+    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(easy);
+    return (unsigned)status;
+}
+
+static void test_events_by_http(void **state)
+{
+    struct clew__intake *intake = NULL;
+    char text[4096], key[256], body[1024];
+    uint16_t port;
+
+    (void)state;
+    (void)clew__config_free(config);
+    (void)snprintf(text, sizeof(text),
+                   "%spagerduty: {webhook_secrets: [{secret: the-old-SECRET}, {secret: ''},"
+                   " {secret: the-new-SECRET}]}\n",
+                   usual_config(9, ""));
+    config = load_config(&bench, text);
+    assert_int_equal(clew__intake_start(config, store, NULL, &intake), 0);
+    port = clew__intake_port(intake);
+    now = clew__instant_now() - 60 * CLEW__SECOND_NS;
+    apply("firing");
+    assert_int_equal(clew__store_read(store, read_key, key), 1);
+    (void)snprintf(body, sizeof(body),
+                   "{\"event\":{\"id\":\"h1\",\"event_type\":\"incident.acknowledged\","
+                   "\"occurred_at\":\"2035-01-01T00:00:00Z\",\"agent\":{\"type\":"
+                   "\"user_reference\",\"summary\":\"Bob\"},\"data\":{\"incident_key\":\"%s\"}}}",
+                   key);
+    assert_int_equal(post_event(port, body, "a-wrong-SECRET"), 401);
+    assert_int_equal(post_event(port, body, ""), 401);
+    assert_int_equal(ACKS, 0);
+    assert_int_equal(post_event(port, body, "the-new-SECRET"), 200);
+    assert_int_equal(ACKS, 1);
+    assert_int_equal(post_event(port, body, "the-old-SECRET"), 200);
+    assert_int_equal(ACKS, 1);
+    assert_int_equal(post_event(port, "{}", "the-old-SECRET"), 400);
+    assert_int_equal(post_event(port, "{\"event\":{\"id\":\"p\",\"event_type\":\"pagey.ping\"}}",
+                                "the-old-SECRET"),
+                     200);
+    intake = clew__intake_stop(intake, 0);
+    (void)clew__config_free(config);
+    config = load_config(&bench, usual_config(9, ""));
+    assert_int_equal(clew__intake_start(config, store, NULL, &intake), 0);
+    assert_int_equal(post_event(clew__intake_port(intake), body, "the-new-SECRET"), 404);
+    (void)clew__intake_stop(intake, 0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events_signature),  cmocka_unit_test(test_events_read),
-        cmocka_unit_test(test_events_read_table), TEST(test_events_acknowledge_once),
-        TEST(test_events_resolve_and_reopen),     TEST(test_events_echo_and_late),
+        cmocka_unit_test(test_events_signature),
+        cmocka_unit_test(test_events_read),
+        cmocka_unit_test(test_events_read_table),
+        TEST(test_events_acknowledge_once),
+        TEST(test_events_resolve_and_reopen),
+        TEST(test_events_echo_and_late),
+        TEST(test_events_by_http),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

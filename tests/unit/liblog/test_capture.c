@@ -364,6 +364,7 @@ static int child_stops(void *arg)
     (void)arg;
     CHECK(dup2(file, STDERR_FILENO) == STDERR_FILENO);
     CHECK(clew_capture_stderr(CLEW_LEVEL_INFO) == 0);
+    CHILD_BEFORE_FORK();
     pid = fork();
     if (pid == 0) {
         clew_capture_stop();

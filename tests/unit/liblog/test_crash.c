@@ -777,6 +777,7 @@ static int in_child_of_fork(void *arg)
     (void)arg;
     CHECK(ready() == 0);
     clew_info("parent");
+    CHILD_BEFORE_FORK();
     pid = fork();
     if (pid == 0) {
         write_to((int *)0x40);

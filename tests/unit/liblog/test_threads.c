@@ -245,6 +245,7 @@ static int prefork(void *arg)
     setenv("OTEL_SERVICE_NAME", "prefork", 1);
     clew_info("parent", clew_kv("who", 0), clew_kv("i", 0));
     for (unsigned w = 0; w < 8; w++) {
+        CHILD_BEFORE_FORK();
         pids[w] = fork();
         if (pids[w] == 0) {
             for (unsigned i = 0; i < 2000; i++)

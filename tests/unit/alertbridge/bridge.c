@@ -137,6 +137,13 @@ char *read_sample(const char *name, size_t *ret_len)
     return read_text(path, ret_len);
 }
 
+const char *json_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
 struct clew__config *load_config(struct bench *bench, const char *text)
 {
     struct clew__config *config = NULL;

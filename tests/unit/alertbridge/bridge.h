@@ -46,6 +46,9 @@ int64_t number_in(struct clew__store *store, const char *sql);
 char *read_text(const char *path, size_t *ret_len);
 char *read_sample(const char *name, size_t *ret_len);
 
+/* A member of an object, "" when it is no text. */
+const char *json_text(const json_t *object, const char *key);
+
 /* A configuration that has to be right. */
 struct clew__config *load_config(struct bench *bench, const char *text);
 /* on-call (Slack and PagerDuty) for critical, else team (Slack), at this port.

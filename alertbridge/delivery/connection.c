@@ -10,6 +10,7 @@
 #include <clew/http.h>
 #include <clew/trace.h>
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -91,6 +92,7 @@ void clew__connection_rest(struct clew__connection *connection)
         return;
     curl_easy_cleanup(connection->easy);
     connection->easy = fresh;
+    (void)malloc_trim(0);
 }
 
 struct clew__connection *clew__connection_free(struct clew__connection *connection)

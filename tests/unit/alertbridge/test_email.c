@@ -635,7 +635,7 @@ static void test_smtp_nobody_listens(void **state)
 int main(void)
 {
 #define TEST(function) \
-    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, teardown, USUAL)
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, teardown, (void *)(USUAL))
     const struct CMUnitTest tests[] = {
         TEST(test_email_one_alert),
         TEST(test_email_group_names_what_changed),

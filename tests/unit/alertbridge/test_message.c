@@ -293,7 +293,7 @@ static void test_message_loki_question(void **state)
 int main(void)
 {
 #define TEST(function) \
-    cmocka_unit_test_prestate_setup_teardown(function, setup, rendering_teardown, HEAD)
+    cmocka_unit_test_prestate_setup_teardown(function, setup, rendering_teardown, (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_message_plain),
         TEST(test_message_hostile),

@@ -226,8 +226,9 @@ static void test_pagerduty_429_waits(void **state)
 
 int main(void)
 {
-#define TEST(function) \
-    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, HEAD)
+#define TEST(function)                                                                      \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, \
+                                             (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_pagerduty_trigger),
         TEST(test_pagerduty_resolve),

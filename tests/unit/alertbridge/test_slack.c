@@ -257,8 +257,9 @@ static void test_verdict_of_every_status(void **state)
 
 int main(void)
 {
-#define TEST(function) \
-    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, HEAD)
+#define TEST(function)                                                                      \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, \
+                                             (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_slack_one_alert),
         TEST(test_slack_group_names_what_changed),

@@ -187,8 +187,9 @@ static void test_teams_defaults(void **state)
 
 int main(void)
 {
-#define TEST(function) \
-    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, HEAD)
+#define TEST(function)                                                                      \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, \
+                                             (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_teams_one_alert),
         TEST(test_teams_group_names_what_changed),

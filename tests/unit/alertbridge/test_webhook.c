@@ -235,8 +235,9 @@ static void test_webhook_defaults(void **state)
 
 int main(void)
 {
-#define TEST(function) \
-    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, HEAD)
+#define TEST(function)                                                                      \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, \
+                                             (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_webhook_default_is_version_4),
         TEST(test_webhook_cut_list_is_never_resolved),

@@ -87,7 +87,7 @@ static void test_hand_acknowledges_an_alert(void **state)
     assert_int_equal(ACKS, 1);
     assert_int_equal(DELIVERIES("acknowledge"), 1);
     assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries WHERE note ="
-                                      " 'acknowledged by alice (U123), slack'"),
+                                      " 'acknowledged by alice (U123)'"),
                      1);
     assert_int_equal(number_in(store, "SELECT count(*) FROM audit WHERE decision = 'acknowledged'"
                                       " AND fingerprint = '" FP1 "'"),

@@ -245,7 +245,7 @@ int clew__command_ack(const char *storage, const char *fingerprint, bool json, F
     if (!is_fingerprint(fingerprint))
         return clew_set_error(-EINVAL, "a fingerprint is %u hex digits at most",
                               CLEW__FINGERPRINT_MAX);
-    (void)snprintf(who, sizeof(who), "user %lu", (unsigned long)getuid());
+    (void)snprintf(who, sizeof(who), "user %lu at the command line", (unsigned long)getuid());
     r = change_store(storage, clew__store_acknowledge, &work);
     if (r == -ENOENT) {
         (void)fprintf(stderr, "alertbridge: no alert %s fires\n", fingerprint);

@@ -21,6 +21,7 @@
 #include <clew/export.h>
 
 #include <curl/curl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,16 +170,21 @@ static int reload(struct clew__daemon *daemon)
 static int wait_for_end(struct clew__daemon *daemon)
 {
     const struct timespec interval = {.tv_sec = 1};
+    struct clew__calm calm = {0};
     int64_t version = 0, pruned_at = 0;
     int signal, r = 0;
 
+    clew__trim(); /* of what the start alone needed */
     do {
         int64_t now = clew__instant_now();
 
         if (now - pruned_at >= PRUNE_EVERY_NS || now < pruned_at) {
             prune(daemon->store);
             pruned_at = now;
-            clew__trim_code();
+        }
+        if (clew__calm(&calm)) {
+            clew__store_rest(daemon->store);
+            clew__trim();
         }
         look_for_replays(daemon, &version);
         clew__notify("WATCHDOG=1"); /* the store's writer answered */
@@ -273,6 +279,9 @@ int clew__daemon_run(const char *file, const char *version)
     (void)sigaddset(&daemon.signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &daemon.signals, NULL); /* before any thread starts */
     (void)signal(SIGPIPE, SIG_IGN);
+    /* glibc would raise them with what is freed, up to 64 MiB kept by each thread. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 10);
     raise_file_limit();
     if (clew__config_load(file, NULL, &daemon.config) < 0)
         return fail();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The notification goes the way that it would go in the daemon, on an empty store of
- * its own: so grouping, limits and everything else that decides about pages does it
+ * The notification goes the way that it would go in the daemon, on an empty store
+ * in memory: so grouping, limits and everything else that decides about pages does it
  * here, and the preview cannot differ. Control characters do not reach a terminal. */
 #include "preview.h"
 
@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct preview {
     const struct clew__config *config;
@@ -139,23 +138,12 @@ static int run(struct preview *preview, const struct clew__notification *notific
 int clew__preview(const struct clew__config *config, const struct clew__notification *notification,
                   int64_t now, FILE *out)
 {
-    static const char *const names[] = {"", "-wal", "-shm", "-journal"};
-    char directory[] = "/tmp/alertbridge-XXXXXX", path[64];
     struct preview preview = {.config = config, .out = out};
-    int r;
+    int r = clew__db_open_memory(&preview.db);
 
-    if (!mkdtemp(directory))
-        return clew_set_error(-errno, "/tmp: %s", strerror(errno));
-    (void)snprintf(path, sizeof(path), "%s/store", directory);
-    r = clew__db_open(&preview.db, path);
-    if (r == 0) {
-        r = run(&preview, notification, now);
-        clew__db_close(&preview.db);
-    }
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        (void)snprintf(path, sizeof(path), "%s/store%s", directory, names[i]);
-        (void)unlink(path);
-    }
-    (void)rmdir(directory);
+    if (r < 0)
+        return r;
+    r = run(&preview, notification, now);
+    clew__db_close(&preview.db);
     return r;
 }

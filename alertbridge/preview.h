@@ -9,8 +9,7 @@
 #include <stdio.h>
 
 /* Prints the pages that would go out now, as each receiver writes them; secrets are
- * left out. What ended is taken to have been told before. Nothing is sent, and nothing
- * stored but in a directory of its own that is removed.
+ * left out. What ended is taken to have been told before. Nothing is sent or stored.
  * returns  0, -errno */
 int clew__preview(const struct clew__config *config, const struct clew__notification *notification,
                   int64_t now, FILE *out);

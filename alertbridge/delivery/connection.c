@@ -10,6 +10,7 @@
 #include <clew/http.h>
 #include <clew/trace.h>
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -52,6 +53,25 @@ static int look_at_lease(void *arg, char *ip, char *local_ip, int port, int loca
     return clew__connection_may_send(arg) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
+static CURL *new_handle(struct clew__connection *connection)
+{
+    CURL *easy = curl_easy_init();
+
+    if (!easy)
+        return NULL;
+    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, connection);
+    (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, connection);
+    (void)curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, look_at_abort);
+    (void)curl_easy_setopt(easy, CURLOPT_XFERINFODATA, connection);
+    (void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, look_at_lease);
+    (void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, connection);
+    return easy;
+}
+
 struct clew__connection *clew__connection_new(const atomic_bool *abort)
 {
     struct clew__connection *connection = calloc(1, sizeof(*connection));
@@ -60,20 +80,19 @@ struct clew__connection *clew__connection_new(const atomic_bool *abort)
         return NULL;
     connection->abort = abort;
     clew__buf_init(&connection->body, ANSWER_MAX + 1);
-    connection->easy = curl_easy_init();
-    if (!connection->easy)
-        return clew__connection_free(connection);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_WRITEFUNCTION, take_body);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_WRITEDATA, connection);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_HEADERDATA, connection);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_NOPROGRESS, 0L);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_XFERINFOFUNCTION, look_at_abort);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_XFERINFODATA, connection);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_PREREQFUNCTION, look_at_lease);
-    (void)curl_easy_setopt(connection->easy, CURLOPT_PREREQDATA, connection);
-    return connection;
+    connection->easy = new_handle(connection);
+    return connection->easy ? connection : clew__connection_free(connection);
+}
+
+void clew__connection_rest(struct clew__connection *connection)
+{
+    CURL *fresh = new_handle(connection);
+
+    if (!fresh)
+        return;
+    curl_easy_cleanup(connection->easy);
+    connection->easy = fresh;
+    (void)malloc_trim(0);
 }
 
 struct clew__connection *clew__connection_free(struct clew__connection *connection)

@@ -31,6 +31,7 @@
 #define AGE_MAX_NS (72 * 3600 * CLEW__SECOND_NS)
 #define OUTAGE_FAILURES 3u                      /* in a row, of the target */
 #define CRITICAL_WAIT_NS (30 * CLEW__SECOND_NS) /* at most, unless it is asked for */
+#define REST_NS (60 * CLEW__SECOND_NS)          /* without a page */
 #define RECHECK_NS (60 * CLEW__SECOND_NS)       /* so long a step of the clock may go unseen */
 
 struct sender {
@@ -44,6 +45,7 @@ struct sender {
     atomic_llong looked_at; /* at its queue */
     unsigned failures;      /* in a row, of the target */
     int64_t paused_until;   /* of the target */
+    int64_t sent_at;        /* the last page; 0: none since the connection rests */
     struct clew__pace pace;
     uint64_t generation; /* of all->generation, seen before the queue was read */
 };
@@ -268,6 +270,15 @@ static int deliver(struct sender *sender, const struct clew__delivery *delivery)
     return r;
 }
 
+/* There is nothing to do. Far sides close a connection after about this time too. */
+static void rest(struct sender *sender, int64_t now)
+{
+    if (!sender->sent_at || now - sender->sent_at < REST_NS)
+        return;
+    clew__connection_rest(sender->connection);
+    sender->sent_at = 0;
+}
+
 static void *send_loop(void *arg)
 {
     struct sender *sender = arg;
@@ -293,9 +304,12 @@ static void *send_loop(void *arg)
             until = paced > until ? paced : until;
             if (until <= now) {
                 clew__minute_count(&sender->minute, now);
+                sender->sent_at = now;
                 r = deliver(sender, &next.delivery);
             }
         }
+        if (r == 0 && until == 0)
+            rest(sender, now);
         if (r < 0) {
             clew_error("the store cannot be read", clew_kv("error", clew_last_error()));
             until = now + CLEW__SECOND_NS;

@@ -193,6 +193,12 @@ int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, 
     return 0;
 }
 
+void clew__db_rest(struct clew__db *db)
+{
+    if (db->ops->rest)
+        db->ops->rest(db);
+}
+
 int64_t clew__db_changed(const struct clew__db *db)
 {
     return db->ops->changed(db);

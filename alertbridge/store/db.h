@@ -32,6 +32,8 @@ int clew__db_check(const char *where);
 
 /* Opens, or creates with mode 0600. returns 0, -errno */
 int clew__db_open(struct clew__db *db, const char *where);
+/* Opens an empty one in memory, which its close ends. returns 0, -errno */
+int clew__db_open_memory(struct clew__db *db);
 /* Opens a database of the present schema beside the processes that work with it, to
  * read, or to write too. returns 0, -errno; -EPROTO: another version's */
 int clew__db_open_beside(struct clew__db *db, const char *where, bool write);
@@ -73,6 +75,9 @@ int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...);
 /* The first column of the first row, fallback when there is none. */
 int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, const char *sql,
                     const char *types, ...);
+
+/* Gives back memory that only makes it faster. */
+void clew__db_rest(struct clew__db *db);
 
 /* How many rows the last statement that changes any has changed. */
 int64_t clew__db_changed(const struct clew__db *db);

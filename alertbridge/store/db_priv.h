@@ -55,6 +55,7 @@ struct clew__db_ops {
     int (*set_version)(struct clew__db *db, int64_t version);
     /* Makes what the steps do not, once all were taken; NULL: nothing. */
     int (*finish)(struct clew__db *db);
+    void (*rest)(struct clew__db *db); /* NULL: it keeps nothing */
 };
 
 extern const struct clew__db_ops clew__db_sqlite;

@@ -196,6 +196,11 @@ static int set_version(struct clew__db *db, int64_t version)
     return run_all(db, sql);
 }
 
+static void rest(struct clew__db *db)
+{
+    (void)sqlite3_db_release_memory(db->connection);
+}
+
 const struct clew__db_ops clew__db_sqlite = {
     .shared = false,
     .check = check,
@@ -218,4 +223,12 @@ const struct clew__db_ops clew__db_sqlite = {
     .text = text,
     .get_version = get_version,
     .set_version = set_version,
+    .rest = rest,
 };
+
+int clew__db_open_memory(struct clew__db *db)
+{
+    *db = (struct clew__db){.ops = &clew__db_sqlite};
+    return open_handle(db, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                       "PRAGMA foreign_keys=ON");
+}

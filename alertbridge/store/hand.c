@@ -241,8 +241,7 @@ static int by_hand(struct clew__db *db, struct clew__by_hand *work, enum act act
     int r;
 
     work->nalerts = work->ndeliveries = 0;
-    (void)snprintf(hand.who, sizeof(hand.who), "%s by %.200s, %.32s", words[act], work->actor,
-                   work->via);
+    (void)snprintf(hand.who, sizeof(hand.who), "%s by %.200s", words[act], work->actor);
     r = find_origin(db, &hand);
     if (r == 0)
         r = load_chosen(db, work, &chosen, &n);

@@ -164,6 +164,19 @@ int clew__store_read(struct clew__store *store, clew__store_work *work, void *ar
     return r;
 }
 
+static int rest(struct clew__db *db, void *arg)
+{
+    (void)arg;
+    clew__db_rest(db);
+    return 0;
+}
+
+void clew__store_rest(struct clew__store *store)
+{
+    (void)clew__store_write(store, rest, NULL);
+    (void)clew__store_read(store, rest, NULL);
+}
+
 /* Two processes on one store would send everything twice. */
 static int take_lock(struct clew__store *store, const char *path, bool *ret_ours)
 {

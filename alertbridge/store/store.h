@@ -38,6 +38,8 @@ typedef int clew__store_work(struct clew__db *db, void *arg);
 int clew__store_write(struct clew__store *store, clew__store_work *work, void *arg);
 /* Runs work that only reads, in this thread, on what is committed. MT-Safe. */
 int clew__store_read(struct clew__store *store, clew__store_work *work, void *arg);
+/* Gives memory back that only makes it faster. */
+void clew__store_rest(struct clew__store *store);
 
 /* ---- work ------------------------------------------------------------ */
 

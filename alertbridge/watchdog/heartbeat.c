@@ -20,7 +20,6 @@
 
 struct clew__heart {
     struct clew__store *store;
-    struct clew__connection *connection;
     atomic_bool abort;
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows */
@@ -56,15 +55,19 @@ static bool works(struct clew__heart *heart)
     return true;
 }
 
+/* By a connection of its own: one that is kept would cost memory all the time. */
 static void beat(struct clew__heart *heart, const struct clew__config *config)
 {
     const struct clew__integration whom = {.ops = &kind, .url = config->heartbeat.url};
+    struct clew__connection *connection = clew__connection_new(&heart->abort);
     struct clew__buf body;
     struct clew__answer answer;
 
+    if (!connection)
+        return;
     clew__buf_init(&body, 64);
     clew__buf_adds(&body, "{}\n");
-    clew__http_send(heart->connection, &whom,
+    clew__http_send(connection, &whom,
                     &(struct clew__http_request){.body = config->heartbeat.post ? &body : NULL,
                                                  .timeout_ms = TIMEOUT_MS},
                     &answer);
@@ -72,6 +75,7 @@ static void beat(struct clew__heart *heart, const struct clew__config *config)
     if (answer.status < 200 || answer.status > 299)
         clew_warn("the heartbeat was not heard", clew_kv("status", answer.status),
                   clew_kv("reason", answer.problem));
+    (void)clew__connection_free(connection);
 }
 
 static bool is_on(const struct clew__config *config)
@@ -109,7 +113,6 @@ static void *run(void *arg)
 
 static struct clew__heart *free_heart(struct clew__heart *heart)
 {
-    (void)clew__connection_free(heart->connection);
     (void)clew__config_free(heart->config);
     (void)pthread_cond_destroy(&heart->changed);
     (void)pthread_mutex_destroy(&heart->lock);
@@ -134,8 +137,7 @@ int clew__heart_start(struct clew__config *config, struct clew__store *store,
     (void)pthread_cond_init(&heart->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_mutex_init(&heart->lock, NULL);
-    heart->connection = clew__connection_new(&heart->abort);
-    r = heart->connection ? pthread_create(&heart->thread, NULL, run, heart) : ENOMEM;
+    r = pthread_create(&heart->thread, NULL, run, heart);
     if (r) {
         (void)free_heart(heart);
         return clew_set_error(-r, "cannot start a thread: %s", strerror(r));

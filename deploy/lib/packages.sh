@@ -7,7 +7,7 @@ CLEW_PACKAGES_BUILD="gcc g++ libc6-dev meson ninja-build pkg-config libcurl4-ope
 CLEW_PACKAGES_DEMO="prometheus prometheus-alertmanager curl jq ca-certificates"
 CLEW_PACKAGES_TESTS="libcmocka-dev libpq-dev postgresql libhiredis-dev redis-server
   librdkafka-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
-  python3-protobuf python3-grpcio python3-prometheus-client prometheus nginx-light openssl"
+  python3-protobuf python3-yaml python3-grpcio python3-prometheus-client prometheus nginx-light openssl"
 
 # packages_ensure PACKAGE…: installs those that are missing, asking for root
 # only then.

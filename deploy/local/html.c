@@ -32,6 +32,10 @@ static const char style[] =
     "0;"
     "white-space:pre-wrap}form{margin:.5em 0}input{font:inherit;padding:.25em .5em;width:22em;"
     "border:1px solid var(--line);border-radius:5px;background:var(--card);color:var(--fg)}"
+    ".inline{display:inline}button{font:inherit;padding:.1em .7em;border:1px solid var(--line);"
+    "border-radius:5px;background:var(--bg);color:var(--accent);cursor:pointer}"
+    ".buttons{display:flex;gap:.9em;flex-wrap:wrap;align-items:baseline;margin-top:.4em}"
+    ".thread{margin-left:2em}.said{white-space:pre-wrap}"
     ".empty{color:var(--dim);padding:.7em 0}";
 
 void html_text(struct clew__buf *out, const char *text, size_t len)

@@ -93,6 +93,10 @@ static void add_line(struct push *push, const struct store_line *line)
         reject_line(push, "max entry size '262144' bytes exceeded");
         return;
     }
+    /* Loki finds it in more places. */
+    value = json_object_get(line->metadata, "level");
+    if (value && !json_object_get(line->metadata, "detected_level"))
+        json_object_set(line->metadata, "detected_level", value);
     json_object_foreach(line->metadata, name, value)
     {
         if (!*name) {

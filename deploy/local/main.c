@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * clew-local: in place of Loki, Tempo, Slack and PagerDuty on one machine. */
 #include "server.h"
+#include "slack_click.h"
 #include "store.h"
 
 #include <clew/log.h>
@@ -15,6 +16,7 @@
 
 static const char usage[] =
     "usage: clew-local --data DIRECTORY [--listen ADDRESS:PORT] [--retention TIME]\n"
+    "                  [--slack-interactions URL]\n"
     "\n"
     "Takes Loki pushes and OTLP/HTTP traces, answers the queries of `clew tail` and\n"
     "`clew trace`, stands in for Slack and PagerDuty, and shows it all as pages.\n"
@@ -24,6 +26,10 @@ static const char usage[] =
     "  --listen ADDRESS:PORT  default 127.0.0.1:3100; port 0: any free one\n"
     "  --retention TIME       how long lines and spans are kept: 90m, 168h, 7d;\n"
     "                         default 168h\n"
+    "  --slack-interactions URL\n"
+    "                         what is told when a button of a Slack message is\n"
+    "                         clicked, signed with the environment's\n"
+    "                         SLACK_SIGNING_SECRET\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 ended by SIGTERM or SIGINT, 1 could not start, 64 wrong usage.\n";
@@ -78,11 +84,16 @@ static int run(const char *data, const char *listen_at, long retention_s)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"data", required_argument, NULL, 'd'},      {"listen", required_argument, NULL, 'l'},
-        {"retention", required_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},         {NULL, 0, NULL, 0},
+        {"data", required_argument, NULL, 'd'},
+        {"listen", required_argument, NULL, 'l'},
+        {"retention", required_argument, NULL, 'r'},
+        {"slack-interactions", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
     };
-    const char *data = NULL, *listen_at = "127.0.0.1:3100";
+    const char *data = NULL, *listen_at = "127.0.0.1:3100", *clicks = NULL;
+    const char *secret = getenv("SLACK_SIGNING_SECRET");
     long retention_s = 168 * 3600;
     int option;
 
@@ -96,6 +107,9 @@ int main(int argc, char **argv)
             break;
         case 'r':
             retention_s = parse_duration(optarg);
+            break;
+        case 's':
+            clicks = optarg;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -111,5 +125,11 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 64;
     }
+    if (clicks && (!secret || !*secret)) {
+        fputs("clew-local: --slack-interactions needs SLACK_SIGNING_SECRET in the environment\n",
+              stderr);
+        return 64;
+    }
+    slack_clicks_go_to(clicks, secret);
     return run(data, listen_at, retention_s);
 }

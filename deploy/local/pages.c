@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The overview, a trace's waterfall, and what Slack and PagerDuty would show. */
+ * The overview, a trace's waterfall, and what PagerDuty would show. */
 #include "html.h"
 #include "page_logs.h"
+#include "page_slack.h"
 #include "store.h"
 
 #include <json.h>
@@ -132,111 +133,7 @@ void handle_page_trace(struct request *request)
     free(trace);
 }
 
-/* ---- Slack and PagerDuty -------------------------------------------------------- */
-
-/* Slack escapes only these three, so what arrives is already HTML text but for
- * quotes and the <url|text> form, which is shown as it is. */
-static void add_slack_text(struct clew__buf *out, const char *text)
-{
-    while (*text) {
-        const char *close = *text == '<' ? strchr(text, '>') : NULL;
-        const char *bar = close ? memchr(text, '|', (size_t)(close - text)) : NULL;
-
-        if (close && strncmp(text, "<http", 5) == 0) {
-            const char *end = bar ? bar : close;
-
-            clew__buf_adds(out, "<a href='");
-            html_text(out, text + 1, (size_t)(end - text - 1));
-            clew__buf_adds(out, "'>");
-            html_text(out, bar ? bar + 1 : text + 1, (size_t)(close - (bar ? bar : text) - 1));
-            clew__buf_adds(out, "</a>");
-            text = close + 1;
-        } else if (strncmp(text, "&lt;", 4) == 0 || strncmp(text, "&gt;", 4) == 0) {
-            clew__buf_add(out, text, 4);
-            text += 4;
-        } else if (strncmp(text, "&amp;", 5) == 0) {
-            clew__buf_add(out, text, 5);
-            text += 5;
-        } else {
-            size_t n = strcspn(text + 1, "<&") + 1;
-
-            html_text(out, text, n);
-            text += n;
-        }
-    }
-}
-
-static bool is_colour(const char *text)
-{
-    return text[0] == '#' && strlen(text) <= 7 &&
-           strspn(text + 1, "0123456789abcdefABCDEF") == strlen(text) - 1;
-}
-
-static void add_attachment(struct clew__buf *out, const json_t *attachment)
-{
-    const char *colour = text_of(attachment, "color"), *link = text_of(attachment, "title_link");
-    json_t *fields = json_object_get(attachment, "fields"), *field;
-    json_t *actions = json_object_get(attachment, "actions"), *action;
-    size_t i;
-
-    if (strcmp(colour, "danger") == 0)
-        colour = "#c62828";
-    else if (strcmp(colour, "good") == 0)
-        colour = "#1b7f4d";
-    else if (strcmp(colour, "warning") == 0)
-        colour = "#d99000";
-    clew__buf_addf(out, "<div class=msg style='border-left-color:%s'><b>",
-                   is_colour(colour) ? colour : "#888");
-    if (strncmp(link, "http", 4) == 0) {
-        clew__buf_adds(out, "<a href='");
-        html_string(out, link);
-        clew__buf_adds(out, "'>");
-    }
-    add_slack_text(out, text_of(attachment, "title"));
-    clew__buf_adds(out, strncmp(link, "http", 4) == 0 ? "</a></b>\n" : "</b>\n");
-    add_slack_text(out, text_of(attachment, "text"));
-    json_array_foreach(fields, i, field)
-    {
-        clew__buf_adds(out, "\n<span class=dim>");
-        add_slack_text(out, text_of(field, "title"));
-        clew__buf_adds(out, ":</span> ");
-        add_slack_text(out, text_of(field, "value"));
-    }
-    json_array_foreach(actions, i, action)
-    {
-        clew__buf_adds(out, i ? " · <a href='" : "\n<a href='");
-        html_string(out,
-                    strncmp(text_of(action, "url"), "http", 4) == 0 ? text_of(action, "url") : "#");
-        clew__buf_adds(out, "'>");
-        html_string(out, text_of(action, "text"));
-        clew__buf_adds(out, "</a>");
-    }
-    clew__buf_adds(out, "</div>");
-}
-
-static void add_slack_messages(struct clew__buf *out, size_t limit)
-{
-    json_t *messages = store_slack(0), *attachment;
-    size_t n = json_array_size(messages), j;
-
-    if (n == 0)
-        clew__buf_adds(out, "<p class=empty>No messages.</p>");
-    for (size_t i = n; i-- > 0 && n - i <= limit;) {
-        const json_t *message = json_array_get(messages, i);
-        const json_t *payload = json_object_get(message, "payload");
-
-        clew__buf_adds(out, "<p><b>");
-        html_string(out, text_of(payload, "channel"));
-        clew__buf_adds(out, "</b> <span class=dim>");
-        html_string(out, text_of(message, "time"));
-        clew__buf_adds(out, "</span><br>");
-        add_slack_text(out, text_of(payload, "text"));
-        clew__buf_adds(out, "</p>");
-        json_array_foreach(json_object_get(payload, "attachments"), j, attachment)
-            add_attachment(out, attachment);
-    }
-    json_decref(messages);
-}
+/* ---- PagerDuty -------------------------------------------------------- */
 
 static void add_incidents(struct clew__buf *out)
 {
@@ -264,16 +161,6 @@ static void add_incidents(struct clew__buf *out)
     if (n)
         clew__buf_adds(out, "</table>");
     json_decref(incidents);
-}
-
-void handle_page_slack(struct request *request)
-{
-    struct clew__buf out;
-
-    html_begin(&out, "Slack");
-    clew__buf_adds(&out, "<h2>Slack messages, newest first</h2>");
-    add_slack_messages(&out, 100);
-    html_finish(&out, request, 200);
 }
 
 void handle_page_pagerduty(struct request *request)
@@ -354,7 +241,7 @@ void handle_page_overview(struct request *request)
     clew__buf_adds(&out, "<h2>PagerDuty incidents</h2>");
     add_incidents(&out);
     clew__buf_adds(&out, "<h2>Last Slack messages</h2>");
-    add_slack_messages(&out, 2);
+    page_slack_messages(&out, 2);
     add_traces(&out);
     clew__buf_adds(&out, "<h2>Newest errors</h2>");
     page_lines(&out, &(struct page_lines){.level = "error", .limit = 15});

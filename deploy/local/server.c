@@ -44,6 +44,8 @@ static const struct route routes[] = {
     {"GET", "/api/traces/", handle_trace},
     {"GET", "/api/search", handle_trace_search},
     {"POST", "/slack/services/", handle_slack_post},
+    {"POST", "/slack/api/", handle_slack_api},
+    {"POST", "/slack/click", handle_slack_click},
     {"GET", "/api/slack/messages", handle_slack_list},
     {"POST", "/v2/enqueue", handle_pagerduty_post},
     {"GET", "/api/pagerduty/events", handle_pagerduty_events},
@@ -67,6 +69,49 @@ const char *request_argument(const struct request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct field {
+    const char *name;
+    struct clew__buf value;
+    bool found;
+};
+
+static enum MHD_Result take_field(void *cls, enum MHD_ValueKind kind, const char *key,
+                                  const char *file, const char *type, const char *coding,
+                                  const char *data, uint64_t offset, size_t size)
+{
+    struct field *field = cls;
+
+    (void)kind;
+    (void)file;
+    (void)type;
+    (void)coding;
+    (void)offset;
+    if (strcmp(key, field->name) == 0) {
+        field->found = true;
+        clew__buf_add(&field->value, data, size);
+    }
+    return MHD_YES;
+}
+
+char *request_field(const struct request *request, const char *name)
+{
+    struct field field = {.name = name};
+    struct MHD_PostProcessor *form =
+        MHD_create_post_processor(request->connection, 4096, take_field, &field);
+    size_t len;
+
+    if (!form)
+        return NULL;
+    clew__buf_init(&field.value, BODY_MAX);
+    (void)MHD_post_process(form, request->body, request->body_len);
+    (void)MHD_destroy_post_processor(form);
+    clew__buf_addc(&field.value, '\0');
+    if (field.found && !field.value.failed)
+        return clew__buf_take(&field.value, &len);
+    clew__buf_done(&field.value);
+    return NULL;
+}
+
 void answer_text(struct request *request, unsigned status, const char *format, ...)
 {
     va_list args;
@@ -80,6 +125,12 @@ void answer_text(struct request *request, unsigned status, const char *format, .
         request->answer = NULL;
     request->status = status;
     request->content_type = "text/plain; charset=utf-8";
+}
+
+void answer_see_other(struct request *request, const char *path)
+{
+    request->status = MHD_HTTP_SEE_OTHER;
+    request->location = path;
 }
 
 void answer_json(struct request *request, unsigned status, json_t *json)
@@ -183,6 +234,8 @@ static enum MHD_Result send_answer(struct request *request)
     if (request->content_type)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
                                       request->content_type);
+    if (request->location)
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, request->location);
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     (void)MHD_add_response_header(response, "Content-Security-Policy",
                                   "default-src 'none'; style-src 'unsafe-inline'");

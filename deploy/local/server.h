@@ -21,19 +21,23 @@ struct request {
     /* the answer */
     unsigned status;
     const char *content_type; /* static */
+    const char *location;     /* static; where to go instead */
     char *answer;             /* free()d by the server; NULL: empty */
     size_t answer_len;
 };
 
 const char *request_header(const struct request *request, const char *name); /* NULL: absent */
 const char *request_argument(const struct request *request, const char *name);
+/* A field of a body that is a form, to be free()d; NULL: absent, or no form. */
+char *request_field(const struct request *request, const char *name);
 
 /* Answers a text of printf's kind; json is taken. */
 void answer_text(struct request *request, unsigned status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void answer_json(struct request *request, unsigned status, json_t *json);
+void answer_see_other(struct request *request, const char *path); /* static */
 
-/* loki_push.c, loki_query.c, traces.c, standins.c, pages.c */
+/* loki_push.c, loki_query.c, traces.c, slack.c, slack_click.c, pagerduty.c, pages.c, page_*.c */
 void handle_loki_push(struct request *request);
 void handle_loki_query(struct request *request);
 void handle_loki_labels(struct request *request);
@@ -43,6 +47,8 @@ void handle_trace(struct request *request);
 void handle_trace_search(struct request *request);
 void handle_slack_post(struct request *request);
 void handle_slack_list(struct request *request);
+void handle_slack_api(struct request *request);
+void handle_slack_click(struct request *request);
 void handle_pagerduty_post(struct request *request);
 void handle_pagerduty_events(struct request *request);
 void handle_pagerduty_incidents(struct request *request);

@@ -395,6 +395,27 @@ int store_add_slack(const char *path, const json_t *payload)
     return err;
 }
 
+int store_update_slack(const json_t *payload)
+{
+    const char *channel = json_string_value(json_object_get(payload, "channel"));
+    const char *ts = json_string_value(json_object_get(payload, "ts"));
+    char *text = json_dumps(payload, JSON_COMPACT);
+    int err, changed = 0;
+
+    store_begin();
+    err = text ? run("update slack",
+                     "UPDATE slack SET payload = ? WHERE json_extract(payload, '$.channel') = ?"
+                     " AND json_extract(payload, '$.ts') = ?",
+                     3, (const char *const[]){text, channel, ts})
+               : -ENOMEM;
+    if (err == 0)
+        changed = sqlite3_changes(db);
+    if (store_commit(err == 0) < 0)
+        err = -EIO;
+    free(text);
+    return err < 0 ? err : changed ? 0 : -ENOENT;
+}
+
 json_t *store_slack(int64_t since_id)
 {
     return rows("SELECT id, time, path, payload AS 'json:payload' FROM slack WHERE id > ? "

@@ -51,6 +51,8 @@ json_t *store_recent_traces(size_t limit);
 json_t *store_label_values(const char *name);
 
 int store_add_slack(const char *path, const json_t *payload);
+/* Puts it in the place of the message with the same channel and ts. 0; -ENOENT */
+int store_update_slack(const json_t *payload);
 /* [{id, time, path, payload}] */
 json_t *store_slack(int64_t since_id);
 /* PagerDuty's rules: trigger opens or merges, acknowledge and resolve without

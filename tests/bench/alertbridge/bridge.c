@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -85,7 +86,8 @@ void bridge_init(struct bridge *bridge, const char *program, uint16_t far_port)
                   "  - name: nobody\n"
                   "  - name: pager\n"
                   "    pagerduty_configs:\n"
-                  "      - {routing_key: k1, url: 'http://127.0.0.1:%u/v2/enqueue'}\n"
+                  "      - {routing_key: k1, url: 'http://127.0.0.1:%u/v2/enqueue',"
+                  " events_per_minute: 10000}\n"
                   "  - name: chat\n"
                   "    slack_configs: [{api_url: 'http://127.0.0.1:%u/s'}]\n"
                   "  - name: both\n"
@@ -119,6 +121,7 @@ double bridge_start(struct bridge *bridge)
 
     bridge->pid = fork();
     if (bridge->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it does not outlive a benchmark that is killed */
         (void)setenv("CLEW_RING_DIR", bridge->directory, 1);
         (void)snprintf(path, sizeof(path), "%s/log", bridge->directory);
         (void)setenv("CLEW_LOG_OUTPUT", path, 1);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -74,6 +75,7 @@ static pid_t start_bridge(const char *program)
     (void)fclose(file);
     pid = fork();
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)setenv("CLEW_RING_DIR", directory, 1);
         (void)setenv("CLEW_LOG_OUTPUT", "/dev/null", 1);
         (void)execl(program, program, "--config", path, (char *)NULL);

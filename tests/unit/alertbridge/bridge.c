@@ -112,6 +112,23 @@ const char *bench_write(struct bench *bench, const char *name, const char *forma
     return bench->path;
 }
 
+struct clew__queue queue_of(struct clew__store *store)
+{
+    struct clew__queue state = {0};
+
+    assert_int_equal(clew__store_read(store, clew__store_queue, &state), 0);
+    return state;
+}
+
+void wait_for_queue(struct clew__store *store, int64_t queued)
+{
+    int64_t give_up = clew__instant_now() + 60 * CLEW__SECOND_NS;
+
+    while (queue_of(store).queued != queued && clew__instant_now() < give_up)
+        (void)usleep(2000);
+    assert_int_equal(queue_of(store).queued, queued);
+}
+
 char *read_text(const char *path, size_t *ret_len)
 {
     FILE *file = fopen(path, "r");
@@ -135,6 +152,13 @@ char *read_sample(const char *name, size_t *ret_len)
 
     (void)snprintf(path, sizeof(path), CLEW_TEST_DATA "/alertmanager/%s.json", name);
     return read_text(path, ret_len);
+}
+
+const char *json_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
 }
 
 struct clew__config *load_config(struct bench *bench, const char *text)
@@ -204,6 +228,21 @@ char *make_body(const char *group_key, const char *external_url, unsigned trunca
     must(text != NULL, "json");
     json_decref(body);
     return text;
+}
+
+void apply_body(struct clew__store *store, const struct clew__config *config, char *body,
+                int64_t now)
+{
+    struct clew__notification notification;
+    struct clew__thread_of thread = {"the-request", "the-correlation",
+                                     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"};
+    struct clew__apply work = {
+        .config = config, .notification = &notification, .thread = &thread, .now = now};
+
+    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
+    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
+    clew__notification_done(&notification);
+    free(body);
 }
 
 /* ---- the far side ---------------------------------------------------- */

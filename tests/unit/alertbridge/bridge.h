@@ -42,9 +42,17 @@ struct clew__store *open_store(struct bench *bench);
 /* The number that a query of one row and column gives, -1 for none. sql: a literal. */
 int64_t number_in(struct clew__store *store, const char *sql);
 
+struct clew__queue queue_of(struct clew__store *store);
+/* Until so many are queued, a minute at most: an answer is recorded a moment after the
+ * far side gave it. */
+void wait_for_queue(struct clew__store *store, int64_t queued);
+
 /* A file of tests/data/alertmanager, or another by its path; free() it. */
 char *read_text(const char *path, size_t *ret_len);
 char *read_sample(const char *name, size_t *ret_len);
+
+/* A member of an object, "" when it is no text. */
+const char *json_text(const json_t *object, const char *key);
 
 /* A configuration that has to be right. */
 struct clew__config *load_config(struct bench *bench, const char *text);
@@ -60,6 +68,11 @@ struct made_alert {
 /* A webhook body; free() it. */
 char *make_body(const char *group_key, const char *external_url, unsigned truncated,
                 const struct made_alert *alerts, size_t n);
+
+/* A body goes into the store, as if it came at `now` in the request "the-request" of
+ * "the-correlation"; it is freed. */
+void apply_body(struct clew__store *store, const struct clew__config *config, char *body,
+                int64_t now);
 
 /* ---- the far side ---------------------------------------------------- */
 

@@ -89,37 +89,11 @@ static void use(const char *text)
 
 static void apply(const char *group, const struct made_alert *alerts, size_t n)
 {
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"the-request", "the-correlation", ""};
-    struct clew__apply work = {.config = config,
-                               .notification = &notification,
-                               .thread = &thread,
-                               .now = clew__instant_now()};
     char *body = make_body(group, "http://am.example", 0, alerts, n);
 
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, clew__instant_now());
     if (senders)
         clew__senders_wake(senders);
-}
-
-static struct clew__queue queue(void)
-{
-    struct clew__queue state = {0};
-
-    assert_int_equal(clew__store_read(store, clew__store_queue, &state), 0);
-    return state;
-}
-
-static void wait_for_queue(void)
-{
-    int64_t give_up = clew__instant_now() + 40 * CLEW__SECOND_NS;
-
-    while (queue().queued && clew__instant_now() < give_up)
-        (void)usleep(2000);
-    assert_int_equal(queue().queued, 0);
 }
 
 #define ALERT(name, severity, status, i)                  \
@@ -161,14 +135,14 @@ static void test_bot_one_message_an_incident(void **state)
 
     (void)state;
     apply("g", one, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(workspace_count(&workspace, "C1", false), 1);
     assert_string_equal(workspace_text(root(0)), "[FIRING:1] A");
     assert_string_equal(colour(root(0)), "warning");
     assert_int_equal(workspace_count(&workspace, "C1", true), 0);
 
     apply("g", two, 2); /* more, and worse */
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(workspace_count(&workspace, "C1", false), 1);
     assert_int_equal(root(0)->updates, 1);
     assert_string_equal(workspace_text(root(0)), "[FIRING:2] A");
@@ -178,14 +152,14 @@ static void test_bot_one_message_an_incident(void **state)
     assert_non_null(strstr(workspace_text(note(0)), "*Firing (1)*"));
 
     apply("g", less, 2);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_string_equal(workspace_text(root(0)), "[FIRING:1] A");
     assert_false(note(1)->broadcast);
     assert_non_null(strstr(workspace_text(note(1)), "*Resolved (1)*"));
     assert_non_null(strstr(workspace_text(note(1)), "1 still firing"));
 
     apply("g", over, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(workspace_count(&workspace, "C1", false), 1);
     assert_string_equal(workspace_text(root(0)), "[RESOLVED] A");
     assert_string_equal(colour(root(0)), "good");
@@ -206,7 +180,7 @@ static void test_bot_new_message_for_a_new_occurrence(void **state)
     apply("g", over, 1);
     apply("g", again, 1);
     assert_int_equal(clew__senders_start(config, store, &senders), 0);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(workspace_count(&workspace, "C1", false), 2);
     assert_string_equal(workspace_text(root(0)), "[RESOLVED] A");
     assert_string_equal(workspace_text(root(1)), "[FIRING:1] A");
@@ -225,12 +199,12 @@ static void test_bot_fewer_is_not_worse(void **state)
     apply("g", two, 2);
     apply("g", less, 2);
     apply("g", more, 2); /* two again */
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(workspace_count(&workspace, "C1", true), 2);
     assert_false(note(0)->broadcast);
     assert_false(note(1)->broadcast);
     apply("g", most, 3);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_true(note(2)->broadcast);
 }
 
@@ -268,17 +242,17 @@ static void test_bot_posts_anew_when_it_cannot_update(void **state)
                 {"A", "warning", "firing", "2026-01-01T00:00:00Z", (unsigned)(10 * i + 1)}};
 
             apply(group, one, 1);
-            wait_for_queue();
+            wait_for_queue(store, 0);
             workspace.stumble = refuse_updates;
             workspace.arg = (void *)(uintptr_t)words[i];
             apply(group, more, 1);
         }
-        wait_for_queue();
+        wait_for_queue(store, 0);
         assert_int_equal(workspace_count(&workspace, "C1", false), 2 * (i + 1));
         assert_string_equal(workspace_text(root(2 * i + 1)), "[FIRING:2] A");
     }
     (void)two;
-    assert_int_equal(queue().dead, 0);
+    assert_int_equal(queue_of(store).dead, 0);
 }
 
 /* The first post arrives, but its answer does not. */
@@ -306,16 +280,16 @@ static void test_bot_lost_answer_makes_no_double(void **state)
     workspace.stumble = lose_answers;
     apply("other", other, 1); /* so that there are pages to look through */
     apply("another", another, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     left = 1;
     apply("g", one, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(left, 0);
     assert_int_equal(workspace_count(&workspace, "C1", false), 3);
     assert_true(workspace.calls[2] >= 1);
     left = 1; /* the note */
     apply("g", two, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(left, 0);
     assert_int_equal(workspace_count(&workspace, "C1", false), 3);
     assert_int_equal(workspace_count(&workspace, "C1", true), 1);
@@ -341,9 +315,9 @@ static void test_bot_without_history_posts_again(void **state)
     workspace.arg = &left;
     workspace.stumble = forbid_history;
     apply("g", one, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(workspace_count(&workspace, "C1", false), 2);
-    assert_int_equal(queue().dead, 0);
+    assert_int_equal(queue_of(store).dead, 0);
 }
 
 static const char *refuse(struct workspace *self, const char *method, const json_t *body, bool done,
@@ -361,8 +335,8 @@ static void test_bot_dead_letter(void **state)
     workspace.stumble = refuse;
     apply("g", one, 1);
     apply("g", over, 1); /* nobody was told that it fires */
-    wait_for_queue();
-    assert_int_equal(queue().dead, 1);
+    wait_for_queue(store, 0);
+    assert_int_equal(queue_of(store).dead, 1);
     assert_int_equal(far_count(&far), 1);
 }
 
@@ -421,7 +395,7 @@ static void test_bot_storm_of_429(void **state)
     assert_true(it.calls >= 8);
     assert_int_equal(it.early, 0);
     assert_true(workspace_count(&workspace, "C1", false) >= 1);
-    assert_int_equal(queue().dead, 0);
+    assert_int_equal(queue_of(store).dead, 0);
 }
 
 /* A limit outlives the senders. */
@@ -457,7 +431,7 @@ static void test_bot_limit_outlives_a_restart(void **state)
     stop_senders();
     apply("h", two, 1);
     assert_int_equal(clew__senders_start(config, store, &senders), 0);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(workspace_count(&workspace, "C1", false), 2);
 }
 

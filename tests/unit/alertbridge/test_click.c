@@ -102,23 +102,6 @@ static void fire(const struct made_alert *alerts, size_t n)
     free(body);
 }
 
-static struct clew__queue queue(void)
-{
-    struct clew__queue state = {0};
-
-    assert_int_equal(clew__store_read(store, clew__store_queue, &state), 0);
-    return state;
-}
-
-static void wait_for_queue(void)
-{
-    int64_t give_up = clew__instant_now() + 40 * CLEW__SECOND_NS;
-
-    while (queue().queued && clew__instant_now() < give_up)
-        (void)usleep(2000);
-    assert_int_equal(queue().queued, 0);
-}
-
 #define FIRING(i)                                            \
     {                                                        \
         "A", "critical", "firing", "2026-01-01T00:00:00Z", i \
@@ -305,14 +288,14 @@ static void test_click_acknowledges(void **state)
 
     (void)state;
     fire(one, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     (void)snprintf(value, sizeof(value), "%s", button("clew_acknowledge"));
     assert_string_not_equal(value, "");
     assert_string_not_equal(button("clew_resolve"), "");
     assert_int_equal(click("clew_acknowledge", value, "1.1"), 200);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(click("clew_acknowledge", value, "1.1"), 200); /* Slack says it again */
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(count_events("acknowledge"), 1);
     assert_true(root_says("*Acknowledged* by alice (Slack U123)"));
     assert_string_equal(button("clew_acknowledge"), "");
@@ -330,10 +313,10 @@ static void test_click_resolves_in_pagerduty(void **state)
 
     (void)state;
     fire(one, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     (void)snprintf(value, sizeof(value), "%s", button("clew_resolve"));
     assert_int_equal(click("clew_resolve", value, "1.1"), 200);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_int_equal(count_events("resolve"), 1);
     assert_int_equal(far_pager(&far).open, 0);
     assert_string_equal(button("clew_resolve"), ""); /* it is not open there any more */
@@ -353,11 +336,11 @@ static void test_click_of_others_shows(void **state)
 
     (void)state;
     fire(two, 2);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     hand.now = clew__instant_now();
     assert_int_equal(clew__store_write(store, clew__store_acknowledge, &hand), 0);
     clew__senders_wake(senders);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_true(root_says("*Acknowledged* by PagerDuty: Bob &lt;!channel&gt; (1 of 2 alerts)"));
     assert_false(root_says("<!channel>"));
     assert_true(thread_says("&lt;!channel&gt;"));
@@ -416,11 +399,11 @@ static void test_click_silences_one_alert(void **state)
     (void)state;
     with_alertmanager("{\"silenceID\":\"8c6b4d0f\"}", 1); /* after one 503 */
     fire(one, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     (void)snprintf(value, sizeof(value), "%s", button("clew_silence_1h"));
     assert_int_equal(click("clew_silence_1h", value, "1.1"), 200);
     assert_int_equal(click("clew_silence_1h", value, "1.1"), 200);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_null(silence_request(2)); /* the 503 and the yes */
     request = silence_request(1);
     assert_non_null(request);
@@ -451,10 +434,10 @@ static void test_click_silences_a_group(void **state)
     (void)state;
     with_alertmanager("{\"silenceID\":\"8c6b4d0f\"}", 0);
     fire(two, 2);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     (void)snprintf(value, sizeof(value), "%s", button("clew_silence_4h"));
     assert_int_equal(click("clew_silence_4h", value, "1.1"), 200);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_non_null(silence_request(0));
     assert_string_equal(matcher(silence_request(0)->body, "alertname"), "A");
     assert_string_equal(matcher(silence_request(0)->body, "instance"), "");
@@ -468,10 +451,10 @@ static void test_click_silence_refused(void **state)
     (void)state;
     with_alertmanager("\"bad matcher <!here>\"", 0);
     fire(one, 1);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     (void)snprintf(value, sizeof(value), "%s", button("clew_silence_1h"));
     assert_int_equal(click("clew_silence_1h", value, "1.1"), 200);
-    wait_for_queue();
+    wait_for_queue(store, 0);
     assert_true(thread_says("not silenced, as alice (Slack U123) asked"));
     assert_true(thread_says("bad matcher &lt;!here&gt;"));
     assert_false(root_says("*Silenced*"));

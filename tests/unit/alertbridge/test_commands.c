@@ -67,17 +67,8 @@ static void apply(const char *status, unsigned truncated)
 {
     const struct made_alert alert = {"Disk", "critical", status, "2026-01-01T00:00:00Z", 1};
     char *body = make_body("g", "http://am.example", truncated, &alert, 1);
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"request-1", "", ""};
-    struct clew__apply work = {.config = config,
-                               .notification = &notification,
-                               .thread = &thread,
-                               .now = clew__instant_now()};
 
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, clew__instant_now());
 }
 
 /* The only delivery of this state and integration with this action ends. */
@@ -125,7 +116,7 @@ static void test_commands_explain(void **state)
     assert_true(said("default route > severity=\"critical\" (to pagerduty:"));
     assert_true(said("given up  http_404 (to pagerduty:"));
     assert_true(said("on-call/pagerduty"));
-    assert_true(said("request-1"));
+    assert_true(said("the-request"));
     assert_false(said("SECRET"));
     assert_int_equal(clew__command_explain(path, FINGERPRINT, true, begin()), 0);
     assert_true(said(FINGERPRINT));

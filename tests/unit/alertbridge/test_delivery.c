@@ -48,17 +48,9 @@ static int teardown(void **state)
 
 static void apply_at(int64_t now, const struct made_alert *alerts, size_t n)
 {
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"the-request", "the-correlation",
-                                     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"};
-    struct clew__apply work = {
-        .config = config, .notification = &notification, .thread = &thread, .now = now};
     char *body = make_body("g", "http://am.example", 0, alerts, n);
 
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, now);
     if (senders)
         clew__senders_wake(senders);
 }
@@ -66,29 +58,6 @@ static void apply_at(int64_t now, const struct made_alert *alerts, size_t n)
 static void apply(const struct made_alert *alerts, size_t n)
 {
     apply_at(clew__instant_now(), alerts, n);
-}
-
-static int read_queue(struct clew__db *db, void *arg)
-{
-    return clew__store_queue(db, arg);
-}
-
-static struct clew__queue queue(void)
-{
-    struct clew__queue state = {0};
-
-    assert_int_equal(clew__store_read(store, read_queue, &state), 0);
-    return state;
-}
-
-/* An answer is recorded a moment after the far side gave it. */
-static void wait_for_queue(int64_t queued)
-{
-    int64_t give_up = clew__instant_now() + 20 * CLEW__SECOND_NS;
-
-    while (queue().queued != queued && clew__instant_now() < give_up)
-        (void)usleep(2000);
-    assert_int_equal(queue().queued, queued);
 }
 
 #define FIRING(i)                                            \
@@ -116,7 +85,7 @@ static void test_delivery_delivers(void **state)
     assert_true(far_wait(&far, 3, 10));
     apply(over, 2);
     assert_true(far_wait(&far, 6, 10));
-    wait_for_queue(0);
+    wait_for_queue(store, 0);
     assert_int_equal(far_pager(&far).opened, 2);
     assert_int_equal(far_pager(&far).open, 0);
     assert_false(far_pager(&far).late);
@@ -144,7 +113,7 @@ static void test_delivery_retries_in_order(void **state)
     apply(firing, 1);
     apply(over, 1);
     assert_true(far_wait(&far, 8, 30));
-    wait_for_queue(0);
+    wait_for_queue(store, 0);
     for (size_t i = 0, seen = 0; i < far.n; i++)
         if (strcmp(action(i), "slack") != 0) {
             /* three attempts at the trigger, then three at the resolve */
@@ -188,7 +157,7 @@ static void test_delivery_honours_retry_after(void **state)
         else
             told = far.requests[i].at;
     }
-    wait_for_queue(0);
+    wait_for_queue(store, 0);
 }
 
 static unsigned limit_events(struct far *self, const struct far_request *request, const char **text,
@@ -223,7 +192,7 @@ static void test_delivery_limit_holds_for_the_target(void **state)
         else
             told = far.requests[i].at;
     }
-    wait_for_queue(0);
+    wait_for_queue(store, 0);
     assert_int_equal(far_pager(&far).opened, 3);
 }
 
@@ -246,8 +215,8 @@ static void test_delivery_dead_letter_blocks_nobody(void **state)
     far.decide = refuse_host_1;
     apply(firing, 3);
     assert_true(far_wait(&far, 4, 10));
-    wait_for_queue(0);
-    assert_int_equal(queue().dead, 1);
+    wait_for_queue(store, 0);
+    assert_int_equal(queue_of(store).dead, 1);
     assert_int_equal(far_pager(&far).opened, 2);
     assert_int_equal(far.n, 4); /* 400 is not tried again */
 }
@@ -261,9 +230,9 @@ static void test_delivery_gives_up_after_three_days(void **state)
     apply_at(clew__instant_now() - 73 * hour, old, 1);
     apply_at(clew__instant_now() - 71 * hour, young, 1);
     assert_true(far_wait(&far, 2, 10));
-    wait_for_queue(0);
+    wait_for_queue(store, 0);
     assert_int_equal(far.n, 2);
-    assert_int_equal(queue().dead, 2);
+    assert_int_equal(queue_of(store).dead, 2);
 }
 
 static void test_delivery_hanging_slack_delays_nobody_else(void **state)
@@ -290,10 +259,10 @@ static void test_delivery_goes_on_after_a_restart(void **state)
     apply(firing, 2);
     apply(over, 1);
     assert_int_equal(far_count(&far), 0);
-    assert_int_equal(queue().queued, 5);
+    assert_int_equal(queue_of(store).queued, 5);
     assert_int_equal(clew__senders_start(config, store, &senders), 0);
     assert_true(far_wait(&far, 5, 10));
-    wait_for_queue(0);
+    wait_for_queue(store, 0);
     assert_int_equal(far_pager(&far).opened, 2);
     assert_int_equal(far_pager(&far).open, 1);
 }
@@ -307,11 +276,11 @@ static void test_delivery_stop_cuts_a_hanging_request(void **state)
     far.hang_path = "/";
     far.hang_ms = 3000;
     apply(firing, 1);
-    wait_for_queue(2);
+    wait_for_queue(store, 2);
     start = clew__instant_now();
     senders = clew__senders_stop(senders, start + CLEW__SECOND_NS / 2);
     assert_true(clew__instant_now() - start < 2 * CLEW__SECOND_NS);
-    assert_int_equal(queue().queued, 2); /* for the next start */
+    assert_int_equal(queue_of(store).queued, 2); /* for the next start */
 }
 
 /* What is exported about the requests. Written by the collector's thread, read
@@ -344,7 +313,7 @@ static void test_delivery_log_has_no_secret(void **state)
     far.decide = refuse_host_1;
     apply(firing, 2);
     assert_true(far_wait(&far, 3, 10));
-    wait_for_queue(0);
+    wait_for_queue(store, 0);
     assert_int_equal(clew_log_flush(5000), 0);
     log = read_text(getenv("CLEW_LOG_OUTPUT"), NULL);
     assert_non_null(strstr(log, "page delivered"));

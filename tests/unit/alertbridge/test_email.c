@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What mails look like, and how they get to a server. */
 #include "mailbox.h"
-#include "pages.h"
+#include "rendering.h"
 
 #include <common/instant.h>
 #include <delivery/connection.h>
@@ -28,35 +28,13 @@
          "        from: 'Alerts <alerts@bridge.example>'\n"            \
          "        smarthost: mail.example:587\n"
 
-static struct bench bench;
-static struct clew__config *config;
-static struct made_page made;
 static struct mailbox mailbox;
-
-static int setup(void **state)
-{
-    (void)state;
-    bench_init(&bench);
-    config = load_config(&bench, USUAL);
-    page_init(&made, 1);
-    return 0;
-}
 
 static int teardown(void **state)
 {
-    (void)state;
     if (mailbox.port)
         mailbox_stop(&mailbox);
-    page_done(&made);
-    config = clew__config_free(config);
-    bench_done(&bench);
-    return 0;
-}
-
-static void use(const char *text)
-{
-    (void)clew__config_free(config);
-    config = load_config(&bench, text);
+    return rendering_teardown(state);
 }
 
 /* ---- reading a mail --------------------------------------------------- */
@@ -268,7 +246,7 @@ static void test_email_hostile_values_stay_where_they_are(void **state)
     char *mail, *text;
 
     (void)state;
-    use(USUAL "        headers: {X-Team: '{{ .CommonLabels.team }}'}\n");
+    rendering_use(USUAL "        headers: {X-Team: '{{ .CommonLabels.team }}'}\n");
     json_object_set_new(made.page.group_labels, "alertname",
                         json_stringn_nocheck(hostile, sizeof(hostile) - 1));
     json_object_set_new(made.page.common_labels, "team",
@@ -313,9 +291,10 @@ static void test_email_configured_parts(void **state)
     char *mail, *text;
 
     (void)state;
-    use(USUAL "        headers: {Subject: '{{ .CommonLabels.severity }} <b>', X-Prio: '1'}\n"
-              "        text: ''\n"
-              "        html: '<p>{{ .CommonLabels.x }}</p>'\n");
+    rendering_use(USUAL
+                  "        headers: {Subject: '{{ .CommonLabels.severity }} <b>', X-Prio: '1'}\n"
+                  "        text: ''\n"
+                  "        html: '<p>{{ .CommonLabels.x }}</p>'\n");
     json_object_set_new(made.page.common_labels, "x", json_string("<b>&"));
     mail = mail_of(&made.page);
     assert_header(mail, "Subject", "critical <b>");
@@ -325,7 +304,7 @@ static void test_email_configured_parts(void **state)
     assert_string_equal(text, "<p>&lt;b&gt;&amp;</p>");
     free(text);
     free(mail);
-    use(USUAL "        text: 'x {{ .CommonLabels.x }}'\n        html: ''\n");
+    rendering_use(USUAL "        text: 'x {{ .CommonLabels.x }}'\n        html: ''\n");
     mail = mail_of(&made.page);
     assert_null(part(mail, "text/html"));
     text = part(mail, "text/plain");
@@ -459,11 +438,12 @@ static void test_email_defaults(void **state)
     assert_true(self->mail->require_tls);
     assert_string_equal(self->mail->from, "alerts@bridge.example");
     assert_string_equal(self->mail->to[1], "z@example.org");
-    use(HEAD
+    rendering_use(
+        HEAD
         "      - {to: a@b.example, from: a@b.example, smarthost: 'h:465', hello: me.example}\n");
     assert_string_equal(config->receivers[0].integrations[0].url, "smtps://h:465/me.example");
-    use(HEAD "      - {to: '${NOT_SET_ANYWHERE}', from: a@b.example, smarthost: 'h:25'}\n"
-             "      - {to: a@b.example, from: '', smarthost: ''}\n");
+    rendering_use(HEAD "      - {to: '${NOT_SET_ANYWHERE}', from: a@b.example, smarthost: 'h:25'}\n"
+                       "      - {to: a@b.example, from: '', smarthost: ''}\n");
     assert_true(config->receivers[0].integrations[0].off);
     assert_true(config->receivers[0].integrations[1].off);
 }
@@ -507,7 +487,7 @@ static struct clew__verdict send_mail(const char *extra)
                         "        from: alerts@bridge.example\n"
                         "        smarthost: 127.0.0.1:%u\n%s",
                    mailbox.port, extra);
-    use(text);
+    rendering_use(text);
     self = &config->receivers[0].integrations[0];
     clew__buf_init(&body, 4u << 20);
     assert_int_equal(self->ops->render(self, config, &made.page, &body), 0);
@@ -654,7 +634,8 @@ static void test_smtp_nobody_listens(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, teardown, (void *)(USUAL))
     const struct CMUnitTest tests[] = {
         TEST(test_email_one_alert),
         TEST(test_email_group_names_what_changed),

@@ -82,20 +82,13 @@ static void apply(const char *group, const char *severity, const char *status, u
                   unsigned last)
 {
     struct made_alert alerts[8];
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"request", "", ""};
-    struct clew__apply work = {
-        .config = config, .notification = &notification, .thread = &thread, .now = now};
     char *body;
     size_t n = 0;
 
     for (unsigned i = first; i <= last; i++)
         alerts[n++] = (struct made_alert){"Disk", severity, status, "2026-01-01T00:00:00Z", i};
     body = make_body(group, "http://am", 0, alerts, n);
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, now);
 }
 
 /* What the timers' thread does, at the test's time. */

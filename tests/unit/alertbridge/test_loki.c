@@ -71,20 +71,11 @@ static int teardown(void **state)
 
 static void fire(unsigned n)
 {
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"the-request", "the-correlation", ""};
-    struct clew__apply work = {.config = config,
-                               .notification = &notification,
-                               .thread = &thread,
-                               .now = clew__instant_now()};
     const struct made_alert alerts[] = {{"A", "critical", "firing", "2026-01-01T00:00:00Z", 1},
                                         {"A", "critical", "firing", "2026-01-01T00:00:00Z", 2}};
     char *body = make_body("g", "http://am.example", 0, alerts, n);
 
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, clew__instant_now());
     clew__senders_wake(senders);
 }
 
@@ -129,15 +120,10 @@ static void test_loki_lines_in_the_thread(void **state)
 /* Two alerts share no instance: no question that would find anybody's lines. */
 static void test_loki_is_not_asked_about_nobody(void **state)
 {
-    struct clew__queue queue;
-
     (void)state;
     lines = "{}";
     fire(2);
-    do {
-        assert_int_equal(clew__store_read(store, clew__store_queue, &queue), 0);
-        (void)usleep(2000);
-    } while (queue.queued);
+    wait_for_queue(store, 0);
     assert_int_equal(arrived("/loki/"), 0);
     assert_int_equal(workspace_count(&workspace, "C1", true), 0);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The bot's messages stay within Slack's limits whatever the labels hold, and nothing
  * from outside is markup. */
-#include "pages.h"
+#include "rendering.h"
 
 #include <loki/lines.h>
 #include <slack/interaction.h>
@@ -16,17 +16,12 @@
     "links: [{text: Logs, url: 'https://logs.example/?q={{ .Labels.instance | urlquery }}'}]\n" \
     "receivers:\n  - name: a\n    slack_configs:\n      - {bot_token: t, channel: C1}\n"
 
-static struct bench bench;
-static struct clew__config *config;
-static struct made_page made;
 static struct clew__slack_view view;
 
 static int setup(void **state)
 {
-    (void)state;
-    bench_init(&bench);
-    config = load_config(&bench, HEAD);
-    page_init(&made, 1);
+    int r = rendering_setup(state);
+
     view = (struct clew__slack_view){.page = &made.page,
                                      .acknowledged = "",
                                      .silenced = "",
@@ -34,16 +29,7 @@ static int setup(void **state)
                                      .can_acknowledge = true,
                                      .can_silence = true,
                                      .can_resolve = true};
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    page_done(&made);
-    config = clew__config_free(config);
-    bench_done(&bench);
-    return 0;
+    return r;
 }
 
 static size_t runes(const char *text)
@@ -55,20 +41,13 @@ static size_t runes(const char *text)
     return n;
 }
 
-static const char *member(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
 /* Not empty, not too long, no entity cut in two. */
 static void check_text(const json_t *text, size_t max)
 {
-    const char *value = member(text, "text");
+    const char *value = json_text(text, "text");
 
     assert_in_range(runes(value), 1, max);
-    if (strcmp(member(text, "type"), "mrkdwn") != 0)
+    if (strcmp(json_text(text, "type"), "mrkdwn") != 0)
         return;
     for (const char *p = value; (p = strchr(p, '&')) != NULL; p++)
         assert_true(strncmp(p, "&amp;", 5) == 0 || strncmp(p, "&lt;", 4) == 0 ||
@@ -77,15 +56,15 @@ static void check_text(const json_t *text, size_t max)
 
 static void check_element(const json_t *element)
 {
-    if (strcmp(member(element, "type"), "button") != 0) {
+    if (strcmp(json_text(element, "type"), "button") != 0) {
         check_text(element, 2000);
         return;
     }
     check_text(json_object_get(element, "text"), 75);
-    assert_in_range(strlen(member(element, "action_id")), 1, 255);
-    assert_true(runes(member(element, "url")) <= 3000);
-    assert_true(runes(member(element, "value")) <= 2000);
-    assert_true(*member(element, "url") || *member(element, "value"));
+    assert_in_range(strlen(json_text(element, "action_id")), 1, 255);
+    assert_true(runes(json_text(element, "url")) <= 3000);
+    assert_true(runes(json_text(element, "value")) <= 2000);
+    assert_true(*json_text(element, "url") || *json_text(element, "value"));
 }
 
 static void check_list(const json_t *list, size_t max)
@@ -119,7 +98,7 @@ static json_t *render(void)
     message = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(message);
     clew__buf_done(&body);
-    assert_in_range(runes(member(message, "text")), 1, 4000);
+    assert_in_range(runes(json_text(message, "text")), 1, 4000);
     blocks = json_object_get(json_array_get(json_object_get(message, "attachments"), 0), "blocks");
     assert_in_range(json_array_size(blocks), 1, 50);
     text = json_dumps(blocks, JSON_COMPACT);
@@ -131,7 +110,7 @@ static json_t *render(void)
             check_text(json_object_get(block, "text"), 3000);
         check_list(json_object_get(block, "fields"), 10);
         check_list(json_object_get(block, "elements"),
-                   strcmp(member(block, "type"), "context") == 0 ? 10 : 25);
+                   strcmp(json_text(block, "type"), "context") == 0 ? 10 : 25);
     }
     return message;
 }
@@ -153,8 +132,8 @@ static void test_message_plain(void **state)
     json_object_set_new(made.page.common_annotations, "summary", json_string("one is down"));
     view.acknowledged = "*Acknowledged* by alice";
     message = render();
-    assert_string_equal(member(message, "text"), "[FIRING:1] Down");
-    assert_string_equal(member(message, "channel"), "C1");
+    assert_string_equal(json_text(message, "text"), "[FIRING:1] Down");
+    assert_string_equal(json_text(message, "channel"), "C1");
     assert_true(says(message, "one is down"));
     assert_true(says(message, "*Severity*\\ncritical"));
     assert_true(says(message, "*Acknowledged* by alice"));
@@ -238,7 +217,7 @@ static void test_message_of_nothing(void **state)
     made.page.external_url = "";
     view.button = "";
     message = render(); /* a block is there */
-    assert_string_equal(member(message, "text"), "[RESOLVED] alert");
+    assert_string_equal(json_text(message, "text"), "[RESOLVED] alert");
     json_decref(message);
 }
 
@@ -255,8 +234,8 @@ static void test_message_note(void **state)
     clew__slack_note(&body, long_text, &address);
     note = json_loadb(body.data, body.len, 0, NULL);
     assert_non_null(note);
-    assert_int_equal(runes(member(note, "text")), CLEW__SLACK_NOTE_MAX);
-    assert_string_equal(member(note, "thread_ts"), "1.2");
+    assert_int_equal(runes(json_text(note, "text")), CLEW__SLACK_NOTE_MAX);
+    assert_string_equal(json_text(note, "thread_ts"), "1.2");
     assert_true(json_is_true(json_object_get(note, "reply_broadcast")));
     json_decref(note);
     clew__buf_done(&body);
@@ -313,7 +292,8 @@ static void test_message_loki_question(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) \
+    cmocka_unit_test_prestate_setup_teardown(function, setup, rendering_teardown, (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_message_plain),
         TEST(test_message_hostile),

@@ -77,18 +77,9 @@ static void begin(const char *extra)
 
 static void apply(const struct made_alert *alerts, size_t n)
 {
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"", "", ""};
-    struct clew__apply work = {.config = config,
-                               .notification = &notification,
-                               .thread = &thread,
-                               .now = clew__instant_now()};
     char *body = make_body("g", "http://am.example", 0, alerts, n);
 
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, clew__instant_now());
     clew__senders_wake(senders);
 }
 
@@ -126,17 +117,10 @@ static void wait_for_failures(int64_t n)
     assert_true(attempts >= n);
 }
 
-static void wait_for_queue(void)
+static void wait_for_end(void)
 {
-    int64_t give_up = clew__instant_now() + 60 * CLEW__SECOND_NS;
-    struct clew__queue queue = {.queued = 1};
-
-    while (queue.queued && clew__instant_now() < give_up) {
-        assert_int_equal(clew__store_read(store, clew__store_queue, &queue), 0);
-        (void)usleep(10000);
-    }
-    assert_int_equal(queue.queued, 0);
-    assert_int_equal(queue.dead, 0);
+    wait_for_queue(store, 0);
+    assert_int_equal(queue_of(store).dead, 0);
 }
 
 static const char *severity(size_t i)
@@ -184,7 +168,7 @@ static void test_outage_refused(void **state)
     far.port = port;
     far.decide = stumble;
     far_start(&far);
-    wait_for_queue();
+    wait_for_end();
     assert_all_told();
     assert_criticals_first(1);
 }
@@ -196,7 +180,7 @@ static void test_outage_errors(void **state)
     trouble.left = 4;
     trouble.status = 500;
     apply_incidents();
-    wait_for_queue();
+    wait_for_end();
     assert_all_told();
     assert_criticals_first(1);
 }
@@ -210,7 +194,7 @@ static void test_outage_lost_answers(void **state)
     trouble.status = 202;
     trouble.lose = true;
     apply_incidents();
-    wait_for_queue();
+    wait_for_end();
     assert_all_told();
     assert_criticals_first(1);
 }
@@ -227,7 +211,7 @@ static void test_outage_hanging(void **state)
     apply_incidents();
     wait_for_failures(1);
     far.hang_ms = 0;
-    wait_for_queue();
+    wait_for_end();
     assert_all_told();
     assert_criticals_first(0);
 }
@@ -242,7 +226,7 @@ static void test_outage_skips_what_ended(void **state)
     trouble.left = 4;
     trouble.status = 500;
     apply_incidents();
-    wait_for_queue();
+    wait_for_end();
     pager = far_pager(&far);
     assert_int_equal(pager.opened, NALERTS - 2);
     assert_int_equal(pager.open, NALERTS - 2);
@@ -259,7 +243,7 @@ static void test_outage_skips_but_closes_what_arrived(void **state)
     trouble.status = 202;
     trouble.lose = true;
     apply_incidents();
-    wait_for_queue();
+    wait_for_end();
     pager = far_pager(&far);
     assert_int_equal(pager.open, NALERTS - 2);
     assert_int_equal(pager.most, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pages.h"
+#include "rendering.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,58 +9,30 @@
     "storage: x\nexternal_url: https://bridge.example\nroute: {receiver: a}\n" \
     "receivers:\n  - name: a\n    pagerduty_configs:\n      - routing_key: '" ROUTING_KEY "'\n"
 
-static struct bench bench;
-static struct clew__config *config;
-static struct made_page made;
-
-static int setup(void **state)
-{
-    (void)state;
-    bench_init(&bench);
-    config = load_config(&bench, HEAD);
-    page_init(&made, 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    page_done(&made);
-    config = clew__config_free(config);
-    bench_done(&bench);
-    return 0;
-}
-
-static const char *text_of(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
 static void test_pagerduty_trigger(void **state)
 {
     json_t *event, *payload, *details, *links;
 
     (void)state;
     event = page_render(config, &made.page);
-    assert_string_equal(text_of(event, "routing_key"), ROUTING_KEY);
-    assert_string_equal(text_of(event, "event_action"), "trigger");
-    assert_string_equal(text_of(event, "dedup_key"), "d1");
-    assert_string_equal(text_of(event, "client_url"), "https://bridge.example");
-    assert_true(*text_of(event, "client"));
+    assert_string_equal(json_text(event, "routing_key"), ROUTING_KEY);
+    assert_string_equal(json_text(event, "event_action"), "trigger");
+    assert_string_equal(json_text(event, "dedup_key"), "d1");
+    assert_string_equal(json_text(event, "client_url"), "https://bridge.example");
+    assert_true(*json_text(event, "client"));
     payload = json_object_get(event, "payload");
-    assert_string_equal(text_of(payload, "summary"), "one is down");
-    assert_string_equal(text_of(payload, "source"), "one");
-    assert_string_equal(text_of(payload, "severity"), "critical");
-    assert_string_equal(text_of(payload, "timestamp"), "2026-11-20T20:59:17.632Z");
-    assert_string_equal(text_of(payload, "class"), "Down");
+    assert_string_equal(json_text(payload, "summary"), "one is down");
+    assert_string_equal(json_text(payload, "source"), "one");
+    assert_string_equal(json_text(payload, "severity"), "critical");
+    assert_string_equal(json_text(payload, "timestamp"), "2026-11-20T20:59:17.632Z");
+    assert_string_equal(json_text(payload, "class"), "Down");
     details = json_object_get(payload, "custom_details");
-    assert_string_equal(text_of(json_object_get(details, "labels"), "instance"), "one");
+    assert_string_equal(json_text(json_object_get(details, "labels"), "instance"), "one");
     assert_int_equal(json_integer_value(json_object_get(details, "firing")), 1);
     links = json_object_get(event, "links");
     assert_int_equal(json_array_size(links), 3);
-    assert_string_equal(text_of(json_array_get(links, 0), "href"), "https://runbooks.example/Down");
+    assert_string_equal(json_text(json_array_get(links, 0), "href"),
+                        "https://runbooks.example/Down");
     json_decref(event);
 }
 
@@ -71,9 +43,9 @@ static void test_pagerduty_resolve(void **state)
     (void)state;
     made.page.action = CLEW__ACTION_RESOLVE;
     event = page_render(config, &made.page);
-    assert_string_equal(text_of(event, "event_action"), "resolve");
-    assert_string_equal(text_of(event, "dedup_key"), "d1");
-    assert_string_equal(text_of(event, "routing_key"), ROUTING_KEY);
+    assert_string_equal(json_text(event, "event_action"), "resolve");
+    assert_string_equal(json_text(event, "dedup_key"), "d1");
+    assert_string_equal(json_text(event, "routing_key"), ROUTING_KEY);
     assert_null(json_object_get(event, "payload"));
     json_decref(event);
 }
@@ -85,8 +57,8 @@ static void test_pagerduty_acknowledge(void **state)
     (void)state;
     made.page.action = CLEW__ACTION_ACKNOWLEDGE;
     event = page_render(config, &made.page);
-    assert_string_equal(text_of(event, "event_action"), "acknowledge");
-    assert_string_equal(text_of(event, "dedup_key"), "d1");
+    assert_string_equal(json_text(event, "event_action"), "acknowledge");
+    assert_string_equal(json_text(event, "dedup_key"), "d1");
     assert_null(json_object_get(event, "payload"));
     json_decref(event);
 }
@@ -105,7 +77,7 @@ static void test_pagerduty_severity_table(void **state)
 
         json_object_set_new(made.alerts[0].labels, "severity", json_string(cases[i][0]));
         event = page_render(config, &made.page);
-        assert_string_equal(text_of(json_object_get(event, "payload"), "severity"), cases[i][1]);
+        assert_string_equal(json_text(json_object_get(event, "payload"), "severity"), cases[i][1]);
         json_decref(event);
     }
 }
@@ -119,14 +91,13 @@ static void test_pagerduty_configured_severities(void **state)
                                            {"p9", "error"}};
 
     (void)state;
-    (void)clew__config_free(config);
-    config = load_config(&bench, HEAD "        severities: {p1: critical, warning: info}\n");
+    rendering_use(HEAD "        severities: {p1: critical, warning: info}\n");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         json_t *event;
 
         json_object_set_new(made.alerts[0].labels, "severity", json_string(cases[i][0]));
         event = page_render(config, &made.page);
-        assert_string_equal(text_of(json_object_get(event, "payload"), "severity"), cases[i][1]);
+        assert_string_equal(json_text(json_object_get(event, "payload"), "severity"), cases[i][1]);
         json_decref(event);
     }
 }
@@ -136,13 +107,12 @@ static void test_pagerduty_configured_texts(void **state)
     json_t *event;
 
     (void)state;
-    (void)clew__config_free(config);
-    config = load_config(&bench, HEAD "        severity: '{{ .CommonLabels.priority }}'\n"
-                                      "        description: '{{ .Labels.instance }} <down>'\n");
+    rendering_use(HEAD "        severity: '{{ .CommonLabels.priority }}'\n"
+                       "        description: '{{ .Labels.instance }} <down>'\n");
     json_object_set_new(made.page.common_labels, "priority", json_string("low"));
     event = page_render(config, &made.page);
-    assert_string_equal(text_of(json_object_get(event, "payload"), "severity"), "info");
-    assert_string_equal(text_of(json_object_get(event, "payload"), "summary"), "one <down>");
+    assert_string_equal(json_text(json_object_get(event, "payload"), "severity"), "info");
+    assert_string_equal(json_text(json_object_get(event, "payload"), "summary"), "one <down>");
     json_decref(event);
 }
 
@@ -152,21 +122,19 @@ static void test_pagerduty_change(void **state)
     json_t *event, *payload;
 
     (void)state;
-    (void)clew__config_free(config);
-    config =
-        load_config(&bench, "storage: x\nroute: {receiver: a}\nreceivers:\n  - name: a\n"
-                            "    pagerduty_change_configs: [{routing_key: '" ROUTING_KEY "'}]\n");
+    rendering_use("storage: x\nroute: {receiver: a}\nreceivers:\n  - name: a\n"
+                  "    pagerduty_change_configs: [{routing_key: '" ROUTING_KEY "'}]\n");
     assert_false(config->receivers[0].integrations[0].send_resolved);
     assert_string_equal(config->receivers[0].integrations[0].url,
                         "https://events.pagerduty.com/v2/change/enqueue");
     event = page_render(config, &made.page);
     payload = json_object_get(event, "payload");
-    assert_string_equal(text_of(event, "routing_key"), ROUTING_KEY);
+    assert_string_equal(json_text(event, "routing_key"), ROUTING_KEY);
     assert_null(json_object_get(event, "event_action"));
     assert_null(json_object_get(event, "dedup_key"));
-    assert_string_equal(text_of(payload, "summary"), "one is down");
-    assert_string_equal(text_of(payload, "source"), "Down");
-    assert_string_equal(text_of(payload, "timestamp"), "2026-11-20T20:59:17.632Z");
+    assert_string_equal(json_text(payload, "summary"), "one is down");
+    assert_string_equal(json_text(payload, "source"), "Down");
+    assert_string_equal(json_text(payload, "timestamp"), "2026-11-20T20:59:17.632Z");
     assert_non_null(json_object_get(payload, "custom_details"));
     assert_int_equal(json_array_size(json_object_get(event, "links")), 3);
     json_decref(event);
@@ -196,8 +164,8 @@ static void test_pagerduty_limits(void **state)
     assert_in_range(strlen(text), 1000, 512000);
     free(text);
     payload = json_object_get(event, "payload");
-    assert_int_equal(strlen(text_of(payload, "summary")), 1023 * 2 + 3);
-    assert_int_equal(strlen(text_of(payload, "source")), 254 * 2 + 3);
+    assert_int_equal(strlen(json_text(payload, "summary")), 1023 * 2 + 3);
+    assert_int_equal(strlen(json_text(payload, "source")), 254 * 2 + 3);
     assert_int_equal(json_array_size(json_object_get(event, "links")), 2);
     json_decref(event);
     free(big);
@@ -237,9 +205,9 @@ static void test_pagerduty_is_complete_without_labels(void **state)
     json_object_clear(made.page.common_labels);
     event = page_render(config, &made.page);
     payload = json_object_get(event, "payload");
-    assert_true(*text_of(payload, "summary"));
-    assert_true(*text_of(payload, "source"));
-    assert_string_equal(text_of(payload, "severity"), "error");
+    assert_true(*json_text(payload, "summary"));
+    assert_true(*json_text(payload, "source"));
+    assert_string_equal(json_text(payload, "severity"), "error");
     json_decref(event);
 }
 
@@ -258,7 +226,9 @@ static void test_pagerduty_429_waits(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function)                                                                      \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, \
+                                             (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_pagerduty_trigger),
         TEST(test_pagerduty_resolve),

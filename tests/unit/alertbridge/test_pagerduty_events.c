@@ -147,17 +147,10 @@ static void test_events_read_table(void **state)
 static void apply(const char *status)
 {
     const struct made_alert alert = {"Disk", "critical", status, "2026-01-01T00:00:00Z", 1};
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"request", "", ""};
-    struct clew__apply work = {
-        .config = config, .notification = &notification, .thread = &thread, .now = now};
     char *body = make_body("g", "http://am", 0, &alert, 1);
 
     now += CLEW__SECOND_NS;
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, now);
 }
 
 static int read_key(struct clew__db *db, void *arg)

@@ -129,17 +129,8 @@ static void apply(const char *severity, const char *status)
 {
     const struct made_alert alert = {"Disk", severity, status, "2026-01-01T00:00:00Z", 1};
     char *body = make_body("g", "http://am", 0, &alert, 1);
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"request", "", ""};
-    struct clew__apply work = {.config = config,
-                               .notification = &notification,
-                               .thread = &thread,
-                               .now = clew__instant_now()};
 
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, clew__instant_now());
 }
 
 #define CLOSED number_in(store, "SELECT count(*) FROM alerts WHERE status = 'resolved'")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pages.h"
+#include "rendering.h"
 
 #include <common/instant.h>
 
@@ -13,34 +13,6 @@
     "links: [{text: Logs, url: 'https://logs.example/?q={{ .Labels.instance | urlquery }}'}]\n" \
     "receivers:\n  - name: a\n    slack_configs:\n      - api_url: "                            \
     "'https://hooks.example/SECRET'\n"
-
-static struct bench bench;
-static struct clew__config *config;
-static struct made_page made;
-
-static int setup(void **state)
-{
-    (void)state;
-    bench_init(&bench);
-    config = load_config(&bench, HEAD);
-    page_init(&made, 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    page_done(&made);
-    config = clew__config_free(config);
-    bench_done(&bench);
-    return 0;
-}
-
-static void use(const char *text)
-{
-    (void)clew__config_free(config);
-    config = load_config(&bench, text);
-}
 
 static json_t *attachment(json_t *message)
 {
@@ -139,8 +111,8 @@ static void test_slack_escapes_what_comes_from_outside(void **state)
     char *all;
 
     (void)state;
-    use(HEAD "        title: '<!here> {{ .CommonLabels.x }}'\n"
-             "        text: '{{ .CommonAnnotations.summary }}'\n");
+    rendering_use(HEAD "        title: '<!here> {{ .CommonLabels.x }}'\n"
+                       "        text: '{{ .CommonAnnotations.summary }}'\n");
     json_object_set_new(made.page.common_labels, "x", json_string(hostile));
     json_object_set_new(made.page.common_annotations, "summary", json_string(hostile));
     json_object_set_new(made.alerts[0].annotations, "summary", json_string(hostile));
@@ -206,7 +178,7 @@ static void test_slack_channel(void **state)
     json_t *message;
 
     (void)state;
-    use(HEAD "        channel: '#alerts'\n");
+    rendering_use(HEAD "        channel: '#alerts'\n");
     message = page_render(config, &made.page);
     assert_string_equal(json_string_value(json_object_get(message, "channel")), "#alerts");
     json_decref(message);
@@ -285,7 +257,9 @@ static void test_verdict_of_every_status(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function)                                                                      \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, \
+                                             (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_slack_one_alert),
         TEST(test_slack_group_names_what_changed),

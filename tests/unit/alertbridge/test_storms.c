@@ -52,18 +52,11 @@ static int teardown(void **state)
 static void apply(const char *severity, const char *status, unsigned alert, const char *starts_at)
 {
     const struct made_alert alerts[] = {{"Disk", severity, status, starts_at, alert}};
-    struct clew__notification notification;
-    struct clew__thread_of thread = {"request", "", ""};
-    struct clew__apply work = {
-        .config = config, .notification = &notification, .thread = &thread, .now = now};
     char group[16], *body;
 
     (void)snprintf(group, sizeof(group), "g%u", alert);
     body = make_body(group, "http://am", 0, alerts, 1);
-    assert_int_equal(clew__notification_parse(&notification, body, strlen(body)), 0);
-    assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
-    clew__notification_done(&notification);
-    free(body);
+    apply_body(store, config, body, now);
 }
 
 /* What the timers' thread does, at the test's time. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pages.h"
+#include "rendering.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,41 +11,12 @@
     "receivers:\n  - name: a\n    msteamsv2_configs:\n      - webhook_url: "                    \
     "'https://flow.example/SECRET'\n"
 
-static struct bench bench;
-static struct clew__config *config;
-static struct made_page made;
-
-static int setup(void **state)
-{
-    (void)state;
-    bench_init(&bench);
-    config = load_config(&bench, HEAD);
-    page_init(&made, 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    page_done(&made);
-    config = clew__config_free(config);
-    bench_done(&bench);
-    return 0;
-}
-
-static const char *text_of(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
 static json_t *card_of(json_t *message)
 {
     json_t *attachment = json_array_get(json_object_get(message, "attachments"), 0);
 
-    assert_string_equal(text_of(message, "type"), "message");
-    assert_string_equal(text_of(attachment, "contentType"),
+    assert_string_equal(json_text(message, "type"), "message");
+    assert_string_equal(json_text(attachment, "contentType"),
                         "application/vnd.microsoft.card.adaptive");
     return json_object_get(attachment, "content");
 }
@@ -61,11 +32,11 @@ static const char *fact(json_t *message, const char *title)
     json_t *set = json_array_get(body, json_array_size(body) - 1);
     size_t i;
 
-    assert_string_equal(text_of(set, "type"), "FactSet");
+    assert_string_equal(json_text(set, "type"), "FactSet");
     json_array_foreach(json_object_get(set, "facts"), i, one)
     {
-        if (strcmp(text_of(one, "title"), title) == 0)
-            return text_of(one, "value");
+        if (strcmp(json_text(one, "title"), title) == 0)
+            return json_text(one, "value");
     }
     return "";
 }
@@ -77,19 +48,20 @@ static void test_teams_one_alert(void **state)
     (void)state;
     json_object_set_new(made.page.common_annotations, "summary", json_string("one is down"));
     message = page_render(config, &made.page);
-    assert_string_equal(text_of(card_of(message), "type"), "AdaptiveCard");
-    assert_string_equal(text_of(card_of(message), "version"), "1.4");
-    assert_string_equal(text_of(block(message, 0), "text"), "[FIRING:1] Down");
-    assert_string_equal(text_of(block(message, 0), "color"), "Attention");
-    assert_string_equal(text_of(block(message, 1), "text"), "one is down");
+    assert_string_equal(json_text(card_of(message), "type"), "AdaptiveCard");
+    assert_string_equal(json_text(card_of(message), "version"), "1.4");
+    assert_string_equal(json_text(block(message, 0), "text"), "[FIRING:1] Down");
+    assert_string_equal(json_text(block(message, 0), "color"), "Attention");
+    assert_string_equal(json_text(block(message, 1), "text"), "one is down");
     assert_string_equal(fact(message, "Severity"), "critical");
     assert_string_equal(fact(message, "Firing now"), "1");
     actions = json_object_get(card_of(message), "actions");
     assert_int_equal(json_array_size(actions), 4);
-    assert_string_equal(text_of(json_array_get(actions, 0), "type"), "Action.OpenUrl");
-    assert_string_equal(text_of(json_array_get(actions, 0), "url"),
+    assert_string_equal(json_text(json_array_get(actions, 0), "type"), "Action.OpenUrl");
+    assert_string_equal(json_text(json_array_get(actions, 0), "url"),
                         "https://runbooks.example/Down");
-    assert_string_equal(text_of(json_array_get(actions, 1), "url"), "https://logs.example/?q=one");
+    assert_string_equal(json_text(json_array_get(actions, 1), "url"),
+                        "https://logs.example/?q=one");
     json_decref(message);
 }
 
@@ -109,7 +81,7 @@ static void test_teams_group_names_what_changed(void **state)
     made.page.nfiring = 7;
     message = page_render(config, &made.page);
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-        assert_string_equal(text_of(block(message, i), "text"), wanted[i]);
+        assert_string_equal(json_text(block(message, i), "text"), wanted[i]);
     assert_string_equal(fact(message, "Resolved"), "12");
     json_decref(message);
 }
@@ -121,17 +93,16 @@ static void test_teams_escapes_what_comes_from_outside(void **state)
     char *all;
 
     (void)state;
-    (void)clew__config_free(config);
-    config = load_config(&bench, HEAD "        title: '**{{ .CommonLabels.x }}**'\n"
-                                      "        text: '{{ .CommonAnnotations.summary }}'\n");
+    rendering_use(HEAD "        title: '**{{ .CommonLabels.x }}**'\n"
+                       "        text: '{{ .CommonAnnotations.summary }}'\n");
     json_object_set_new(made.page.common_labels, "x", json_string("a*b"));
     json_object_set_new(made.page.common_annotations, "summary", json_string(hostile));
     json_object_set_new(made.alerts[0].annotations, "summary", json_string(hostile));
     json_object_set_new(made.alerts[0].labels, "severity", json_string(hostile));
     made.page.nresolved = 1; /* the lists too */
     message = page_render(config, &made.page);
-    assert_string_equal(text_of(block(message, 0), "text"), "**a\\*b**");
-    assert_string_equal(text_of(block(message, 1), "text"),
+    assert_string_equal(json_text(block(message, 0), "text"), "**a\\*b**");
+    assert_string_equal(json_text(block(message, 1), "text"),
                         "\\[click\\](https://evil.example) \\*\\*x\\*\\* \\`y\\` "
                         "\\<at>all\\</at> # z");
     all = json_dumps(message, JSON_COMPACT);
@@ -178,7 +149,7 @@ static void test_teams_fits_into_28_kb(void **state)
         assert_in_range(len, 8000, 28000);
         message = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
         assert_non_null(message);
-        assert_true(strlen(text_of(block(message, 0), "text")) > 60);
+        assert_true(strlen(json_text(block(message, 0), "text")) > 60);
         assert_true(*fact(message, "Severity"));
         json_decref(message);
         free(text);
@@ -216,7 +187,9 @@ static void test_teams_defaults(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function)                                                                      \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, \
+                                             (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_teams_one_alert),
         TEST(test_teams_group_names_what_changed),

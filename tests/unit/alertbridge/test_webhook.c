@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pages.h"
+#include "rendering.h"
 
 #include <common/digest.h>
 #include <common/instant.h>
@@ -14,41 +14,6 @@
 #define HEAD                                                                            \
     "storage: x\nroute: {receiver: a}\nreceivers:\n  - name: a\n    webhook_configs:\n" \
     "      - url: 'https://hook.example/SECRET'\n"
-
-static struct bench bench;
-static struct clew__config *config;
-static struct made_page made;
-
-static int setup(void **state)
-{
-    (void)state;
-    bench_init(&bench);
-    config = load_config(&bench, HEAD);
-    page_init(&made, 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    page_done(&made);
-    config = clew__config_free(config);
-    bench_done(&bench);
-    return 0;
-}
-
-static void use(const char *text)
-{
-    (void)clew__config_free(config);
-    config = load_config(&bench, text);
-}
-
-static const char *text_of(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
 
 /* What this writes is what the bridge itself reads as Alertmanager's version 4. */
 static void test_webhook_default_is_version_4(void **state)
@@ -75,15 +40,15 @@ static void test_webhook_default_is_version_4(void **state)
     clew__notification_done(&notification);
     free(text);
     body = page_render(config, &made.page);
-    assert_string_equal(text_of(body, "version"), "4");
-    assert_string_equal(text_of(body, "receiver"), "team");
-    assert_string_equal(text_of(body, "status"), "firing");
-    assert_string_equal(text_of(body, "externalURL"), "http://am.example");
-    assert_string_equal(text_of(json_object_get(body, "groupLabels"), "alertname"), "Down");
+    assert_string_equal(json_text(body, "version"), "4");
+    assert_string_equal(json_text(body, "receiver"), "team");
+    assert_string_equal(json_text(body, "status"), "firing");
+    assert_string_equal(json_text(body, "externalURL"), "http://am.example");
+    assert_string_equal(json_text(json_object_get(body, "groupLabels"), "alertname"), "Down");
     alert = json_array_get(json_object_get(body, "alerts"), 2);
-    assert_string_equal(text_of(alert, "status"), "resolved");
-    assert_string_equal(text_of(alert, "fingerprint"), "132a18f910b64af5");
-    assert_string_equal(text_of(json_object_get(alert, "labels"), "instance"), "two");
+    assert_string_equal(json_text(alert, "status"), "resolved");
+    assert_string_equal(json_text(alert, "fingerprint"), "132a18f910b64af5");
+    assert_string_equal(json_text(json_object_get(alert, "labels"), "instance"), "two");
     json_decref(body);
 }
 
@@ -94,11 +59,11 @@ static void test_webhook_cut_list_is_never_resolved(void **state)
     (void)state;
     made.page.nfiring = 0;
     body = page_render(config, &made.page);
-    assert_string_equal(text_of(body, "status"), "resolved");
+    assert_string_equal(json_text(body, "status"), "resolved");
     json_decref(body);
     made.page.ntruncated = 3;
     body = page_render(config, &made.page);
-    assert_string_equal(text_of(body, "status"), "firing");
+    assert_string_equal(json_text(body, "status"), "firing");
     json_decref(body);
 }
 
@@ -108,22 +73,22 @@ static void test_webhook_payload(void **state)
     json_t *body, *list;
 
     (void)state;
-    use(HEAD "        payload:\n"
-             "          text: 'say \"{{ .CommonLabels.x }}\" {{ .Status }}'\n"
-             "          number: 4.5\n"
-             "          quoted: '4.5'\n"
-             "          yes: true\n"
-             "          nothing:\n"
-             "          list: [1, '{{ .Labels.instance }}', {deep: {deeper: []}}]\n"
-             "          alerts: '{{ .Alerts }}'\n");
+    rendering_use(HEAD "        payload:\n"
+                       "          text: 'say \"{{ .CommonLabels.x }}\" {{ .Status }}'\n"
+                       "          number: 4.5\n"
+                       "          quoted: '4.5'\n"
+                       "          yes: true\n"
+                       "          nothing:\n"
+                       "          list: [1, '{{ .Labels.instance }}', {deep: {deeper: []}}]\n"
+                       "          alerts: '{{ .Alerts }}'\n");
     json_object_set_new(made.page.common_labels, "x", json_string(hostile));
     json_object_set_new(made.alerts[0].labels, "x", json_string(hostile));
     body = page_render(config, &made.page);
     assert_null(json_object_get(body, "admin"));
-    assert_string_equal(text_of(body, "text"),
+    assert_string_equal(json_text(body, "text"),
                         "say \"\",\"admin\":true,\"x\":\"\\\n\x01{{ .Status }}\" firing");
     assert_true(json_real_value(json_object_get(body, "number")) == 4.5);
-    assert_string_equal(text_of(body, "quoted"), "4.5");
+    assert_string_equal(json_text(body, "quoted"), "4.5");
     assert_true(json_is_true(json_object_get(body, "yes")));
     assert_true(json_is_null(json_object_get(body, "nothing")));
     list = json_object_get(body, "list");
@@ -162,8 +127,7 @@ static void test_webhook_limits(void **state)
                        i ? ", '{{ .Labels.label1 }}{{ .Labels.label2 }}'" : "'{{ .Alerts }}'");
     clew__buf_addc(&list, ']');
     clew__buf_addc(&list, '\0');
-    (void)clew__config_free(config);
-    config = load_config(&bench, list.data);
+    rendering_use(list.data);
     clew__buf_done(&list);
     text = page_text(config, &made.page, &len);
     assert_in_range(len, 1u << 20, 4u << 20);
@@ -202,22 +166,24 @@ static void test_webhook_headers(void **state)
     (void)state;
     assert_int_equal(json_object_size(headers), 0);
     json_decref(headers);
-    use(HEAD "        http_config: {basic_auth: {username: Aladdin, password: open sesame}}\n"
-             "        hmac_config: {secret: key}\n");
+    rendering_use(HEAD
+                  "        http_config: {basic_auth: {username: Aladdin, password: open sesame}}\n"
+                  "        hmac_config: {secret: key}\n");
     headers = headers_for("{}");
-    assert_string_equal(text_of(headers, "Authorization"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-    assert_string_equal(text_of(headers, "X-Grafana-Alerting-Timestamp"), "1795208357");
-    assert_string_equal(text_of(headers, "X-Grafana-Alerting-Signature"), signature);
+    assert_string_equal(json_text(headers, "Authorization"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    assert_string_equal(json_text(headers, "X-Grafana-Alerting-Timestamp"), "1795208357");
+    assert_string_equal(json_text(headers, "X-Grafana-Alerting-Signature"), signature);
     json_decref(headers);
-    use(HEAD "        http_config: {authorization: {credentials: token}}\n"
-             "        hmac_config: {secret: key, header: X-Sig, timestamp_header: X-Time}\n");
+    rendering_use(HEAD
+                  "        http_config: {authorization: {credentials: token}}\n"
+                  "        hmac_config: {secret: key, header: X-Sig, timestamp_header: X-Time}\n");
     headers = headers_for("{}");
-    assert_string_equal(text_of(headers, "Authorization"), "Bearer token");
-    assert_string_equal(text_of(headers, "X-Time"), "1795208357");
-    assert_string_equal(text_of(headers, "X-Sig"), signature);
+    assert_string_equal(json_text(headers, "Authorization"), "Bearer token");
+    assert_string_equal(json_text(headers, "X-Time"), "1795208357");
+    assert_string_equal(json_text(headers, "X-Sig"), signature);
     json_decref(headers);
     headers = headers_for("{ }");
-    assert_string_not_equal(text_of(headers, "X-Sig"), signature);
+    assert_string_not_equal(json_text(headers, "X-Sig"), signature);
     json_decref(headers);
 }
 
@@ -269,7 +235,9 @@ static void test_webhook_defaults(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function)                                                                      \
+    cmocka_unit_test_prestate_setup_teardown(function, rendering_setup, rendering_teardown, \
+                                             (void *)(HEAD))
     const struct CMUnitTest tests[] = {
         TEST(test_webhook_default_is_version_4),
         TEST(test_webhook_cut_list_is_never_resolved),

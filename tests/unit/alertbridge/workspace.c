@@ -9,13 +9,6 @@
 static const char *const methods[] = {"chat.postMessage", "chat.update", "conversations.history",
                                       "conversations.replies"};
 
-static const char *member(const json_t *body, const char *key)
-{
-    const char *text = json_string_value(json_object_get(body, key));
-
-    return text ? text : "";
-}
-
 static void copy(char *out, size_t size, const char *text)
 {
     (void)snprintf(out, size, "%s", text);
@@ -27,11 +20,12 @@ static const char *post_message(struct workspace *workspace, json_t *body)
 
     assert_true(workspace->n < MESSAGES_MAX);
     *message = (struct workspace_message){0};
-    copy(message->channel, sizeof(message->channel), member(body, "channel"));
+    copy(message->channel, sizeof(message->channel), json_text(body, "channel"));
     (void)snprintf(message->ts, sizeof(message->ts), "1795208357.%06zu", ++workspace->n);
-    copy(message->thread, sizeof(message->thread), member(body, "thread_ts"));
-    copy(message->delivery, sizeof(message->delivery),
-         member(json_object_get(json_object_get(body, "metadata"), "event_payload"), "delivery"));
+    copy(message->thread, sizeof(message->thread), json_text(body, "thread_ts"));
+    copy(
+        message->delivery, sizeof(message->delivery),
+        json_text(json_object_get(json_object_get(body, "metadata"), "event_payload"), "delivery"));
     message->broadcast = json_is_true(json_object_get(body, "reply_broadcast"));
     message->body = json_incref(body);
     (void)snprintf(workspace->answer, sizeof(workspace->answer),
@@ -45,8 +39,8 @@ static const char *update(struct workspace *workspace, json_t *body)
     for (size_t i = 0; i < workspace->n; i++) {
         struct workspace_message *message = &workspace->messages[i];
 
-        if (strcmp(message->ts, member(body, "ts")) != 0 ||
-            strcmp(message->channel, member(body, "channel")) != 0)
+        if (strcmp(message->ts, json_text(body, "ts")) != 0 ||
+            strcmp(message->channel, json_text(body, "channel")) != 0)
             continue;
         json_decref(message->body);
         message->body = json_incref(body);
@@ -125,7 +119,7 @@ unsigned workspace_decide(struct far *far, const struct far_request *request, co
         method++;
     if (method == 4)
         return strncmp(request->path, "/v2/", 4) == 0 ? 202 : 200;
-    if (strcmp(member(request->headers, "Authorization"), "Bearer " BOT_TOKEN) != 0) {
+    if (strcmp(json_text(request->headers, "Authorization"), "Bearer " BOT_TOKEN) != 0) {
         *text = "{\"ok\":false,\"error\":\"invalid_auth\"}";
         return 200;
     }
@@ -183,7 +177,7 @@ size_t workspace_count(const struct workspace *workspace, const char *channel, b
 
 const char *workspace_text(const struct workspace_message *message)
 {
-    return member(message->body, "text");
+    return json_text(message->body, "text");
 }
 
 char *workspace_dump(const struct workspace_message *message)

@@ -1,68 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * In place of Slack's incoming webhooks and PagerDuty's Events API v2: what
- * they would refuse is refused with their words, the rest is kept to be looked
- * at. Limits as documented by the two services.
- */
+ * In place of PagerDuty's Events API v2: what it would refuse is refused with its
+ * words, the rest is kept to be looked at. Limits as documented by PagerDuty. */
 #include "server.h"
+#include "standins.h"
 #include "store.h"
 
-#include <json.h>
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define SLACK_TEXT_MAX 40000
-#define SLACK_ATTACHMENTS_MAX 100
-#define SLACK_BLOCKS_MAX 50
 #define EVENT_BYTES_MAX (512u * 1024)
-
-static size_t runes(const char *text)
-{
-    size_t n = 0;
-
-    for (; text && *text; text++)
-        n += ((unsigned char)*text & 0xC0) != 0x80;
-    return n;
-}
-
-void handle_slack_post(struct request *request)
-{
-    json_t *payload = json_loadb(request->body, request->body_len, 0, NULL);
-    const json_t *text = json_object_get(payload, "text");
-    const json_t *attachments = json_object_get(payload, "attachments");
-    const json_t *blocks = json_object_get(payload, "blocks");
-
-    if (!json_is_object(payload))
-        answer_text(request, 400, "invalid_payload");
-    else if (json_string_length(text) == 0 && json_array_size(attachments) == 0 &&
-             json_array_size(blocks) == 0)
-        answer_text(request, 400, "no_text");
-    else if (json_array_size(attachments) > SLACK_ATTACHMENTS_MAX)
-        answer_text(request, 400, "too_many_attachments");
-    else if (json_array_size(blocks) > SLACK_BLOCKS_MAX)
-        answer_text(request, 400, "invalid_blocks");
-    else if (runes(json_string_value(text)) > SLACK_TEXT_MAX)
-        answer_text(request, 400, "msg_too_long");
-    else if (store_add_slack(request->path, payload) < 0)
-        answer_text(request, 500, "rollup_error");
-    else
-        answer_text(request, 200, "ok");
-    json_decref(payload);
-}
-
-static int64_t since(const struct request *request)
-{
-    const char *text = request_argument(request, "since_id");
-
-    return text ? strtoll(text, NULL, 10) : 0;
-}
-
-void handle_slack_list(struct request *request)
-{
-    answer_json(request, 200, store_slack(since(request)));
-}
 
 static bool is_one_of(const char *text, const char *const *list)
 {
@@ -91,7 +38,7 @@ static json_t *event_errors(const json_t *event)
     if (json_string_length(key) > 255)
         WRONG("'dedup_key' is longer than 255 characters");
     if (action && strcmp(action, "trigger") == 0) {
-        if (!summary || !*summary || runes(summary) > 1024)
+        if (!summary || !*summary || standin_runes(summary) > 1024)
             WRONG("'payload.summary' is missing, blank or longer than 1024 characters");
         if (json_string_length(json_object_get(payload, "source")) == 0)
             WRONG("'payload.source' is missing or blank");
@@ -146,7 +93,7 @@ void handle_pagerduty_post(struct request *request)
 
 void handle_pagerduty_events(struct request *request)
 {
-    answer_json(request, 200, store_pagerduty_events(since(request)));
+    answer_json(request, 200, store_pagerduty_events(standin_since(request)));
 }
 
 void handle_pagerduty_incidents(struct request *request)

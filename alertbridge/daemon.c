@@ -174,7 +174,7 @@ static int wait_for_end(struct clew__daemon *daemon)
     int64_t version = 0, pruned_at = 0;
     int signal, r = 0;
 
-    clew__trim(); /* of what the start alone needed */
+    clew__trim_memory(); /* of what the start alone needed */
     do {
         int64_t now = clew__instant_now();
 
@@ -184,7 +184,7 @@ static int wait_for_end(struct clew__daemon *daemon)
         }
         if (clew__calm(&calm)) {
             clew__store_rest(daemon->store);
-            clew__trim();
+            clew__trim_memory();
         }
         look_for_replays(daemon, &version);
         clew__notify("WATCHDOG=1"); /* the store's writer answered */

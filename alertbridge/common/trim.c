@@ -68,7 +68,7 @@ static void trim_files(void)
         (void)fclose(file);
 }
 
-void clew__trim(void)
+void clew__trim_memory(void)
 {
     (void)malloc_trim(0);
     trim_files();

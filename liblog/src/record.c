@@ -290,14 +290,22 @@ static bool wanted(const struct clew_site *site, const struct clew_logger *logge
     return (*ret & CLEW_GATE_LINE) != 0;
 }
 
+/* Apart, so that what is only observed needs no frame. */
+static __attribute__((noinline)) void emit_wanted(struct clew_site *site,
+                                                  const struct clew_value *values)
+{
+    uint32_t gate;
+
+    if (wanted(site, NULL, values, &gate))
+        emit(site, NULL, gate, values);
+}
+
 void clew_log_emit(struct clew_site *site, const struct clew_value *values)
 {
-    uint32_t gate = __atomic_load_n(&site->gate, __ATOMIC_ACQUIRE);
-
-    if (gate == CLEW_GATE_OBSERVED) /* nothing is left to be done after it */
+    if (__atomic_load_n(&site->gate, __ATOMIC_ACQUIRE) == CLEW_GATE_OBSERVED)
         clew__site_observe(site, NULL, values);
-    else if (wanted(site, NULL, values, &gate))
-        emit(site, NULL, gate, values);
+    else
+        emit_wanted(site, values);
 }
 
 void clew_log_emit_to(struct clew_site *site, const struct clew_logger *logger,

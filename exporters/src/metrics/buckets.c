@@ -1,30 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "buckets.h"
 
+#include <math.h>
+
 #define SHIFT_MAX 52u /* a cell for each power of two */
 #define SHIFT_MIN 44u
 
-static int64_t cell_of(double value, unsigned shift)
+/* Of values above zero: in their order. */
+static uint64_t cell_of(double value, unsigned shift)
 {
-    return (int64_t)clew__to_bits(value) >> shift;
+    return clew__to_bits(value) >> shift;
 }
 
 /* Whether cells of that size do; then the table is made. */
 static bool make_table(struct clew__buckets *buckets, size_t n, unsigned shift)
 {
-    int64_t base = cell_of(buckets->bounds[0], shift) - 1;
-    int64_t last = cell_of(buckets->bounds[n - 1], shift) + 1 - base;
+    uint64_t base = cell_of(buckets->bounds[0], shift), ncells;
     uint8_t below = 0;
 
-    if (last >= CLEW__BUCKET_CELLS)
+    base -= base > 0;
+    ncells = cell_of(buckets->bounds[n - 1], shift) + 2 - base;
+    if (ncells > CLEW__BUCKET_CELLS || base + ncells > cell_of(INFINITY, shift))
         return false;
     for (size_t i = 1; i < n; i++)
         if (cell_of(buckets->bounds[i], shift) == cell_of(buckets->bounds[i - 1], shift))
             return false;
     buckets->shift = shift;
     buckets->base = base;
-    buckets->last = last;
-    for (int64_t cell = 0; cell <= last; cell++) {
+    buckets->ncells = ncells;
+    for (uint64_t cell = 0; cell < ncells; cell++) {
         buckets->below[cell] = below;
         if (below < n && cell_of(buckets->bounds[below], shift) - base == cell)
             below++;
@@ -36,7 +40,7 @@ void clew__buckets_init(struct clew__buckets *buckets, const double *bounds, siz
 {
     buckets->bounds = bounds;
     buckets->n = n;
-    buckets->last = 0;
+    buckets->ncells = 0;
     if (n == 0 || n > UINT8_MAX || !(bounds[0] > 0))
         return;
     for (unsigned shift = SHIFT_MAX; shift >= SHIFT_MIN; shift--)
@@ -55,6 +59,8 @@ size_t clew__buckets_search(const struct clew__buckets *buckets, double value)
     pair v = {value, value};
     pair_of_int sum = {0, 0}, sum2 = {0, 0};
 
+    if (n > 0 && value > bounds[n - 1])
+        return n;
     while (n - below > 24) {
         size_t half = (n - below) / 2 & ~(size_t)1;
 

@@ -17,9 +17,9 @@
 struct clew__buckets {
     const double *bounds; /* n of them, ascending, then infinities up to clew__bounds_padded() */
     size_t n;
-    int64_t base; /* of the cell before that of the first bound */
+    uint64_t base;   /* the cell before that of the first bound */
+    uint64_t ncells; /* up to the one behind that of the last bound; 0: there is no table */
     unsigned shift;
-    int64_t last; /* the cell behind that of the last bound; 0: there is no table */
     uint8_t below[CLEW__BUCKET_CELLS];
 };
 
@@ -32,22 +32,22 @@ static inline size_t clew__bounds_padded(size_t n)
 
 /* bounds stay the caller's, for as long as buckets. */
 void clew__buckets_init(struct clew__buckets *buckets, const double *bounds, size_t n);
-/* Without the table. */
+/* The first bucket whose bound is not below the value, which is finite. */
 size_t clew__buckets_search(const struct clew__buckets *buckets, double value);
 
-/* The first bucket whose bound is not below the value, which is finite. */
-static inline size_t clew__buckets_find(const struct clew__buckets *buckets, double value)
+/* The same by the table. False: the value is in none of its cells, as those above
+ * all bounds, negative ones, and what is not finite. */
+static inline bool clew__buckets_find(const struct clew__buckets *buckets, double value,
+                                      size_t *ret)
 {
-    /* As numbers with a sign, so that what is negative is before all others. */
-    int64_t cell = ((int64_t)clew__to_bits(value) >> buckets->shift) - buckets->base;
-    size_t below;
+    uint64_t cell = clew__to_bits(value) >> buckets->shift;
 
-    if (__builtin_expect(buckets->last == 0, 0))
-        return clew__buckets_search(buckets, value);
-    cell = cell < 0 ? 0 : cell;
-    cell = cell > buckets->last ? buckets->last : cell;
-    below = buckets->below[cell];
-    return below + (value > buckets->bounds[below]);
+    cell = (cell < buckets->base ? buckets->base : cell) - buckets->base;
+    if (__builtin_expect(cell >= buckets->ncells, 0))
+        return false;
+    *ret = buckets->below[cell];
+    *ret += value > buckets->bounds[*ret];
+    return true;
 }
 
 #endif

@@ -16,8 +16,8 @@
 
 #define CLEW__KEY_WHOLE 16u /* bytes of a text that its key stands for */
 
-/* Up to 16 bytes as two numbers that overlap in the middle, of a longer text a
- * hash. */
+/* Up to 16 bytes as two numbers that overlap in the middle, less than eight as one;
+ * of a longer text a hash. */
 struct clew__key {
     uint64_t a, b, len;
 };
@@ -48,6 +48,14 @@ static inline uint64_t clew__load4(const char *p)
     return v;
 }
 
+static inline uint64_t clew__load2(const char *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, 2);
+    return v;
+}
+
 /* Of 17 to 32 bytes, as routes often have: all of them, in halves that overlap. */
 static inline uint64_t clew__hash_middling(const char *p, size_t len, uint64_t seed)
 {
@@ -67,16 +75,15 @@ static inline struct clew__key clew__key_of(const char *p, size_t len, uint64_t 
         return (struct clew__key){clew__load8(p), clew__load8(p + len - 8), len};
     }
     if (len >= 4)
-        return (struct clew__key){clew__load4(p), clew__load4(p + len - 4), len};
-    if (len == 0)
-        return (struct clew__key){0, 0, 0};
-    return (struct clew__key){(uint64_t)(unsigned char)p[0] << 8 | (unsigned char)p[len - 1],
-                              (unsigned char)p[len / 2], len};
+        return (struct clew__key){clew__load4(p) | clew__load4(p + len - 4) << 32, 0, len};
+    if (len >= 2)
+        return (struct clew__key){clew__load2(p) | clew__load2(p + len - 2) << 16, 0, len};
+    return (struct clew__key){len ? (unsigned char)*p : 0, 0, len};
 }
 
 static inline uint64_t clew__hash_key(const struct clew__key *key, uint64_t seed)
 {
-    return clew__key_mix(key->a ^ seed, key->b ^ CLEW__SECRET_1 ^ key->len << 56);
+    return clew__key_mix(key->a ^ seed, (key->b ^ CLEW__SECRET_1) + key->len);
 }
 
 /* Texts of more than CLEW__KEY_WHOLE bytes whose keys are the same. */

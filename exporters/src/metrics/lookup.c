@@ -7,13 +7,14 @@
  * When series expire the caches are declared old, all at once, before the
  * memory goes; a thread looks at that with every lookup.
  */
-#include "registry_priv.h"
+#include "update_priv.h"
 
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
 
-#define SLOTS 1024u /* a power of two; pairs of them share what falls there */
+#define SLOTS 1024u      /* a power of two; pairs of them share what falls there */
+#define CACHED_LABELS 4u /* of metrics that have more the table is read */
 
 struct clew__cache {
     uint64_t epoch;
@@ -70,7 +71,7 @@ static inline uint64_t hash_values(const struct clew_metric *metric,
         keys[i] = clew__key_of(values[i].value, values[i].len, seed);
         hash += clew__hash_key(&keys[i], seed);
     }
-    return clew__key_mix(hash, metric->seed ^ CLEW__SECRET_2);
+    return hash;
 }
 
 uint64_t clew__values_hash(const struct clew_metric *metric, const struct clew_label *values,
@@ -93,21 +94,16 @@ static bool long_values_equal(const struct clew__series *series, const struct cl
     return true;
 }
 
-static inline bool is_it(const struct clew__series *series, const struct clew_metric *metric,
-                         const struct clew_label *values, const struct clew__key *keys)
+static bool is_it(const struct clew__series *series, const struct clew_label *values,
+                  const struct clew__key *keys)
 {
-    bool is_long = false;
-
-    if (series->metric != metric)
-        return false;
-    for (size_t i = 0; i < metric->nlabels; i++) {
+    for (size_t i = 0; i < series->metric->nlabels; i++) {
         const struct clew__key *key = &series->keys[i];
 
         if ((key->a ^ keys[i].a) | (key->b ^ keys[i].b) | (key->len ^ keys[i].len))
             return false;
-        is_long |= keys[i].len > CLEW__KEY_WHOLE;
     }
-    return !is_long || long_values_equal(series, values);
+    return !series->is_long || long_values_equal(series, values);
 }
 
 static struct clew__series *known(const struct clew_metric *metric, const struct clew_label *values,
@@ -115,7 +111,7 @@ static struct clew__series *known(const struct clew_metric *metric, const struct
 {
     struct clew__node *node = clew__table_first(&metric->table, hash);
 
-    while (node && !is_it(clew__series_of_node(node), metric, values, keys))
+    while (node && !is_it(clew__series_of_node(node), values, keys))
         node = clew__table_next(atomic_load_explicit(&node->next, memory_order_acquire), hash);
     return node ? clew__series_of_node(node) : NULL;
 }
@@ -167,19 +163,64 @@ static inline struct clew__cache *current_cache(struct clew__shard *shard)
     return cache;
 }
 
-static __attribute__((noinline)) struct clew__series *
-find_slowly(struct clew__shard *shard, struct clew__cache *cache, struct clew_metric *metric,
-            const struct clew_label *values, const struct clew__key *keys, uint64_t hash)
+/* Looks there, with the hash that is computed on the way; n, the number of labels, is
+ * known when this is compiled. NULL: it is not there. */
+static inline __attribute__((always_inline)) struct clew__series *
+cached(const struct clew__cache *cache, const struct clew_metric *metric,
+       const struct clew_label *values, const size_t n)
 {
+    uint64_t hash = metric->seed, seed = metric->seed;
+    struct clew__key keys[CACHED_LABELS];
+    struct clew__series *series;
+    size_t slot;
+
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++, seed += CLEW__SECRET_2) {
+        keys[i] = clew__key_of(values[i].value, values[i].len, seed);
+        hash += clew__hash_key(&keys[i], seed);
+    }
+    slot = hash & (SLOTS - 2);
+    if (cache->slot[slot].hash != hash && cache->slot[++slot].hash != hash)
+        return NULL;
+    series = cache->slot[slot].series;
+    if (__builtin_expect(!series || series->metric != metric, 0))
+        return NULL;
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+        if ((series->keys[i].a ^ keys[i].a) | (series->keys[i].b ^ keys[i].b) |
+            (series->keys[i].len ^ keys[i].len))
+            return NULL;
+    return series->is_long && !long_values_equal(series, values) ? NULL : series;
+}
+
+#define CACHED(n)                                                            \
+    static struct clew__series *cached_##n(const struct clew__cache *cache,  \
+                                           const struct clew_metric *metric, \
+                                           const struct clew_label *values)  \
+    {                                                                        \
+        return cached(cache, metric, values, n);                             \
+    }
+CACHED(1)
+CACHED(2)
+CACHED(3)
+CACHED(4)
+
+static __attribute__((noinline)) struct clew__series *find_slowly(struct clew__shard *shard,
+                                                                  struct clew__cache *cache,
+                                                                  struct clew_metric *metric,
+                                                                  const struct clew_label *values)
+{
+    struct clew__key keys[CLEW_METRIC_LABELS_MAX];
+    uint64_t hash = hash_values(metric, values, keys);
     struct clew__series *series = known(metric, values, keys, hash);
-    size_t i = hash & (SLOTS - 2);
+    size_t slot = hash & (SLOTS - 2);
 
     if (!series)
         return clew__series_get(shard, metric, values, false);
-    if (cache) {
-        cache->slot[i + 1] = cache->slot[i];
-        cache->slot[i].hash = hash;
-        cache->slot[i].series = series;
+    if (cache && metric->nlabels <= CACHED_LABELS) {
+        cache->slot[slot + 1] = cache->slot[slot];
+        cache->slot[slot].hash = hash;
+        cache->slot[slot].series = series;
     }
     return series;
 }
@@ -187,17 +228,20 @@ find_slowly(struct clew__shard *shard, struct clew__cache *cache, struct clew_me
 static inline struct clew__series *find(struct clew__shard *shard, struct clew_metric *metric,
                                         const struct clew_label *values)
 {
-    struct clew__key keys[CLEW_METRIC_LABELS_MAX];
+    static struct clew__series *(*const looks[])(
+        const struct clew__cache *, const struct clew_metric *,
+        const struct clew_label *) = {cached_1, cached_2, cached_3, cached_4};
     struct clew__cache *cache = current_cache(shard);
-    uint64_t hash = hash_values(metric, values, keys);
-    size_t i = hash & (SLOTS - 2);
+    struct clew__series *series;
 
-    for (size_t end = i + 2; cache && i < end; i++)
-        if (cache->slot[i].hash == hash && cache->slot[i].series &&
-            is_it(cache->slot[i].series, metric, values, keys))
-            return cache->slot[i].series;
-    return metric->nlabels ? find_slowly(shard, cache, metric, values, keys, hash)
-                           : metric->overflow;
+    if (metric->nlabels == 0)
+        return metric->overflow;
+    if (cache && metric->nlabels <= CACHED_LABELS) {
+        series = looks[metric->nlabels - 1](cache, metric, values);
+        if (__builtin_expect(series != NULL, 1))
+            return series;
+    }
+    return find_slowly(shard, cache, metric, values);
 }
 
 struct clew__series *clew__series_find(struct clew__shard *shard, struct clew_metric *metric,
@@ -238,7 +282,7 @@ void clew_metric_add(struct clew_metric *metric, const struct clew_label *values
         return;
     shard = clew__enter();
     series = find(shard, metric, values);
-    if (!(amount >= 0 && amount < CLEW__WHOLE_MAX && amount == (double)(int64_t)amount) ||
+    if (!(amount >= 0 && clew__is_whole(amount)) ||
         !clew__add_whole(&series->handle, (uint64_t)(int64_t)amount))
         clew__update_add(shard, series, amount, NULL);
     clew__leave(shard);

@@ -90,6 +90,7 @@ struct clew__series {
     uint64_t seen_at_ns;
     struct clew__series *gone; /* the next of those that expired */
 
+    bool is_long;            /* some value is more than its key */
     char *values;            /* one after the other, each with a NUL behind */
     struct clew__key keys[]; /* nlabels, then the values */
 };

@@ -2,7 +2,7 @@
  *
  * Events at call sites: their keys and values are read, and the memory asked. Most
  * events have a few texts and whole numbers as keys and one number as value; for
- * these it is all done in one function, with the keys in registers.
+ * these it is all done in one function, straight from the call.
  *
  * Threads: everything runs in the caller's.
  */
@@ -12,6 +12,8 @@
 #include <clew/logger.h>
 
 #include <string.h>
+
+#define USUAL_KEYS CLEW__SHAPES_FIRST
 
 /* ---- reading a call ---------------------------------------------------------------- */
 
@@ -118,110 +120,176 @@ observe_any(struct clew__shard *shard, const struct clew__observed *observed,
             const struct clew_value *values, const struct clew__exemplar *exemplar)
 {
     const struct clew__program *program = observed->program;
-    bool fits = program->nkeys <= CLEW__MEMO_KEYS;
     struct clew__rule_value keys[CLEW__COLUMNS_MAX], value;
     struct clew__amounts amounts;
-    struct clew__probe probe;
 
-    probe.n = program->nkeys;
-    probe.hash = clew__probe_begin(program);
-    for (size_t i = 0; i < program->nkeys; i++) {
+    for (size_t i = 0; i < program->nkeys; i++)
         keys[i] = read_any(&observed->keys[i], site, logger, values);
-        if (fits)
-            probe.hash += clew__probe_put(&probe, i, &keys[i], observed->keys[i].presence);
-    }
     for (size_t i = 0; i < program->nvalues; i++) {
         value = read_any(&observed->values[i], site, logger, values);
         amounts.numbers[i] = clew__rule_number(&value, &amounts.values[i]);
     }
-    (void)clew__memory_run(shard, program, fits ? &probe : NULL, keys, &amounts, exemplar);
+    (void)clew__memory_run(shard, program, keys, &amounts, exemplar);
 }
 
 /* ---- the usual ones --------------------------------------------------------------------- */
 
-/* n is known when this is compiled. NULL: nothing is known about such an event. */
+static inline const struct clew_value *value_at(const struct clew__source *source,
+                                                const struct clew_value *values)
+{
+    return (const void *)((const char *)values + source->at);
+}
+
+static __attribute__((noinline)) bool same_long_texts(const struct clew__memo *memo,
+                                                      const struct clew__observed *observed,
+                                                      const struct clew_value *values)
+{
+    const char *bytes = memo->bytes;
+
+    for (size_t i = 0; i < observed->program->nkeys; i++) {
+        const struct clew_value *value = value_at(&observed->keys[i], values);
+
+        if (observed->keys[i].where != CLEW__SOURCE_TEXT || value->len <= CLEW__KEY_WHOLE)
+            continue;
+        if (!clew__key_same_text(bytes, value->as.s, value->len))
+            return false;
+        bytes += value->len;
+    }
+    return true;
+}
+
+/* n, the number of keys, is known when this is compiled, so that all of them stay in
+ * registers. NULL: nothing is known about such an event. */
 static inline __attribute__((always_inline)) const struct clew__memo *
 find(struct clew__memory *memory, const struct clew__observed *observed,
      const struct clew_value *values, const size_t n)
 {
-    uint64_t serial = observed->program->serial, hash = clew__probe_begin(observed->program);
-    struct clew__key keys[CLEW__USUAL_KEYS];
+    struct clew__memo_key keys[USUAL_KEYS];
+    uint64_t serial = observed->serial, hash = 0;
+    struct clew__shapes shapes = {0, 0};
     const struct clew__memo *memo;
-    const char *bytes;
 
 #pragma GCC unroll 4
     for (size_t i = 0; i < n; i++) {
         const struct clew__source *source = &observed->keys[i];
-        const struct clew_value *value = (const void *)((const char *)values + source->at);
+        const struct clew_value *value = value_at(source, values);
 
+        shapes.first <<= CLEW__SHAPE_BITS;
         if (__builtin_expect(source->where == CLEW__SOURCE_TEXT, 1)) {
-            if (__builtin_expect(value->len - 1 >= UINT32_MAX, 0))
-                return NULL; /* "", NULL, CLEW_LENGTH_UNKNOWN: read the other way */
-            keys[i] = clew__probe_text(value->as.s, value->len, 0);
-        } else if (source->where == CLEW__SOURCE_NUMBER) {
-            keys[i] = clew__probe_number(value->as.u, 0);
-        } else {
-            keys[i] = clew__probe_number(value->as.s != NULL, 0);
-        }
-        hash += clew__probe_hash(i, &keys[i]);
-    }
-    memo = clew__memory_at(memory, hash);
-    if (__builtin_expect(!memo || memo->program != serial, 0))
-        return NULL;
-    bytes = memo->bytes;
-    /* Of such keys each has always the same kind. */
-#pragma GCC unroll 4
-    for (size_t i = 0; i < n; i++) {
-        const struct clew__key *has = &memo->keys[i];
-        size_t len = clew__key_long(&keys[i]);
+            struct clew__key key;
 
-        if ((has->a ^ keys[i].a) | (has->b ^ keys[i].b) | (uint32_t)(has->len ^ keys[i].len))
-            return NULL;
-        if (len && !clew__key_same_text(bytes, values[observed->keys[i].field].as.s, len))
-            return NULL;
-        bytes += len;
+            if (__builtin_expect(value->len - 1 >= CLEW__MEMO_BYTES, 0))
+                return NULL; /* "", NULL, CLEW_LENGTH_UNKNOWN, too long: read the other way */
+            key = clew__key_of(value->as.s, value->len, CLEW__SECRET_1);
+            keys[i] = (struct clew__memo_key){key.a, key.b};
+            shapes.first |= value->len;
+        } else {
+            keys[i].a = source->where == CLEW__SOURCE_NUMBER ? value->as.u : value->as.s != NULL;
+            keys[i].b = 0;
+        }
+        hash += clew__key_hash(i, &keys[i]);
     }
-    return memo;
+    shapes.first |= observed->kinds;
+    memo = clew__memory_at(memory, hash + clew__shapes_hash(serial, shapes));
+    if (__builtin_expect(!memo || memo->program != serial || memo->shapes.first != shapes.first, 0))
+        return NULL;
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+        if ((memo->keys[i].a ^ keys[i].a) | (memo->keys[i].b ^ keys[i].b))
+            return NULL;
+    return memo->nlong && !same_long_texts(memo, observed, values) ? NULL : memo;
 }
 
-static inline __attribute__((always_inline)) const struct clew__memo *
-find_usual(struct clew__memory *memory, const struct clew__observed *observed,
-           const struct clew_value *values)
-{
-    switch (observed->nkeys) {
-    case 0:
-        return find(memory, observed, values, 0);
-    case 1:
-        return find(memory, observed, values, 1);
-    case 2:
-        return find(memory, observed, values, 2);
-    case 3:
-        return find(memory, observed, values, 3);
-    case 4:
-        return find(memory, observed, values, 4);
-    default:
-        return NULL;
+#define FIND(n)                                                                     \
+    static const struct clew__memo *find_##n(struct clew__memory *memory,           \
+                                             const struct clew__observed *observed, \
+                                             const struct clew_value *values)       \
+    {                                                                               \
+        return find(memory, observed, values, n);                                   \
     }
+FIND(0)
+FIND(1)
+FIND(2)
+FIND(3)
+FIND(4)
+
+/* Of events that are not usual. */
+static const struct clew__memo *find_none(struct clew__memory *memory,
+                                          const struct clew__observed *observed,
+                                          const struct clew_value *values)
+{
+    (void)memory, (void)observed, (void)values;
+    return NULL;
+}
+
+static bool is_usual(const struct clew__observed *observed)
+{
+    const struct clew__program *program = observed->program;
+
+    if (program->nkeys > USUAL_KEYS || program->nvalues > 1)
+        return false;
+    for (size_t i = 0; i < program->nkeys; i++)
+        if (observed->keys[i].where != CLEW__SOURCE_TEXT &&
+            observed->keys[i].where != CLEW__SOURCE_THERE &&
+            observed->keys[i].where != CLEW__SOURCE_NUMBER)
+            return false;
+    return program->nvalues == 0 || (observed->values[0].where == CLEW__SOURCE_NUMBER &&
+                                     observed->values[0].kind == CLEW__RULE_DOUBLE);
+}
+
+void clew__observed_prepare(struct clew__observed *observed)
+{
+    static const __typeof__(observed->find) finds[] = {find_0, find_1, find_2, find_3, find_4};
+
+    observed->serial = observed->program->serial;
+    observed->find = find_none;
+    if (!is_usual(observed))
+        return;
+    observed->find = finds[observed->program->nkeys];
+    for (size_t i = 0; i < observed->program->nkeys; i++) {
+        const struct clew__source *source = &observed->keys[i];
+        uint64_t kind = source->where == CLEW__SOURCE_TEXT    ? CLEW__RULE_TEXT
+                        : source->where == CLEW__SOURCE_THERE ? CLEW__RULE_OTHER
+                                                              : source->kind;
+
+        observed->kinds = observed->kinds << CLEW__SHAPE_BITS | kind << CLEW__SHAPE_KIND;
+    }
+    if (observed->program->nvalues)
+        observed->value = observed->values[0].field;
+}
+
+/* ---- observing ----------------------------------------------------------------------- */
+
+static __attribute__((noinline)) void
+observe_traced(struct clew__shard *shard, const struct clew__memo *memo,
+               const struct clew__observed *observed, const struct clew_site *site,
+               const struct clew_logger *logger, const struct clew_value *values,
+               const struct clew_scope *scope)
+{
+    struct clew__exemplar now;
+
+    clew__exemplar_begin(&now, clew_context_trace_id(scope->context), scope->span_id);
+    if (memo)
+        (void)clew__update_all(shard, memo->updates, memo->nupdates, &values[observed->value].as.d,
+                               NULL, &now);
+    else
+        observe_any(shard, observed, site, logger, values, &now);
 }
 
 void clew__observe_event(void *state, const struct clew_site *site,
                          const struct clew_logger *logger, const struct clew_value *values,
                          const struct clew_scope *scope)
 {
-    static const bool yes = true;
     const struct clew__observed *observed = state;
     struct clew__shard *shard = clew__enter();
-    const struct clew__memo *memo = find_usual(shard->memory, observed, values);
-    struct clew__exemplar now, *exemplar = NULL;
+    const struct clew__memo *memo = observed->find(shard->memory, observed, values);
 
-    if (scope->context && (clew_context_trace_flags(scope->context) & CLEW_TRACE_SAMPLED)) {
-        clew__exemplar_begin(&now, clew_context_trace_id(scope->context), scope->span_id);
-        exemplar = &now;
-    }
-    if (__builtin_expect(memo != NULL, 1))
+    if (scope->context && (clew_context_trace_flags(scope->context) & CLEW_TRACE_SAMPLED))
+        observe_traced(shard, memo, observed, site, logger, values, scope);
+    else if (__builtin_expect(memo != NULL, 1))
         (void)clew__update_all(shard, memo->updates, memo->nupdates, &values[observed->value].as.d,
-                               &yes, exemplar);
+                               NULL, NULL);
     else
-        observe_any(shard, observed, site, logger, values, exemplar);
+        observe_any(shard, observed, site, logger, values, NULL);
     clew__leave(shard);
 }

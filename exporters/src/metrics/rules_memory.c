@@ -9,6 +9,75 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* ---- keys ---------------------------------------------------------------------------- */
+
+/* The keys of an event, in the program's order, read straight from it. Between the
+ * values of one key the kind tells apart what could otherwise be read as the same
+ * bytes. */
+struct probe {
+    uint64_t hash;
+    struct clew__shapes shapes;
+    size_t nkeys, nlong, nbytes;
+    struct clew__memo_key keys[CLEW__MEMO_KEYS];
+    struct clew_label longs[CLEW__MEMO_KEYS]; /* the long texts, nbytes together */
+};
+
+static inline bool put_text(struct probe *probe, struct clew__memo_key *key,
+                            const struct clew__rule_value *value)
+{
+    struct clew__key text;
+
+    if (value->len > CLEW__MEMO_BYTES)
+        return false;
+    text = clew__key_of(value->as.text, value->len, CLEW__SECRET_1);
+    *key = (struct clew__memo_key){text.a, text.b};
+    if (value->len > CLEW__KEY_WHOLE) {
+        probe->longs[probe->nlong++] = (struct clew_label){value->as.text, value->len};
+        probe->nbytes += value->len;
+    }
+    return true;
+}
+
+/* presence: all that matters is whether it is there. */
+static inline bool put_key(struct probe *probe, size_t i, const struct clew__rule_value *value,
+                           bool presence)
+{
+    bool counts = value->kind >= CLEW__RULE_INT && value->kind <= CLEW__RULE_SECONDS;
+    uint64_t *shapes = i < CLEW__SHAPES_FIRST ? &probe->shapes.first : &probe->shapes.second;
+    struct clew__memo_key *key = &probe->keys[i];
+    uint64_t kind = presence ? CLEW__RULE_OTHER : value->kind, len = 0;
+
+    *key = (struct clew__memo_key){0, 0};
+    if (__builtin_expect(presence, 0)) {
+        key->a = value->kind != CLEW__RULE_ABSENT;
+    } else if (clew__rule_has_text(value)) {
+        len = value->len;
+        if (!put_text(probe, key, value))
+            return false;
+    } else if (counts) {
+        key->a = value->as.u;
+    }
+    *shapes = *shapes << CLEW__SHAPE_BITS | kind << CLEW__SHAPE_KIND | len;
+    probe->hash += clew__key_hash(i, key);
+    return true;
+}
+
+/* False: there are more keys, or longer ones, than are remembered. */
+static inline bool make_probe(struct probe *probe, const struct clew__program *program,
+                              const struct clew__rule_value *keys)
+{
+    if (program->nkeys > CLEW__MEMO_KEYS)
+        return false;
+    probe->nkeys = program->nkeys;
+    probe->nlong = probe->nbytes = 0;
+    probe->hash = probe->shapes.first = probe->shapes.second = 0;
+    for (size_t i = 0; i < program->nkeys; i++)
+        if (!put_key(probe, i, &keys[i], program->keys[i].presence))
+            return false;
+    probe->hash += clew__shapes_hash(program->serial, probe->shapes);
+    return probe->nbytes <= CLEW__MEMO_BYTES;
+}
+
 /* ---- the long way -------------------------------------------------------------------- */
 
 static struct clew__update make_update(struct clew__shard *shard,
@@ -124,26 +193,16 @@ static struct clew__memory *memory_of(struct clew__shard *shard)
     return shard->memory;
 }
 
-static size_t long_bytes(const struct clew__probe *probe)
-{
-    size_t sum = 0;
-
-    for (size_t i = 0; i < probe->n; i++)
-        sum += clew__key_long(&probe->keys[i]);
-    return sum;
-}
-
-static void note_keys(struct clew__memo *memo, const struct clew__probe *probe)
+static void note_keys(struct clew__memo *memo, const struct probe *probe)
 {
     char *bytes = memo->bytes;
 
-    for (size_t i = 0; i < probe->n; i++) {
-        size_t len = clew__key_long(&probe->keys[i]);
-
-        memo->keys[i] = probe->keys[i];
-        if (len)
-            memcpy(bytes, probe->texts[i], len);
-        bytes += len;
+    memo->shapes = probe->shapes;
+    memo->nlong = probe->nlong;
+    memcpy(memo->keys, probe->keys, probe->nkeys * sizeof(probe->keys[0]));
+    for (size_t i = 0; i < probe->nlong; i++) {
+        memcpy(bytes, probe->longs[i].value, probe->longs[i].len);
+        bytes += probe->longs[i].len;
     }
 }
 
@@ -157,16 +216,16 @@ static size_t way_for(struct clew__memory *memory, size_t set)
 }
 
 static __attribute__((noinline)) bool
-learn(struct clew__shard *shard, const struct clew__program *program,
-      const struct clew__probe *probe, const struct clew__rule_value *keys,
-      const struct clew__amounts *amounts, const struct clew__exemplar *exemplar)
+learn(struct clew__shard *shard, const struct clew__program *program, const struct probe *probe,
+      const struct clew__rule_value *keys, const struct clew__amounts *amounts,
+      const struct clew__exemplar *exemplar)
 {
     struct clew__memory *memory = memory_of(shard);
     size_t set = clew__memory_set(probe->hash), way;
     struct clew__memo *memo;
     bool matched, good = true;
 
-    if (!memory || long_bytes(probe) > CLEW__MEMO_BYTES)
+    if (!memory)
         return run_slowly(shard, program, keys, amounts, exemplar, NULL, &good);
     way = way_for(memory, set);
     memo = &memory->memos[set][way];
@@ -180,37 +239,39 @@ learn(struct clew__shard *shard, const struct clew__program *program,
 
 /* ---- events ------------------------------------------------------------------------------ */
 
-static inline bool is_for(const struct clew__memo *memo, uint64_t serial,
-                          const struct clew__probe *probe)
+static inline bool is_for(const struct clew__memo *memo, uint64_t serial, const struct probe *probe)
 {
     const char *bytes = memo->bytes;
 
-    if (memo->program != serial)
+    if ((memo->program ^ serial) | (memo->shapes.first ^ probe->shapes.first) |
+        (memo->shapes.second ^ probe->shapes.second))
         return false;
     /* One after the other: what was just written word by word must not be read
      * back as vectors. */
-    for (size_t i = 0; i < probe->n; i++) {
-        size_t len = clew__key_long(&probe->keys[i]);
-
-        if (!clew__key_is(&memo->keys[i], &probe->keys[i]) ||
-            (len && !clew__key_same_text(bytes, probe->texts[i], len)))
+    for (size_t i = 0; i < probe->nkeys; i++)
+        if ((memo->keys[i].a ^ probe->keys[i].a) | (memo->keys[i].b ^ probe->keys[i].b))
             return false;
-        bytes += len;
+    for (size_t i = 0; i < probe->nlong; i++) {
+        if (!clew__key_same_text(bytes, probe->longs[i].value, probe->longs[i].len))
+            return false;
+        bytes += probe->longs[i].len;
     }
     return true;
 }
 
 bool clew__memory_run(struct clew__shard *shard, const struct clew__program *program,
-                      const struct clew__probe *probe, const struct clew__rule_value *keys,
-                      const struct clew__amounts *amounts, const struct clew__exemplar *exemplar)
+                      const struct clew__rule_value *keys, const struct clew__amounts *amounts,
+                      const struct clew__exemplar *exemplar)
 {
-    const struct clew__memo *memo = probe ? clew__memory_at(shard->memory, probe->hash) : NULL;
+    const struct clew__memo *memo;
+    struct probe probe;
     bool good = true;
 
-    if (!probe)
+    if (!make_probe(&probe, program, keys))
         return run_slowly(shard, program, keys, amounts, exemplar, NULL, &good);
-    if (!memo || !is_for(memo, program->serial, probe))
-        return learn(shard, program, probe, keys, amounts, exemplar);
+    memo = clew__memory_at(shard->memory, probe.hash);
+    if (!memo || !is_for(memo, program->serial, &probe))
+        return learn(shard, program, &probe, keys, amounts, exemplar);
     return clew__update_all(shard, memo->updates, memo->nupdates, amounts->values, amounts->numbers,
                             exemplar);
 }

@@ -4,9 +4,7 @@
  * an event, and with which labels, is decided by the values of its key columns
  * alone; so for keys that were there before, the updates are known.
  *
- * Whoever has an event makes a probe of its keys, in the program's order, and
- * asks; what is not known takes the long way, and is remembered if it fits. A
- * probe's keys are read straight from the event, which must stay meanwhile.
+ * What is not known takes the long way, and is remembered if it fits.
  *
  * The memory is a table for each thread, of places that are written over when
  * another event wants them. It belongs to the thread's shard of the registry, and
@@ -26,12 +24,24 @@
 #define CLEW__MEMORY_SETS 256u /* a power of two */
 #define CLEW__MEMORY_WAYS 4u   /* places that an event may take in its set */
 
+/* A key that is a number, or a text of up to CLEW__KEY_WHOLE bytes, or stands for a
+ * longer one. */
+struct clew__memo_key {
+    uint64_t a, b;
+};
+
+/* Of each key the kind and the length, four of them in a number. */
+struct clew__shapes {
+    uint64_t first, second;
+};
+
 struct clew__memo {
     uint64_t program; /* its serial; 0: empty */
-    size_t nupdates;
-    struct clew__key keys[CLEW__MEMO_KEYS];
+    struct clew__shapes shapes;
+    size_t nupdates, nlong;
+    struct clew__memo_key keys[CLEW__MEMO_KEYS];
     struct clew__update updates[CLEW__MEMO_UPDATES];
-    char bytes[CLEW__MEMO_BYTES]; /* the long texts, one after the other */
+    char bytes[CLEW__MEMO_BYTES]; /* the long texts, nlong of them, one after the other */
 };
 
 struct clew__memory {
@@ -43,76 +53,30 @@ struct clew__memory {
 
 /* ---- keys ---------------------------------------------------------------------------- */
 
-/* The keys of an event. Between the values of one key the kind tells apart what
- * could otherwise be read as the same bytes; it is above the length. */
-struct clew__probe {
-    uint64_t hash; /* of clew__probe_begin(), and the sum of what the others return */
-    size_t n;
-    struct clew__key keys[CLEW__MEMO_KEYS];
-    const char *texts[CLEW__MEMO_KEYS]; /* of those that are long */
-};
-
-/* Each program has its own places. */
-static inline uint64_t clew__probe_begin(const struct clew__program *program)
-{
-    return program->serial * CLEW__SECRET_2;
-}
-
 /* Sums of products with odd numbers, whose upper bits depend on everything. Who
  * chooses texts that collide only makes himself slow: the table writes over what is
  * there, and compares. */
-static inline uint64_t clew__probe_hash(size_t i, const struct clew__key *key)
+static inline uint64_t clew__key_hash(size_t i, const struct clew__memo_key *key)
 {
-    static const uint64_t odd[2 * CLEW__MEMO_KEYS] = {
-        0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93,
-        0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3, 0x589965CC75374CC3,
-        0x1D8E4E27C47D124F, 0xEB44ACCAB455D165, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
-        0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5, 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53};
+    static const uint64_t odd[CLEW__MEMO_KEYS][2] = {
+        {0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9}, {0x94D049BB133111EB, 0xD6E8FEB86659FD93},
+        {0xA0761D6478BD642F, 0xE7037ED1A0B428DB}, {0x8EBC6AF09C88C6E3, 0x589965CC75374CC3},
+        {0x1D8E4E27C47D124F, 0xEB44ACCAB455D165}, {0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9},
+        {0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5}, {0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53}};
 
-    return (key->a + (uint32_t)key->len) * odd[2 * i] + key->b * odd[2 * i + 1];
+    return key->a * odd[i][0] + key->b * odd[i][1];
 }
 
-static inline struct clew__key clew__probe_text(const char *text, size_t len, uint32_t kind)
+/* What is added to that: each program has its own places. */
+static inline uint64_t clew__shapes_hash(uint64_t serial, struct clew__shapes shapes)
 {
-    struct clew__key key = clew__key_of(text, len, CLEW__SECRET_1);
-
-    key.len |= (uint64_t)kind << 32;
-    return key;
+    return (serial ^ shapes.first ^ shapes.second << 1) * CLEW__SECRET_2;
 }
 
-/* Of numbers the eight bytes count. */
-static inline struct clew__key clew__probe_number(uint64_t bits, uint32_t kind)
-{
-    return (struct clew__key){bits, 0, (uint64_t)kind << 32};
-}
-
-/* Any key. presence: all that matters is whether it is there. */
-static inline uint64_t clew__probe_put(struct clew__probe *probe, size_t i,
-                                       const struct clew__rule_value *value, bool presence)
-{
-    bool counts = value->kind >= CLEW__RULE_INT && value->kind <= CLEW__RULE_SECONDS;
-
-    if (__builtin_expect(presence, 0)) {
-        probe->keys[i] = clew__probe_number(value->kind != CLEW__RULE_ABSENT, CLEW__RULE_OTHER);
-    } else if (clew__rule_has_text(value)) {
-        probe->texts[i] = value->as.text;
-        probe->keys[i] = clew__probe_text(value->as.text, value->len, value->kind);
-    } else {
-        probe->keys[i] = clew__probe_number(counts ? value->as.u : 0, value->kind);
-    }
-    return clew__probe_hash(i, &probe->keys[i]);
-}
-
-/* How many bytes the text has that a key only stands for; 0: it is the text. */
-static inline size_t clew__key_long(const struct clew__key *key)
-{
-    return (uint32_t)key->len > CLEW__KEY_WHOLE ? (uint32_t)key->len : 0;
-}
-
-static inline bool clew__key_is(const struct clew__key *has, const struct clew__key *key)
-{
-    return ((has->a ^ key->a) | (has->b ^ key->b) | (has->len ^ key->len)) == 0;
-}
+/* The kind is above the length, which is CLEW__MEMO_BYTES at most. */
+#define CLEW__SHAPE_BITS 16u
+#define CLEW__SHAPE_KIND 8u
+#define CLEW__SHAPES_FIRST 4u /* keys that have their shape there */
 
 /* ---- looking ------------------------------------------------------------------------- */
 
@@ -150,11 +114,10 @@ struct clew__amounts {
 };
 
 /* In between clew__enter() and clew__leave() of shard.
- * args     probe: NULL when the program has more keys than are remembered. keys: as
- *          the program lists them. exemplar: may be NULL
+ * args     keys: as the program lists them. exemplar: may be NULL
  * returns  whether any rule matched */
 bool clew__memory_run(struct clew__shard *shard, const struct clew__program *program,
-                      const struct clew__probe *probe, const struct clew__rule_value *keys,
-                      const struct clew__amounts *amounts, const struct clew__exemplar *exemplar);
+                      const struct clew__rule_value *keys, const struct clew__amounts *amounts,
+                      const struct clew__exemplar *exemplar);
 
 #endif

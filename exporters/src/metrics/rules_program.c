@@ -98,18 +98,13 @@ static inline void read_amounts(struct clew__amounts *ret, const struct clew__pr
 bool clew__program_run(const struct clew__program *program, const struct clew__rule_value *keys,
                        const struct clew__rule_value *values, const struct clew__exemplar *exemplar)
 {
-    bool fits = program->nkeys <= CLEW__MEMO_KEYS, matched;
     struct clew__amounts amounts;
     struct clew__shard *shard;
-    struct clew__probe probe;
+    bool matched;
 
     read_amounts(&amounts, program, values);
-    probe.n = program->nkeys;
-    probe.hash = clew__probe_begin(program);
-    for (size_t i = 0; fits && i < program->nkeys; i++)
-        probe.hash += clew__probe_put(&probe, i, &keys[i], program->keys[i].presence);
     shard = clew__enter();
-    matched = clew__memory_run(shard, program, fits ? &probe : NULL, keys, &amounts, exemplar);
+    matched = clew__memory_run(shard, program, keys, &amounts, exemplar);
     clew__leave(shard);
     return matched;
 }

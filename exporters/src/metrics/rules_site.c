@@ -175,21 +175,6 @@ static struct clew__source make_source(const struct clew__rules *set, const stru
     return source;
 }
 
-static bool is_usual(const struct clew__observed *observed)
-{
-    const struct clew__program *program = observed->program;
-
-    if (program->nkeys > CLEW__USUAL_KEYS || program->nvalues > 1)
-        return false;
-    for (size_t i = 0; i < program->nkeys; i++)
-        if (observed->keys[i].where != CLEW__SOURCE_TEXT &&
-            observed->keys[i].where != CLEW__SOURCE_THERE &&
-            observed->keys[i].where != CLEW__SOURCE_NUMBER)
-            return false;
-    return program->nvalues == 0 || (observed->values[0].where == CLEW__SOURCE_NUMBER &&
-                                     observed->values[0].kind == CLEW__RULE_DOUBLE);
-}
-
 static struct clew__observed *new_observed(const struct clew__rules *set,
                                            const struct clew_site *site,
                                            struct clew__program *program)
@@ -208,11 +193,7 @@ static struct clew__observed *new_observed(const struct clew__rules *set,
             make_source(set, site, program->keys[i].column, program->keys[i].presence);
     for (size_t i = 0; i < program->nvalues; i++)
         observed->values[i] = make_source(set, site, program->values[i], false);
-    observed->nkeys = CLEW__USUAL_KEYS + 1;
-    if (is_usual(observed)) {
-        observed->nkeys = (unsigned)program->nkeys;
-        observed->value = program->nvalues ? (unsigned)observed->values[0].field : 0;
-    }
+    clew__observed_prepare(observed);
     observed->previous = all;
     all = observed;
     return observed;

@@ -27,19 +27,27 @@ struct clew__source {
     bool presence;      /* all that matters is whether it is there */
 };
 
+struct clew__memory;
+
 struct clew__observed {
     struct clew__program *program;
     struct clew__source *keys, *values;
-    /* Where its keys and values are texts and numbers, and no more than are read the
-     * shortest way: how many keys there are, else more; and which field is the value. */
-    unsigned nkeys, value;
+    uint64_t serial; /* of the program */
+    /* What is known about such an event; NULL: nothing. */
+    const struct clew__memo *(*find)(struct clew__memory *memory,
+                                     const struct clew__observed *observed,
+                                     const struct clew_value *values);
+    /* Where its keys and values are texts and numbers, and few: the kinds of the keys,
+     * and which field is the value. */
+    uint64_t kinds;
+    size_t value;
     struct clew__observed *previous; /* all there are, so that none looks lost */
 };
-#define CLEW__USUAL_KEYS 4u
-
 /* rules_event.c: a field's value; kind is what all values of such a type are, but
  * for texts that are NULL. */
 struct clew__rule_value clew__value_of(unsigned type, const struct clew_value *value);
+/* Sets what is the same for all events of a site; keys and values are there. */
+void clew__observed_prepare(struct clew__observed *observed);
 /* Derives metrics from an event. state: a struct clew__observed. */
 void clew__observe_event(void *state, const struct clew_site *site,
                          const struct clew_logger *logger, const struct clew_value *values,

@@ -79,6 +79,7 @@ struct clew__series *clew__locked_series_new(struct clew_metric *metric,
     for (size_t i = 0; i < metric->nlabels; i++, at++) {
         memcpy(at, values[i].value, values[i].len);
         at += values[i].len; /* the NUL is there */
+        series->is_long |= values[i].len > CLEW__KEY_WHOLE;
     }
     series->node.hash = clew__values_hash(metric, values, series->keys);
     series->place = clew__locked_place_new(metric->cell_bytes);

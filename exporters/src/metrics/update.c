@@ -116,10 +116,12 @@ static bool observe_classic(struct clew__shard *shard, struct clew__series *seri
                             const struct clew__exemplar *exemplar)
 {
     struct clew__histogram_cell *cell = (void *)clew__cells(shard, series->place);
-    size_t bucket = clew__buckets_find(series->buckets, value);
+    size_t bucket;
 
     if (!cell)
         return false;
+    if (!clew__buckets_find(series->buckets, value, &bucket))
+        bucket = clew__buckets_search(series->buckets, value);
     add_double(shard, &cell->sum_bits, value);
     add_whole(shard, &cell->buckets[bucket], 1);
     if (exemplar)
@@ -256,22 +258,6 @@ static __attribute__((noinline)) void observe_traced(struct clew__series *series
     observe_any(series, value, &exemplar);
 }
 
-static inline void observe_in(struct clew__shard *shard, struct clew__histogram_cell *cell,
-                              double value, size_t bucket)
-{
-    clew__bump_double(&cell->sum_bits, value);
-    clew__bump(&cell->buckets[bucket], 1);
-    clew__leave(shard);
-}
-
-static __attribute__((noinline)) void observe_searched(struct clew__shard *shard,
-                                                       struct clew__histogram_cell *cell,
-                                                       const struct clew__series *series,
-                                                       double value)
-{
-    observe_in(shard, cell, value, clew__buckets_search(series->buckets, value));
-}
-
 /* The same for the common case, without a call or a frame: a classic histogram in
  * which the thread has observed before. */
 void clew_series_observe(struct clew_series *handle, double value, const uint8_t *trace_id,
@@ -280,6 +266,7 @@ void clew_series_observe(struct clew_series *handle, double value, const uint8_t
     struct clew__series *series = clew__series(handle);
     struct clew__shard *shard = clew__own_shard;
     struct clew__histogram_cell *cell;
+    size_t bucket;
     char *chunk;
 
     if (!series)
@@ -289,7 +276,7 @@ void clew_series_observe(struct clew_series *handle, double value, const uint8_t
         return;
     }
     chunk = clew_cells.chunk[series->observed_chunk];
-    if (__builtin_expect(!chunk || !clew__is_finite(value) ||
+    if (__builtin_expect(!chunk || !clew__buckets_find(series->buckets, value, &bucket) ||
                              atomic_load_explicit(&shard->busy, memory_order_relaxed),
                          0)) {
         observe_any(series, value, NULL);
@@ -298,8 +285,7 @@ void clew_series_observe(struct clew_series *handle, double value, const uint8_t
     cell = (void *)(chunk + series->place.offset);
     atomic_store_explicit(&shard->busy, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(series->buckets->last == 0, 0))
-        observe_searched(shard, cell, series, value);
-    else
-        observe_in(shard, cell, value, clew__buckets_find(series->buckets, value));
+    clew__bump_double(&cell->sum_bits, value);
+    clew__bump(&cell->buckets[bucket], 1);
+    clew__leave(shard);
 }

@@ -65,20 +65,19 @@ static inline void clew__update_observe_classic(struct clew__shard *shard,
     struct clew__histogram_cell *cell = update->cell;
     size_t bucket;
 
-    if (__builtin_expect(!clew__is_finite(value), 0)) {
+    if (__builtin_expect(!clew__buckets_find(update->of.buckets, value, &bucket), 0)) {
         clew__update_any(shard, update, value, exemplar);
         return;
     }
-    bucket = clew__buckets_find(update->of.buckets, value);
     clew__bump_double(&cell->sum_bits, value);
     clew__bump(&cell->buckets[bucket], 1);
     if (exemplar)
         clew__exemplar_put(shard, update->series->place, (unsigned)bucket + 1, value, exemplar);
 }
 
-/* Does n of them, in between clew__enter() and clew__leave(); values and numbers as
- * the updates name them, exemplar may be NULL. Those whose value is no number are
- * left out; whether there was any other. */
+/* Does n of them, in between clew__enter() and clew__leave(); values and whether
+ * they are numbers (NULL: all are) as the updates name them, exemplar may be NULL.
+ * Those whose value is no number are left out; whether there was any other. */
 static inline bool clew__update_all(struct clew__shard *shard, const struct clew__update *updates,
                                     size_t n, const double *values, const bool *numbers,
                                     const struct clew__exemplar *exemplar)
@@ -86,21 +85,23 @@ static inline bool clew__update_all(struct clew__shard *shard, const struct clew
     bool any = false;
 
     for (const struct clew__update *update = updates, *end = updates + n; update < end; update++) {
-        double value = update->factor;
-
         if (update->how == CLEW__UPDATE_COUNT) {
             clew__bump(&((struct clew__counter_cell *)update->cell)->whole, update->of.whole);
             if (exemplar)
-                clew__exemplar_put(shard, update->series->place, 0, value, exemplar);
+                clew__exemplar_put(shard, update->series->place, 0, update->factor, exemplar);
         } else if (update->how == CLEW__UPDATE_OBSERVE_CLASSIC) {
-            if (!numbers[update->value])
+            if (numbers && !numbers[update->value])
                 continue;
-            clew__update_observe_classic(shard, update, value * values[update->value], exemplar);
+            clew__update_observe_classic(shard, update, update->factor * values[update->value],
+                                         exemplar);
         } else if (update->how != CLEW__UPDATE_UP_OR_DOWN || !clew__update_up_or_down(update)) {
-            if (update->value != CLEW__UPDATE_ONE && !numbers[update->value])
-                continue;
-            if (update->value != CLEW__UPDATE_ONE)
+            double value = update->factor;
+
+            if (update->value != CLEW__UPDATE_ONE) {
+                if (numbers && !numbers[update->value])
+                    continue;
                 value *= values[update->value];
+            }
             clew__update_any(shard, update, value, exemplar);
         }
         any = true;

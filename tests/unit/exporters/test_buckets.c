@@ -28,10 +28,15 @@ static size_t expected(const struct bounds *bounds, double value)
 
 static void check(const struct clew__buckets *buckets, const struct bounds *bounds, double value)
 {
-    if (clew__buckets_find(buckets, value) != expected(bounds, value) ||
+    size_t by_table = expected(bounds, value);
+    bool in_table = clew__buckets_find(buckets, value, &by_table);
+
+    if (by_table != expected(bounds, value) ||
         clew__buckets_search(buckets, value) != expected(bounds, value))
-        fail_msg("%.17g: %zu and %zu, not %zu", value, clew__buckets_find(buckets, value),
+        fail_msg("%.17g: %zu and %zu, not %zu", value, by_table,
                  clew__buckets_search(buckets, value), expected(bounds, value));
+    if (bounds->has_table && !signbit(value) && value <= bounds->at[bounds->n - 1])
+        assert_true(in_table);
 }
 
 static void test_buckets_are_those_of_the_bounds(void **state)
@@ -45,12 +50,13 @@ static void test_buckets_are_those_of_the_bounds(void **state)
         {2, false, {0, 1}},
         {2, false, {1, 0x1.0000000000001p0}},
         {3, false, {1e-300, 1, 1e300}},
+        {2, true, {0x1p1022, 0x1.8p1023}},
         {64, false, {0}},
     };
 
     (void)state;
     for (size_t i = 0; i < 64; i++)
-        all[8].at[i] = (double)i - 20;
+        all[9].at[i] = (double)i - 20;
     for (size_t b = 0; b < sizeof(all) / sizeof(all[0]); b++) {
         size_t padded = clew__bounds_padded(all[b].n);
         double *bounds = aligned_alloc(16, padded * sizeof(double));
@@ -59,7 +65,7 @@ static void test_buckets_are_those_of_the_bounds(void **state)
         for (size_t i = 0; i < padded; i++)
             bounds[i] = i < all[b].n ? all[b].at[i] : INFINITY;
         clew__buckets_init(&buckets, bounds, all[b].n);
-        assert_int_equal(buckets.last != 0, all[b].has_table);
+        assert_int_equal(buckets.ncells != 0, all[b].has_table);
         for (size_t i = 0; i < all[b].n; i++) {
             check(&buckets, &all[b], bounds[i]);
             check(&buckets, &all[b], nextafter(bounds[i], -INFINITY));
@@ -73,6 +79,9 @@ static void test_buckets_are_those_of_the_bounds(void **state)
         check(&buckets, &all[b], -0.0);
         check(&buckets, &all[b], DBL_MAX);
         check(&buckets, &all[b], -DBL_MAX);
+        assert_false(clew__buckets_find(&buckets, INFINITY, &(size_t){0}));
+        assert_false(clew__buckets_find(&buckets, -INFINITY, &(size_t){0}));
+        assert_false(clew__buckets_find(&buckets, NAN, &(size_t){0}));
         free(bounds);
     }
 }

@@ -294,9 +294,9 @@ static void test_escalation_is_explained(void **state)
     assert_int_equal(clew__command_explain(path, FP1, false, out), 0);
     assert_int_equal(clew__command_explain(path, "0000000000000002", true, out), 0);
     (void)fclose(out);
-    assert_non_null(strstr(text, "2026-11-18T10:15:00Z           \"second\", escalation step 1"));
+    assert_non_null(strstr(text, "2026-11-18T10:15:00Z \"second\", escalation step 1"));
     assert_non_null(strstr(text, "second; escalation step 1: nobody has acknowledged for 15m"));
-    assert_non_null(strstr(text, "2026-11-18T10:45:00Z           \"managers\", escalation step 2"));
+    assert_non_null(strstr(text, "2026-11-18T10:45:00Z \"managers\", escalation step 2"));
     assert_non_null(strstr(text, "team is told after 15m, if it still fires and nobody has"));
     assert_non_null(strstr(text, "{\"at\":\"2026-11-18T10:30:00Z\",\"receiver\":\"team\""));
     free(text);

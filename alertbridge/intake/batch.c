@@ -1,9 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0
- * See batch.h. A webhook's JSON tree lives as long as its batch, and is the largest thing
- * that the bridge has in memory. */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "batch.h"
-
-#include "notification.h"
 
 #include <common/metrics.h>
 #include <common/scope.h>
@@ -14,26 +10,22 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#define LEAN_BYTES CLEW__BATCH_BYTES /* the trees of larger ones are dozens of megabytes */
+#define LEAN_BYTES CLEW__INTAKE_BATCH_BYTES /* nothing follows such a one in a transaction */
 #define LARGE_BYTES (1u << 20)
 #define LOGGED_MAX 100u /* lines about the alerts of one webhook */
 
-struct waiting {
-    struct clew__notification notification;
-    struct clew__thread_of thread;
-};
-
-struct clew__batch {
+struct clew__intake_batch {
     const struct clew__config *config;
-    struct waiting waiting[CLEW__BATCH_MAX];
-    struct clew__apply applies[CLEW__BATCH_MAX];
+    struct clew__apply applies[CLEW__INTAKE_BATCH_MAX];
+    struct clew__notification notifications[CLEW__INTAKE_BATCH_MAX];
+    struct clew__thread_of threads[CLEW__INTAKE_BATCH_MAX];
     size_t n, bytes;
-    uint64_t position;
+    uint64_t sequence;
 };
 
-struct clew__batch *clew__batch_new(const struct clew__config *config)
+struct clew__intake_batch *clew__intake_batch_new(const struct clew__config *config)
 {
-    struct clew__batch *batch = calloc(1, sizeof(*batch));
+    struct clew__intake_batch *batch = calloc(1, sizeof(*batch));
 
     if (batch)
         batch->config = config;
@@ -42,47 +34,58 @@ struct clew__batch *clew__batch_new(const struct clew__config *config)
     return batch;
 }
 
-static int parse(struct clew__notification *notification, const char *body, size_t len,
-                 const char *pinned)
+bool clew__intake_batch_is_full(const struct clew__intake_batch *batch)
 {
-    json_t *labels;
-    int r = len > LEAN_BYTES ? clew__notification_parse_lean(notification, body, len)
-                             : clew__notification_parse(notification, body, len);
+    return batch->n == CLEW__INTAKE_BATCH_MAX || batch->bytes >= CLEW__INTAKE_BATCH_BYTES;
+}
 
-    if (r < 0 || !*pinned)
-        return r;
-    labels = json_loads(pinned, 0, NULL);
-    r = labels ? clew__notification_pin(notification, labels)
-               : clew_set_error(-ENOMEM, "out of memory");
-    json_decref(labels);
-    if (r < 0)
-        clew__notification_done(notification);
+static int pin(struct clew__notification *notification, const char *labels)
+{
+    json_t *list = json_loads(labels, 0, NULL);
+    int r = list ? clew__notification_pin(notification, list)
+                 : clew_set_error(-ENOMEM, "out of memory");
+
+    json_decref(list);
     return r;
 }
 
-int clew__batch_add(struct clew__batch *batch, const char *body, size_t len, const char *labels,
-                    const struct clew__thread_of *thread, int64_t received_at)
+int clew__intake_batch_add(struct clew__intake_batch *batch, const char *body, size_t len,
+                           const char *labels, const struct clew__thread_of *thread,
+                           int64_t received_at)
 {
-    struct waiting *one = &batch->waiting[batch->n];
-    int r = parse(&one->notification, body, len, labels);
+    struct clew__notification *notification = &batch->notifications[batch->n];
+    int r = len > LEAN_BYTES ? clew__notification_parse_lean(notification, body, len)
+                             : clew__notification_parse(notification, body, len);
 
     if (r < 0)
         return r;
-    one->thread = *thread;
-    batch->applies[batch->n++] = (struct clew__apply){.config = batch->config,
-                                                      .notification = &one->notification,
-                                                      .thread = &one->thread,
-                                                      .now = received_at};
+    r = *labels ? pin(notification, labels) : 0;
+    if (r < 0) {
+        clew__notification_done(notification);
+        return r;
+    }
+    batch->threads[batch->n] = *thread;
+    batch->applies[batch->n] = (struct clew__apply){.config = batch->config,
+                                                    .notification = notification,
+                                                    .thread = &batch->threads[batch->n],
+                                                    .now = received_at};
+    batch->n++;
     batch->bytes += len;
     return 0;
 }
 
-bool clew__batch_full(const struct clew__batch *batch)
+static int apply(struct clew__db *db, void *arg)
 {
-    return batch->n == CLEW__BATCH_MAX || batch->bytes >= CLEW__BATCH_BYTES;
+    struct clew__intake_batch *batch = arg;
+    int r = 0;
+
+    for (size_t i = 0; i < batch->n && r == 0; i++)
+        r = clew__store_apply(db, &batch->applies[i]);
+    if (r == 0 && batch->sequence)
+        r = clew__store_set_position(db, (int64_t)batch->sequence);
+    return r < 0 ? r : 0;
 }
 
-/* Logged and counted only now that it is stored. */
 static void report(const struct clew__apply *apply)
 {
     struct clew__notification *n = apply->notification;
@@ -116,30 +119,16 @@ static void report(const struct clew__apply *apply)
               clew_kv("deliveries", apply->ndeliveries));
 }
 
-static int apply(struct clew__db *db, void *arg)
-{
-    struct clew__batch *batch = arg;
-    int r = 0;
-
-    for (size_t i = 0; i < batch->n && r == 0; i++)
-        r = clew__store_apply(db, &batch->applies[i]);
-    if (r == 0 && batch->position)
-        r = clew__store_set_position(db, (int64_t)batch->position);
-    return r < 0 ? r : 0;
-}
-
-int clew__batch_commit(struct clew__batch *batch, struct clew__store *store, uint64_t position,
-                       uint64_t *ret_ndeliveries)
+int clew__intake_batch_commit(struct clew__intake_batch *batch, struct clew__store *store,
+                              uint64_t sequence, uint64_t *ret_ndeliveries)
 {
     int r;
 
-    batch->position = position;
+    batch->sequence = sequence;
     r = clew__store_write(store, apply, batch);
-    if (r < 0)
-        return r;
     *ret_ndeliveries = 0;
-    for (size_t i = 0; i < batch->n; i++) {
-        struct clew_scope scope = clew__scope_of(batch->applies[i].thread), previous;
+    for (size_t i = 0; i < batch->n && r == 0; i++) {
+        struct clew_scope scope = clew__scope_of(&batch->threads[i]), previous;
 
         previous = clew_scope_enter(scope);
         report(&batch->applies[i]);
@@ -147,20 +136,16 @@ int clew__batch_commit(struct clew__batch *batch, struct clew__store *store, uin
         clew_scope_release(scope);
         *ret_ndeliveries += batch->applies[i].ndeliveries;
     }
-    return 0;
+    return r;
 }
 
-struct clew__batch *clew__batch_free(struct clew__batch *batch)
+void clew__intake_batch_free(struct clew__intake_batch *batch)
 {
-    bool large;
+    bool large = batch && batch->bytes > LARGE_BYTES;
 
-    if (!batch)
-        return NULL;
-    large = batch->bytes > LARGE_BYTES;
-    for (size_t i = 0; i < batch->n; i++)
-        clew__notification_done(&batch->waiting[i].notification);
+    for (size_t i = 0; batch && i < batch->n; i++)
+        clew__notification_done(&batch->notifications[i]);
     free(batch);
     if (large)
         (void)malloc_trim(0);
-    return NULL;
 }

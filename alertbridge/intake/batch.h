@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Webhooks that go into the store together: all of them or none. One thread. */
-#ifndef CLEW_ALERTBRIDGE_BATCH_H
-#define CLEW_ALERTBRIDGE_BATCH_H
+ * Webhooks that go into the store in one transaction. Used by one thread. */
+#ifndef CLEW_ALERTBRIDGE_INTAKE_BATCH_H
+#define CLEW_ALERTBRIDGE_INTAKE_BATCH_H
 
 #include <store/store.h>
 
-#define CLEW__BATCH_MAX 64u            /* webhooks */
-#define CLEW__BATCH_BYTES (256u << 10) /* of their bodies, unless it is one */
+#define CLEW__INTAKE_BATCH_MAX 64u            /* webhooks, */
+#define CLEW__INTAKE_BATCH_BYTES (256u << 10) /* of so many bytes, unless it is one */
 
-struct clew__batch;
+struct clew__intake_batch;
 
-/* config stays; NULL: out of memory. Give up with clew__batch_free(). */
-struct clew__batch *clew__batch_new(const struct clew__config *config);
-/* One more webhook, of at most CLEW__BATCH_MAX. A body of more than CLEW__BATCH_BYTES stays
- * as long as the batch. labels: to put on its alerts, JSON, "" for none.
- * returns 0; -EINVAL: it is none; -ENOMEM */
-int clew__batch_add(struct clew__batch *batch, const char *body, size_t len, const char *labels,
-                    const struct clew__thread_of *thread, int64_t received_at);
-bool clew__batch_full(const struct clew__batch *batch);
-
-/* Stores them, with how far the journal is then (0: they are not from there), and logs and
- * counts what is stored. *ret_ndeliveries: how many are queued for the senders.
- * returns 0: durable; -errno: nothing is stored */
-int clew__batch_commit(struct clew__batch *batch, struct clew__store *store, uint64_t position,
-                       uint64_t *ret_ndeliveries);
-/* Accepts NULL, returns NULL. */
-struct clew__batch *clew__batch_free(struct clew__batch *batch);
+/* args     config: borrowed until the end, as is all that is added
+ * owner    clew__intake_batch_free()
+ * returns  NULL: no memory */
+struct clew__intake_batch *clew__intake_batch_new(const struct clew__config *config);
+bool clew__intake_batch_is_full(const struct clew__intake_batch *batch);
+/* args     labels: to put on its alerts, JSON; "" for none
+ *          thread: copied
+ * returns  0; -EINVAL: it is no webhook; -ENOMEM */
+int clew__intake_batch_add(struct clew__intake_batch *batch, const char *body, size_t len,
+                           const char *labels, const struct clew__thread_of *thread,
+                           int64_t received_at);
+/* sequence: how far the journal is then, 0: it is not from there. What came of it is
+ * logged and counted once it is stored.
+ * returns  0 and *ret_ndeliveries, that were queued; -errno: nothing is stored */
+int clew__intake_batch_commit(struct clew__intake_batch *batch, struct clew__store *store,
+                              uint64_t sequence, uint64_t *ret_ndeliveries);
+/* Accepts NULL. */
+void clew__intake_batch_free(struct clew__intake_batch *batch);
 
 #endif

@@ -177,10 +177,10 @@ static void *write_loop(void *arg)
 
 /* ---- the applier ------------------------------------------------------------------------ */
 
-static int commit(struct clew__inbox *inbox, struct clew__batch *batch, uint64_t position)
+static int commit(struct clew__inbox *inbox, struct clew__intake_batch *batch, uint64_t sequence)
 {
     uint64_t ndeliveries = 0;
-    int r = clew__batch_commit(batch, inbox->store, position, &ndeliveries);
+    int r = clew__intake_batch_commit(batch, inbox->store, sequence, &ndeliveries);
 
     if (ndeliveries)
         clew__inbox_wake(inbox);
@@ -191,19 +191,19 @@ static int commit(struct clew__inbox *inbox, struct clew__batch *batch, uint64_t
 static int apply_entries(struct clew__inbox *inbox, const struct clew__config *config,
                          struct clew__inbox_entry *entries, size_t n)
 {
-    struct clew__batch *batch = clew__batch_new(config);
+    struct clew__intake_batch *batch = clew__intake_batch_new(config);
     struct clew__inbox_entry *entry = entries;
     int r = batch ? 0 : -ENOMEM;
 
     for (size_t i = 0; i < n && r == 0; i++, entry = entry->next)
-        r = clew__batch_add(batch, entry->body, entry->len, entry->labels, &entry->thread,
-                            entry->received_at);
+        r = clew__intake_batch_add(batch, entry->body, entry->len, entry->labels, &entry->thread,
+                                   entry->received_at);
     if (r == 0)
         r = commit(inbox, batch, 0);
     entry = entries;
     for (size_t i = 0; i < n && (r == 0 || n == 1); i++, entry = entry->next)
         note_error(entry, r, clew_last_error());
-    (void)clew__batch_free(batch);
+    clew__intake_batch_free(batch);
     return r;
 }
 
@@ -232,37 +232,44 @@ static void note_lost(uint64_t before, uint64_t last)
     clew__metrics_journal_lost(last - before);
 }
 
-static void take_ids(struct clew__thread_of *thread, const struct clew__journal_record *record)
+static int add_record(struct clew__intake_batch *batch, const struct clew__journal_record *record)
 {
-    (void)snprintf(thread->request_id, sizeof(thread->request_id), "%s", record->request_id);
-    (void)snprintf(thread->correlation_id, sizeof(thread->correlation_id), "%s",
+    struct clew__thread_of thread;
+
+    (void)snprintf(thread.request_id, sizeof(thread.request_id), "%s", record->request_id);
+    (void)snprintf(thread.correlation_id, sizeof(thread.correlation_id), "%s",
                    record->correlation_id);
-    (void)snprintf(thread->traceparent, sizeof(thread->traceparent), "%s", record->traceparent);
+    (void)snprintf(thread.traceparent, sizeof(thread.traceparent), "%s", record->traceparent);
+    return clew__intake_batch_add(batch, record->body, record->len, record->labels, &thread,
+                                  record->received_at);
 }
 
-/* The next webhook of the journal, if it can be read. `room` is that of the last one, which
- * alone may be so large that the batch borrows it.
- * returns 0 and how far the journal is then in *position; -errno */
-static int read_next(struct clew__inbox *inbox, uint64_t upto, struct clew__buf *room,
-                     struct clew__batch *batch, uint64_t *position)
+/* The next webhooks of the journal, as many as one transaction takes; room holds what the
+ * batch borrows. returns 0 and *ret_sequence of the last one, -errno */
+static int read_batch(struct clew__inbox *inbox, uint64_t upto, struct clew__buf *room,
+                      struct clew__intake_batch *batch, uint64_t *ret_sequence)
 {
     struct clew__journal_record record;
-    struct clew__thread_of thread;
-    uint64_t before = *position;
-    int r = clew__journal_read(inbox->journal, room, &record);
+    uint64_t sequence = inbox->applied;
+    int r = 0;
 
-    if (r < 0)
-        return r;
-    *position = r ? record.sequence : upto;
-    note_lost(before, r ? record.sequence - 1 : upto);
-    if (r == 0)
-        return 0;
-    take_ids(&thread, &record);
-    r = clew__batch_add(batch, record.body, record.len, record.labels, &thread, record.received_at);
-    if (r == -EINVAL) {
-        note_lost(*position - 1, *position);
-        r = 0;
+    while (r == 0 && sequence < upto && !clew__intake_batch_is_full(batch)) {
+        uint64_t before = sequence;
+
+        r = clew__journal_read(inbox->journal, room, &record);
+        if (r < 0)
+            break;
+        sequence = r ? record.sequence : upto;
+        note_lost(before, r ? record.sequence - 1 : upto);
+        if (r == 0)
+            break;
+        r = add_record(batch, &record);
+        if (r == -EINVAL) {
+            note_lost(sequence - 1, sequence);
+            r = 0;
+        }
     }
+    *ret_sequence = sequence;
     return r;
 }
 
@@ -270,26 +277,22 @@ static int read_next(struct clew__inbox *inbox, uint64_t upto, struct clew__buf 
 static int apply_waiting(struct clew__inbox *inbox, const struct clew__config *config,
                          uint64_t upto, uint64_t *ret_sequence)
 {
-    struct clew__batch *batch = clew__batch_new(config);
-    uint64_t position = inbox->applied;
+    struct clew__intake_batch *batch = clew__intake_batch_new(config);
     struct clew__buf room;
-    int r = 0;
+    int r;
 
     if (!batch)
         return -ENOMEM;
     clew__buf_init(&room, SIZE_MAX / 2);
-    while (r == 0 && position < upto && !clew__batch_full(batch))
-        r = read_next(inbox, upto, &room, batch, &position);
+    r = read_batch(inbox, upto, &room, batch, ret_sequence);
     if (r == 0)
-        r = commit(inbox, batch, position);
-    if (r == 0) {
+        r = commit(inbox, batch, *ret_sequence);
+    if (r == 0)
         clew__journal_mark(inbox->journal);
-        *ret_sequence = position;
-    } else {
+    else
         clew__journal_again(inbox->journal);
-    }
+    clew__intake_batch_free(batch);
     clew__buf_done(&room);
-    (void)clew__batch_free(batch);
     return r;
 }
 
@@ -325,7 +328,7 @@ static void locked_gather(struct clew__inbox *inbox)
     struct timespec time = {until / CLEW__SECOND_NS, until % CLEW__SECOND_NS};
     int r = 0;
 
-    while (r == 0 && !inbox->stop && inbox->appended - inbox->applied < CLEW__BATCH_MAX)
+    while (r == 0 && !inbox->stop && inbox->appended - inbox->applied < CLEW__INTAKE_BATCH_MAX)
         r = pthread_cond_timedwait(&inbox->to_apply, &inbox->lock, &time);
 }
 
@@ -340,7 +343,7 @@ static void *apply_loop(void *arg)
         uint64_t upto = inbox->appended, sequence = 0;
         int r = 0;
 
-        entries = take(&inbox->at_once, CLEW__BATCH_MAX);
+        entries = take(&inbox->at_once, CLEW__INTAKE_BATCH_MAX);
         if (!entries && inbox->stop)
             break;
         if (!entries && inbox->applied == upto) {
@@ -371,7 +374,8 @@ static void *apply_loop(void *arg)
     return NULL;
 }
 
-/* ---- life -------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 static int open_journal(struct clew__inbox *inbox, const char *file)
 {

@@ -5,53 +5,30 @@
  * thrown out by the server (idle_in_transaction_session_timeout), which undoes it
  * and frees the lock.
  *
- * Results are read whole, so statements may be used while others stand on a row. */
+ * A connection that is lost is opened again at its next use, but never within a
+ * transaction: what is left of that fails. Every wait for the server has an end; a
+ * server that does not answer until then is given up like one that went away. */
 #include "db_priv.h"
 #include "postgres_conninfo.h"
 #include "postgres_session.h"
 #include "postgres_sql.h"
+#include "postgres_statement.h"
 
 #include <clew/log.h>
 
-#include <endian.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Types of parameters and results, as in the server's pg_type. */
-#define TYPE_BOOL 16
-#define TYPE_INT8 20
-#define TYPE_TEXT 25
 
 /* The number is "CLEW"; the second one keeps schemas apart. */
 #define BEGIN                             \
     "BEGIN; SELECT pg_advisory_xact_lock" \
     "(1129071959, current_schema()::regnamespace::oid::int)"
 
-struct statement {
-    struct clew__row row;
-    struct clew__postgres *postgres;
-    char *sql, name[16];
-    uint64_t session; /* in which it is prepared */
-    Oid types[CLEW__DB_VALUES_MAX];
-    int formats[CLEW__DB_VALUES_MAX], lengths[CLEW__DB_VALUES_MAX];
-    int64_t numbers[CLEW__DB_VALUES_MAX]; /* big endian */
-    const char *values[CLEW__DB_VALUES_MAX];
-    int n;
-    PGresult *result; /* NULL: not executed */
-    int at;
-};
-
 static struct clew__postgres *postgres_of(const struct clew__db *db)
 {
     return db->connection;
-}
-
-static struct statement *statement_of(struct clew__row *row)
-{
-    return (struct statement *)row;
 }
 
 /* ---- connections ----------------------------------------------------- */
@@ -138,7 +115,7 @@ static int exec(struct clew__db *db, const char *sql)
 {
     struct clew__postgres *postgres = postgres_of(db);
     char *text = clew__postgres_sql(sql, true);
-    int r = text ? clew__postgres_connected(postgres) : clew_set_error(-ENOMEM, "out of memory");
+    int r = text ? clew__postgres_ready(postgres) : clew_set_error(-ENOMEM, "out of memory");
 
     if (r == 0)
         r = clew__postgres_run(postgres, text, NULL);
@@ -151,13 +128,13 @@ static int exec(struct clew__db *db, const char *sql)
 static int begin(struct clew__db *db)
 {
     struct clew__postgres *postgres = postgres_of(db);
-    int r = clew__postgres_connected(postgres);
+    int r = clew__postgres_ready(postgres);
 
     if (r < 0)
         return r;
     r = clew__postgres_run(postgres, BEGIN, NULL);
     /* The connection was lost before anything happened. */
-    if (r < 0 && !postgres->handle && clew__postgres_connected(postgres) == 0)
+    if (r < 0 && !postgres->handle && clew__postgres_ready(postgres) == 0)
         r = clew__postgres_run(postgres, BEGIN, NULL);
     postgres->transaction = true;
     if (r < 0)
@@ -169,7 +146,7 @@ static int commit(struct clew__db *db)
 {
     struct clew__postgres *postgres = postgres_of(db);
     PGresult *result;
-    int r = clew__postgres_connected(postgres);
+    int r = clew__postgres_ready(postgres);
 
     if (r == 0)
         r = clew__postgres_run(postgres, "COMMIT", &result);
@@ -200,152 +177,6 @@ static bool in_transaction(const struct clew__db *db)
 static int64_t changed(const struct clew__db *db)
 {
     return postgres_of(db)->changed;
-}
-
-/* ---- statements ------------------------------------------------------ */
-
-static struct clew__row *prepare(struct clew__db *db, const char *sql)
-{
-    struct clew__postgres *postgres = postgres_of(db);
-    struct statement *statement = calloc(1, sizeof(*statement));
-
-    if (statement)
-        statement->sql = clew__postgres_sql(sql, false);
-    if (!statement || !statement->sql) {
-        free(statement);
-        (void)clew_set_error(-ENOMEM, "out of memory");
-        return NULL;
-    }
-    statement->row.ops = db->ops;
-    statement->postgres = postgres;
-    (void)snprintf(statement->name, sizeof(statement->name), "s%u", ++postgres->nnames);
-    return &statement->row;
-}
-
-static int bind(struct clew__db *db, struct clew__row *row, const struct clew__db_value *values,
-                size_t n)
-{
-    struct statement *statement = statement_of(row);
-
-    (void)db;
-    row->ops->reset(row);
-    statement->n = (int)n;
-    for (size_t i = 0; i < n; i++) {
-        statement->types[i] = values[i].is_text ? TYPE_TEXT : TYPE_INT8;
-        statement->formats[i] = !values[i].is_text;
-        statement->lengths[i] = sizeof(int64_t); /* of a text it is not looked at */
-        statement->numbers[i] =
-            values[i].is_text ? 0 : (int64_t)htobe64((uint64_t)values[i].as.number);
-        statement->values[i] =
-            values[i].is_text ? values[i].as.text : (const char *)&statement->numbers[i];
-    }
-    return 0;
-}
-
-static int prepare_in_session(struct statement *statement)
-{
-    struct clew__postgres *postgres = statement->postgres;
-    PGresult *result;
-    int r;
-
-    if (statement->session == postgres->session)
-        return 0;
-    if (!PQsendPrepare(postgres->handle, statement->name, statement->sql, statement->n,
-                       statement->types))
-        return clew__postgres_lost(postgres);
-    r = clew__postgres_answer(postgres, &result);
-    if (r < 0)
-        return r;
-    PQclear(result);
-    statement->session = postgres->session;
-    return 0;
-}
-
-static int execute_once(struct statement *statement)
-{
-    struct clew__postgres *postgres = statement->postgres;
-    int r = prepare_in_session(statement);
-
-    if (r < 0)
-        return r;
-    if (!PQsendQueryPrepared(postgres->handle, statement->name, statement->n, statement->values,
-                             statement->lengths, statement->formats, 0))
-        return clew__postgres_lost(postgres);
-    return clew__postgres_answer(postgres, &statement->result);
-}
-
-static int execute(struct statement *statement)
-{
-    struct clew__postgres *postgres = statement->postgres;
-    int r = clew__postgres_connected(postgres);
-    const char *rows;
-
-    if (r == 0)
-        r = execute_once(statement);
-    /* Outside a transaction there is only reading: it may be done again. */
-    if (r < 0 && !postgres->handle && !postgres->transaction &&
-        clew__postgres_connected(postgres) == 0)
-        r = execute_once(statement);
-    if (r < 0)
-        return r;
-    rows = PQcmdTuples(statement->result);
-    if (strncmp(PQcmdStatus(statement->result), "SELECT", 6) != 0 && *rows)
-        postgres->changed = strtoll(rows, NULL, 10);
-    statement->at = -1;
-    return 0;
-}
-
-static int step(struct clew__db *db, struct clew__row *row)
-{
-    struct statement *statement = statement_of(row);
-
-    (void)db;
-    if (!statement->result) {
-        int r = execute(statement);
-
-        if (r < 0)
-            return r;
-    }
-    return ++statement->at < PQntuples(statement->result);
-}
-
-static void reset(struct clew__row *row)
-{
-    struct statement *statement = statement_of(row);
-
-    PQclear(statement->result);
-    statement->result = NULL;
-}
-
-static void finalize(struct clew__row *row)
-{
-    reset(row);
-    free(statement_of(row)->sql);
-    free(row);
-}
-
-static bool is_null(struct clew__row *row, int column)
-{
-    const struct statement *statement = statement_of(row);
-
-    return column >= PQnfields(statement->result) ||
-           PQgetisnull(statement->result, statement->at, column);
-}
-
-static int64_t number(struct clew__row *row, int column)
-{
-    const struct statement *statement = statement_of(row);
-    const char *value = PQgetvalue(statement->result, statement->at, column);
-
-    return PQftype(statement->result, column) == TYPE_BOOL ? *value == 't'
-                                                           : strtoll(value, NULL, 10);
-}
-
-static const char *text(struct clew__row *row, int column)
-{
-    const struct statement *statement = statement_of(row);
-
-    return PQgetvalue(statement->result, statement->at, column);
 }
 
 /* ---- the schema ------------------------------------------------------ */
@@ -409,14 +240,14 @@ const struct clew__db_ops clew__db_postgres = {
     .rollback = roll_back,
     .in_transaction = in_transaction,
     .changed = changed,
-    .prepare = prepare,
-    .bind = bind,
-    .step = step,
-    .reset = reset,
-    .finalize = finalize,
-    .is_null = is_null,
-    .number = number,
-    .text = text,
+    .prepare = clew__postgres_prepare,
+    .bind = clew__postgres_bind,
+    .step = clew__postgres_step,
+    .reset = clew__postgres_reset,
+    .finalize = clew__postgres_finalize,
+    .is_null = clew__postgres_is_null,
+    .number = clew__postgres_number,
+    .text = clew__postgres_text,
     .get_version = get_version,
     .set_version = set_version,
     .finish = finish,

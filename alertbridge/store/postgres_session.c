@@ -1,6 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0
- * See postgres_session.h. libpq's blocking calls wait for ever, so the asynchronous ones
- * are used, each wait with an end. */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "postgres_session.h"
 
 #include <common/instant.h>
@@ -10,7 +8,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SERVER_OLDEST 140000 /* idle_session_timeout */
@@ -67,6 +64,7 @@ static void drop(struct clew__postgres *postgres)
     postgres->handle = NULL;
 }
 
+/* After a call to libpq that failed. */
 int clew__postgres_lost(struct clew__postgres *postgres)
 {
     int r = clew__postgres_fail(-EIO, PQerrorMessage(postgres->handle));
@@ -75,7 +73,7 @@ int clew__postgres_lost(struct clew__postgres *postgres)
     return r;
 }
 
-static int clew__postgres_failed(struct clew__postgres *postgres, const PGresult *result)
+static int fail_result(struct clew__postgres *postgres, const PGresult *result)
 {
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     int r = clew__postgres_fail(code_of(PQresultErrorField(result, PG_DIAG_SQLSTATE)),
@@ -100,7 +98,7 @@ static bool wait_for(struct clew__postgres *postgres, bool write, int64_t until)
 }
 
 /* The answer to what was sent, of several the last. NULL: the connection is lost. */
-static PGresult *wait_for_answer(struct clew__postgres *postgres)
+static PGresult *last_answer(struct clew__postgres *postgres)
 {
     int64_t until = clew__instant_steady() + ANSWER_NS;
     PGresult *result = NULL, *next;
@@ -125,16 +123,33 @@ static PGresult *wait_for_answer(struct clew__postgres *postgres)
     return NULL;
 }
 
+int clew__postgres_answer(struct clew__postgres *postgres, PGresult **ret_result)
+{
+    PGresult *result = last_answer(postgres);
+    ExecStatusType status = PQresultStatus(result);
+    int r;
+
+    if (!result)
+        return clew__postgres_lost(postgres);
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+        *ret_result = result;
+        return 0;
+    }
+    r = fail_result(postgres, result);
+    PQclear(result);
+    return r;
+}
+
 int clew__postgres_run(struct clew__postgres *postgres, const char *sql, PGresult **ret_result)
 {
-    PGresult *result = PQsendQuery(postgres->handle, sql) ? wait_for_answer(postgres) : NULL;
+    PGresult *result = PQsendQuery(postgres->handle, sql) ? last_answer(postgres) : NULL;
     ExecStatusType status = PQresultStatus(result);
     int r = 0;
 
     if (!result)
         return clew__postgres_lost(postgres);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        r = clew__postgres_failed(postgres, result);
+        r = fail_result(postgres, result);
     if (r == 0 && ret_result)
         *ret_result = result;
     else
@@ -198,7 +213,8 @@ static bool is_stale(struct clew__postgres *postgres)
            (!PQconsumeInput(postgres->handle) || PQstatus(postgres->handle) != CONNECTION_OK);
 }
 
-int clew__postgres_connected(struct clew__postgres *postgres)
+/* Before everything that may begin something. */
+int clew__postgres_ready(struct clew__postgres *postgres)
 {
     int r;
 
@@ -218,22 +234,5 @@ int clew__postgres_connected(struct clew__postgres *postgres)
     r = clew__postgres_connect(postgres);
     if (r < 0)
         postgres->not_before = clew__instant_steady() + PAUSE_NS;
-    return r;
-}
-
-int clew__postgres_answer(struct clew__postgres *postgres, PGresult **ret_result)
-{
-    PGresult *result = wait_for_answer(postgres);
-    ExecStatusType status = PQresultStatus(result);
-    int r;
-
-    if (!result)
-        return clew__postgres_lost(postgres);
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-        *ret_result = result;
-        return 0;
-    }
-    r = clew__postgres_failed(postgres, result);
-    PQclear(result);
     return r;
 }

@@ -109,7 +109,7 @@ struct clew__rules {
     size_t ncolumns;
     const char *columns[CLEW__COLUMNS_MAX]; /* names of fields */
     struct clew__rules_block *memory;
-    struct clew__rules *previous; /* whoever is in a call site may still use it */
+    struct clew__rules *previous; /* replaced: an event may still be in it */
 };
 
 /* rules_set.c. NULL without memory. */

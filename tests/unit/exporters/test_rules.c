@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "rules_file.h"
+
 #include <child.h>
 #include <clew/export.h>
 #include <clew/logger.h>
@@ -17,16 +19,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-static char file[] = "/tmp/clew-rules-XXXXXX";
-
-static void write_rules(const char *text)
-{
-    FILE *stream = fopen(file, "w");
-
-    if (!stream || fputs(text, stream) < 0 || fclose(stream) != 0)
-        abort();
-}
 
 #define CHECK_PAGE(expected)                                                          \
     do {                                                                              \
@@ -411,20 +403,6 @@ static void test_rules_remember_no_more_than_they_may(void **state)
     assert_int_equal(child.status, 0);
 }
 
-static int make_file(void **state)
-{
-    int fd = mkstemp(file);
-
-    (void)state;
-    return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state)
-{
-    (void)state;
-    return unlink(file);
-}
-
 #define CHILD(name) cmocka_unit_test_setup_teardown(name, child_setup, child_teardown)
 
 int main(void)
@@ -443,5 +421,5 @@ int main(void)
         cmocka_unit_test(test_rules_example_is_good),
     };
 
-    return cmocka_run_group_tests(tests, make_file, remove_file);
+    return cmocka_run_group_tests(tests, rules_file_make, rules_file_remove);
 }

@@ -90,7 +90,10 @@ struct clew__rule {
 enum {
     CLEW__COLUMN_MESSAGE,
     CLEW__COLUMN_LOGGER,
-    CLEW__COLUMN_LEVEL, /* of lines in JSON */
+    CLEW__COLUMN_LEVEL, /* of lines in JSON, as the next three */
+    CLEW__COLUMN_TRACE,
+    CLEW__COLUMN_SPAN,
+    CLEW__COLUMN_TIME,
     CLEW__COLUMN_EVENT,
     CLEW__COLUMN_FIRST_FIELD
 };

@@ -59,7 +59,7 @@ static struct clew__source find_column(const struct clew__rules *set, const stru
         return (struct clew__source){.where = site->kind == CLEW_SITE_TO_LOGGER
                                                   ? CLEW__SOURCE_LOGGER
                                                   : CLEW__SOURCE_NOWHERE};
-    if (column == CLEW__COLUMN_LEVEL) /* known anyway */
+    if (column >= CLEW__COLUMN_LEVEL && column <= CLEW__COLUMN_TIME) /* known anyway */
         return (struct clew__source){.where = CLEW__SOURCE_NOWHERE};
     if (column == CLEW__COLUMN_MESSAGE) {
         for (unsigned i = 0; i < site->nfields; i++)

@@ -53,13 +53,33 @@ static void print_json(json_t *object, const char *key, FILE *out)
     free(text);
 }
 
+/* Whole seconds are enough for people. */
+struct second {
+    char text[32];
+};
+static struct second second_of(json_t *object, const char *key)
+{
+    const char *text = text_of(object, key);
+    struct second second;
+
+    (void)snprintf(second.text, sizeof(second.text), "%.19s%s", text, strlen(text) > 19 ? "Z" : "");
+    return second;
+}
+
 static void print_alert(json_t *alert, FILE *out)
 {
-    (void)fprintf(out, "%s since %s", text_of(alert, "status"), text_of(alert, "startsAt"));
+    long long repeats = number_of(alert, "repeats");
+
+    (void)fprintf(out, "%s since %s", text_of(alert, "status"), second_of(alert, "startsAt").text);
     if (*text_of(alert, "endsAt"))
-        (void)fprintf(out, " until %s", text_of(alert, "endsAt"));
-    (void)fprintf(out, "; first seen %s, repeated %lld times\n  labels ",
-                  text_of(alert, "firstSeen"), number_of(alert, "repeats"));
+        (void)fprintf(out, " until %s", second_of(alert, "endsAt").text);
+    (void)fprintf(out, "; first seen %s, repeated %lld time%s", second_of(alert, "firstSeen").text,
+                  repeats, repeats == 1 ? "" : "s");
+    if (*text_of(alert, "acknowledgedBy")) {
+        (void)fprintf(out, "\n  in hand since %s: ", second_of(alert, "acknowledgedAt").text);
+        print_json(alert, "acknowledgedBy", out);
+    }
+    (void)fprintf(out, "\n  labels ");
     print_json(alert, "labels", out);
     (void)fprintf(out, "\n  annotations ");
     print_json(alert, "annotations", out);
@@ -68,8 +88,8 @@ static void print_alert(json_t *alert, FILE *out)
 
 static void print_decision(json_t *decision, FILE *out)
 {
-    (void)fprintf(out, "  %-30s %-9s %s", text_of(decision, "at"), text_of(decision, "decision"),
-                  text_of(decision, "reason"));
+    (void)fprintf(out, "  %s %-9s %s", second_of(decision, "at").text,
+                  text_of(decision, "decision"), text_of(decision, "reason"));
     if (*text_of(decision, "target"))
         (void)fprintf(out, " (to %s)", text_of(decision, "target"));
     if (*text_of(decision, "requestId"))
@@ -79,24 +99,26 @@ static void print_decision(json_t *decision, FILE *out)
 
 static void print_delivery(json_t *delivery, FILE *out)
 {
-    (void)fprintf(out, "  %-6lld %-30s %-6s %-7s %s/%s, %lld fired, %lld resolved; %lld attempts",
-                  number_of(delivery, "id"), text_of(delivery, "createdAt"),
+    long long attempts = number_of(delivery, "attempts");
+
+    (void)fprintf(out, "  %-6lld %s %-6s %-7s %s/%s, %lld fired, %lld resolved; %lld attempt%s",
+                  number_of(delivery, "id"), second_of(delivery, "createdAt").text,
                   text_of(delivery, "state"), text_of(delivery, "action"),
                   text_of(delivery, "receiver"), text_of(delivery, "integration"),
-                  number_of(delivery, "fired"), number_of(delivery, "resolved"),
-                  number_of(delivery, "attempts"));
+                  number_of(delivery, "fired"), number_of(delivery, "resolved"), attempts,
+                  attempts == 1 ? "" : "s");
     if (*text_of(delivery, "reason"))
         (void)fprintf(out, ", %s", text_of(delivery, "reason"));
     if (*text_of(delivery, "nextAttemptAt"))
-        (void)fprintf(out, ", next %s", text_of(delivery, "nextAttemptAt"));
+        (void)fprintf(out, ", next %s", second_of(delivery, "nextAttemptAt").text);
     if (*text_of(delivery, "finishedAt"))
-        (void)fprintf(out, ", ended %s", text_of(delivery, "finishedAt"));
+        (void)fprintf(out, ", ended %s", second_of(delivery, "finishedAt").text);
     (void)fprintf(out, "\n");
 }
 
 static void print_waiting(json_t *waiting, FILE *out)
 {
-    (void)fprintf(out, "  %-30s ", text_of(waiting, "at"));
+    (void)fprintf(out, "  %s ", second_of(waiting, "at").text);
     print_json(waiting, "receiver", out);
     (void)fprintf(out, ", escalation step %lld, repeat %lld%s\n", number_of(waiting, "step"),
                   number_of(waiting, "repeat"),

@@ -174,7 +174,7 @@ static int wait_for_end(struct clew__daemon *daemon)
     int64_t version = 0, pruned_at = 0;
     int signal, r = 0;
 
-    clew__trim(); /* of what the start alone needed */
+    clew__trim_memory(); /* of what the start alone needed */
     do {
         int64_t now = clew__instant_now();
 
@@ -184,7 +184,7 @@ static int wait_for_end(struct clew__daemon *daemon)
         }
         if (clew__calm(&calm)) {
             clew__store_rest(daemon->store);
-            clew__trim();
+            clew__trim_memory();
         }
         look_for_replays(daemon, &version);
         clew__notify("WATCHDOG=1"); /* the store's writer answered */
@@ -268,6 +268,15 @@ static void raise_file_limit(void)
     }
 }
 
+/* glibc would have an arena for each thread, and raise the thresholds by what is freed: up
+ * to 64 MiB would stay in each. */
+static void keep_heap_small(void)
+{
+    (void)mallopt(M_ARENA_MAX, 2);
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 10);
+}
+
 int clew__daemon_run(const char *file, const char *version)
 {
     struct clew__daemon daemon = {.file = file};
@@ -279,9 +288,7 @@ int clew__daemon_run(const char *file, const char *version)
     (void)sigaddset(&daemon.signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &daemon.signals, NULL); /* before any thread starts */
     (void)signal(SIGPIPE, SIG_IGN);
-    /* glibc would raise them with what is freed, up to 64 MiB kept by each thread. */
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-    (void)mallopt(M_TRIM_THRESHOLD, 256 << 10);
+    keep_heap_small();
     raise_file_limit();
     if (clew__config_load(file, NULL, &daemon.config) < 0)
         return fail();

@@ -66,8 +66,11 @@ static int fail(void)
     return EXIT_FAILURE;
 }
 
-static int misused(void)
+/* unknown: a command that there is not; NULL: another mistake. */
+static int misused(const char *unknown)
 {
+    if (unknown)
+        (void)fprintf(stderr, "alertbridge: there is no command \"%s\"\n", unknown);
     (void)fputs(usage, stderr);
     return USAGE;
 }
@@ -111,7 +114,7 @@ static int about_store(const struct arguments *arguments)
     if (arguments->nwords > 2 || (arguments->dead && arguments->queued) ||
         ((explain || ack) && (!word || state)) || (!explain && !ack && !replay && word) ||
         (replay && (arguments->queued || !word != arguments->dead)))
-        return misused();
+        return misused(NULL);
     r = clew__config_load(arguments->config ? arguments->config : CONFIG_DEFAULT, NULL, &config);
     if (r < 0)
         return fail();
@@ -139,7 +142,8 @@ static int run_command(const struct arguments *arguments)
         return check(arguments->words[1]);
     if (!arguments->config && plain && arguments->nwords == 3 && strcmp(command, "route-test") == 0)
         return route_test(arguments->words[1], arguments->words[2]);
-    return misused();
+    return misused(strcmp(command, "check") == 0 || strcmp(command, "route-test") == 0 ? NULL
+                                                                                       : command);
 }
 
 int main(int argc, char **argv)
@@ -177,7 +181,7 @@ int main(int argc, char **argv)
             (void)puts("alertbridge " CLEW_VERSION);
             return EXIT_SUCCESS;
         default:
-            return misused();
+            return misused(NULL);
         }
     }
     arguments.words = argv + optind;
@@ -185,6 +189,6 @@ int main(int argc, char **argv)
     if (arguments.nwords)
         return run_command(&arguments);
     if (!arguments.config || arguments.json || arguments.dead || arguments.queued)
-        return misused();
+        return misused(NULL);
     return clew__daemon_run(arguments.config, CLEW_VERSION);
 }

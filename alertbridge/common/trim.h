@@ -20,6 +20,6 @@ bool clew__calm(struct clew__calm *calm);
 /* Gives free heap back, and the pages that are as in their files: of programs and
  * libraries most were needed by the start alone (the dynamic linker, the set-up of TLS),
  * and what is needed again is mapped again from the page cache. MT-Safe. */
-void clew__trim(void);
+void clew__trim_memory(void);
 
 #endif

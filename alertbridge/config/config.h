@@ -85,13 +85,16 @@ struct clew__config {
     size_t nlinks;
 };
 
+/* Takes "file:line:column: text" about what is allowed but probably not meant. */
+typedef void clew__config_warning(const char *text);
+
 /* Reads a file and everything that it names (secrets in files).
  *
- * warn     called for what is allowed but probably not meant, may be NULL
+ * warn     may be NULL
  * owner    the caller, clew__config_free()
  * returns  0; -errno, clew_last_error() has "file:line:column: reason"; *ret_config
  *          untouched then */
-int clew__config_load(const char *file, void (*warn)(const char *text),
+int clew__config_load(const char *file, clew__config_warning *warn,
                       struct clew__config **ret_config);
 /* One more reference, for clew__config_free(). MT-Safe. */
 struct clew__config *clew__config_ref(struct clew__config *config);
@@ -112,6 +115,10 @@ bool clew__config_critical(const struct clew__config *config, const json_t *labe
 /* Who is asked for lines, and for silences; NULL: nobody. Borrowed. */
 const struct clew__integration *clew__config_loki(const struct clew__config *config);
 const struct clew__integration *clew__config_silencer(const struct clew__config *config);
+
+/* Warns about node; warn may be NULL. */
+void clew__config_warn(clew__config_warning *warn, struct clew__yaml_node node, const char *format,
+                       ...) __attribute__((format(printf, 3, 4)));
 
 /* A secret from key or key_file (its first line); "" when it is empty, and when
  * neither key is there. Both keys together are an error. */

@@ -27,14 +27,13 @@
 
 struct loader {
     struct clew__config *config;
-    void (*warn)(const char *text);
+    clew__config_warning *warn;
     int nintegrations;
 };
 
 static int read_integration(struct loader *loader, struct clew__yaml_node node,
                             struct clew__integration *integration)
 {
-    char text[640];
     int r = clew__yaml_keys(node, integration->ops->keys);
 
     if (r < 0)
@@ -45,14 +44,10 @@ static int read_integration(struct loader *loader, struct clew__yaml_node node,
     r = clew__yaml_bool(clew__yaml_get(node, "send_resolved"), &integration->send_resolved);
     if (r == 0)
         r = integration->ops->configure(integration, node);
-    if (r == 0 && integration->off && loader->warn) {
-        (void)snprintf(text, sizeof(text),
-                       "%s:%zu:%zu: receiver \"%s\": %s[%u] has no address or secret and is off",
-                       node.yaml->file, node.node->start_mark.line + 1,
-                       node.node->start_mark.column + 1, integration->receiver,
-                       integration->ops->kind, integration->index);
-        loader->warn(text);
-    }
+    if (r == 0 && integration->off)
+        clew__config_warn(loader->warn, node,
+                          "receiver \"%s\": %s[%u] has no address or secret and is off",
+                          integration->receiver, integration->ops->kind, integration->index);
     return r;
 }
 
@@ -197,18 +192,13 @@ static void warn_of_open_paths(const struct loader *loader, struct clew__yaml_no
 {
     const struct clew__webhook *webhook = &loader->config->webhook;
     bool any = false;
-    char text[512];
 
     for (size_t i = 1; i < webhook->nsources; i++)
         any = any || clew__credentials_any(&webhook->sources[i].credentials);
-    if (!any || !loader->warn || clew__credentials_any(&webhook->sources[0].credentials))
-        return;
-    (void)snprintf(text, sizeof(text),
-                   "%s:%zu:%zu: sources have credentials, webhook itself has none: everybody may "
-                   "post to " CLEW__WEBHOOK_PATH " and read",
-                   node.yaml->file, node.node->start_mark.line + 1,
-                   node.node->start_mark.column + 1);
-    loader->warn(text);
+    if (any && !clew__credentials_any(&webhook->sources[0].credentials))
+        clew__config_warn(loader->warn, node,
+                          "sources have credentials, webhook itself has none: everybody may "
+                          "post to " CLEW__WEBHOOK_PATH " and read");
 }
 
 /* The text may hold the password from here on. */
@@ -324,11 +314,11 @@ static int read_all(struct loader *loader, struct clew__yaml_node root)
     if (r < 0)
         return r;
     node = clew__yaml_get(root, "route");
-    return node.node ? clew__config_routes(node, config)
+    return node.node ? clew__config_routes(node, loader->warn, config)
                      : clew__yaml_error(root, "route is missing");
 }
 
-int clew__config_load(const char *file, void (*warn)(const char *text),
+int clew__config_load(const char *file, clew__config_warning *warn,
                       struct clew__config **ret_config)
 {
     struct loader loader = {calloc(1, sizeof(*loader.config)), warn, 0};

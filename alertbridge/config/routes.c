@@ -16,6 +16,7 @@
 
 struct builder {
     const struct clew__config *config;
+    clew__config_warning *warn;
     int nroutes;
 };
 
@@ -207,6 +208,18 @@ static int take_hours(const struct builder *builder, struct clew__yaml_node node
                   : r;
 }
 
+/* What only waits would wait for ever, so it does not. */
+static void warn_of_hours(const struct builder *builder, struct clew__yaml_node node,
+                          const struct clew__hours *hours)
+{
+    char text[512];
+
+    if (builder->warn && clew__hours_next(hours, clew__instant_now()) == 0)
+        clew__config_warn(builder->warn, node,
+                          "its hours (%s) do not open within ten years: they hold nothing back",
+                          clew__hours_text(hours, text, sizeof(text)));
+}
+
 static int build(struct builder *builder, struct clew__yaml_node node,
                  const struct clew__route *parent, int depth, struct clew__route *route)
 {
@@ -230,6 +243,7 @@ static int build(struct builder *builder, struct clew__yaml_node node,
         r = take_hours(builder, node, &route->hours);
     if (r < 0)
         return r;
+    warn_of_hours(builder, node, &route->hours);
     if (!parent && (route->nmatchers || route->go_on))
         return clew__yaml_error(node, "the first route takes everything: it has neither matchers "
                                       "nor continue");
@@ -251,9 +265,10 @@ static int build(struct builder *builder, struct clew__yaml_node node,
     return r;
 }
 
-int clew__config_routes(struct clew__yaml_node node, struct clew__config *config)
+int clew__config_routes(struct clew__yaml_node node, clew__config_warning *warn,
+                        struct clew__config *config)
 {
-    struct builder builder = {config, 0};
+    struct builder builder = {config, warn, 0};
 
     config->route = calloc(1, sizeof(*config->route));
     if (!config->route)

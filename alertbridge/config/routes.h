@@ -7,7 +7,8 @@
 
 /* config->receivers are read already: a route to none of them is an error.
  * returns 0, -EINVAL, -ENOMEM; what was built so far is in config->route */
-int clew__config_routes(struct clew__yaml_node node, struct clew__config *config);
+int clew__config_routes(struct clew__yaml_node node, clew__config_warning *warn,
+                        struct clew__config *config);
 
 /* A list of matchers. What was read so far is in *matchers, also after a failure.
  * owner    the caller, clew__matchers_free()

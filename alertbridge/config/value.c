@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Values of the configuration that are more than a text: secrets, which may
+ * Warnings, and values of the configuration that are more than a text: secrets, which may
  * stand in a file of their own, templates, URLs. A secret is never part of an
  * error. MT-Unsafe, as the tree is. */
 #include "config.h"
@@ -8,11 +8,30 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SECRET_MAX 4096u
+
+void clew__config_warn(clew__config_warning *warn, struct clew__yaml_node node, const char *format,
+                       ...)
+{
+    char text[1024], *all;
+    va_list args;
+
+    if (!warn)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (asprintf(&all, "%s:%zu:%zu: %s", node.yaml->file, node.node->start_mark.line + 1,
+                 node.node->start_mark.column + 1, text) < 0)
+        return;
+    warn(all);
+    free(all);
+}
 
 static int read_secret(struct clew__yaml_node node, const char *path, char **ret_secret)
 {

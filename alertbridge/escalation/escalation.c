@@ -100,6 +100,47 @@ int clew__escalation_begin(struct clew__db *db, struct clew__applying *applying,
     return r;
 }
 
+static int is_to_come(struct clew__db *db, const struct clew__route *route, int64_t webhook_id,
+                      bool *ret_is)
+{
+    char key[KEY_TEXT];
+    int64_t n = 0;
+    int r;
+
+    make_key(route, webhook_id, false, key);
+    r = clew__db_number(db, 0, &n,
+                        "SELECT count(*) FROM timers WHERE kind = '" CLEW__ESCALATION_KIND
+                        "' AND key = ?1",
+                        "s", key);
+    *ret_is = n > 0;
+    return r;
+}
+
+/* The place after the first one of a route that tells at once; else the first one, since
+ * nobody may have been told there. */
+static bool follows(const struct clew__route *route, int64_t now, struct clew__due *ret_due)
+{
+    clew__plan_first(route, now, ret_due);
+    return !ret_due->now || clew__plan_next(route, ret_due->place, now, ret_due);
+}
+
+int clew__escalation_again(struct clew__db *db, const struct clew__applying *applying,
+                           json_t *labels)
+{
+    const struct clew__route *hits[CLEW__ROUTE_HITS_MAX];
+    size_t n = clew__route_match(applying->config->route, labels, hits);
+    bool to_come = false;
+    struct clew__due due;
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0; i++) {
+        r = is_to_come(db, hits[i], applying->webhook_id, &to_come);
+        if (r == 0 && !to_come && follows(hits[i], applying->now, &due))
+            r = set_timer(db, hits[i], applying->webhook_id, applying->now, &due);
+    }
+    return r;
+}
+
 /* ---- a timer fires ------------------------------------------------------- */
 
 struct run {
@@ -294,22 +335,6 @@ static int handle(struct clew__db *db, struct run *run, const struct clew__subje
     return r;
 }
 
-/* Whether those that were not suppressed are on their way already. */
-static int is_on_its_way(struct clew__db *db, const struct run *run, bool *ret_is)
-{
-    char key[KEY_TEXT];
-    int64_t n = 0;
-    int r;
-
-    make_key(run->route, run->webhooks[0], false, key);
-    r = clew__db_number(db, 0, &n,
-                        "SELECT count(*) FROM timers WHERE kind = '" CLEW__ESCALATION_KIND
-                        "' AND key = ?1",
-                        "s", key);
-    *ret_is = n > 0;
-    return r;
-}
-
 static int set_next(struct clew__db *db, struct run *run)
 {
     struct clew__place rest = {.step = run->place.step, .round = run->place.round, .rest = true};
@@ -317,8 +342,8 @@ static int set_next(struct clew__db *db, struct run *run)
                              .place = rest};
     struct clew__due next;
     bool more = run->npaged && clew__plan_next(run->route, run->place, run->firing->now, &next);
-    bool on_its_way = false;
-    int r = more && run->place.rest ? is_on_its_way(db, run, &on_its_way) : 0;
+    bool on_its_way = false; /* those that were not suppressed */
+    int r = more && run->place.rest ? is_to_come(db, run->route, run->webhooks[0], &on_its_way) : 0;
 
     for (size_t i = 0; i < run->nwebhooks && r == 0; i++) {
         if (more && !on_its_way)

@@ -15,6 +15,11 @@ int clew__escalation_begin(struct clew__db *db, struct clew__applying *applying,
                            const struct clew__route *route, const struct clew__alert *alert,
                            bool *ret_now);
 
+/* Somebody had the alert in hand and has no more: what would follow for those who were told
+ * at its beginning follows from now on, where nothing is to come yet. labels: of the alert. */
+int clew__escalation_again(struct clew__db *db, const struct clew__applying *applying,
+                           json_t *labels);
+
 extern const struct clew__timer_ops clew__escalation_timer;
 
 #endif

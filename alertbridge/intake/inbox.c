@@ -15,29 +15,23 @@
  * guards everything else. An entry belongs to its queue until `done`. */
 #include "inbox.h"
 
+#include "batch.h"
 #include "journal.h"
 
 #include <common/instant.h>
 #include <common/metrics.h>
-#include <common/scope.h>
 
 #include <clew/log.h>
 
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MAX 64u             /* webhooks in one transaction, */
-#define BATCH_BYTES (256u << 10)  /* of so many bytes, unless it is one */
-#define LEAN_BYTES BATCH_BYTES    /* nothing follows such a one in a transaction */
 #define AT_ONCE_BYTES (64u << 10) /* a larger one never goes into the store at once */
-#define LARGE_BYTES (1u << 20)
-#define CALM_NS 20000000  /* since the last webhook: nothing else is to be expected */
-#define GATHER_NS 2000000 /* between transactions from the journal */
+#define CALM_NS 20000000          /* since the last webhook: nothing else is to be expected */
+#define GATHER_NS 2000000         /* between transactions from the journal */
 #define SETTLE_NS (5 * CLEW__SECOND_NS)
-#define LOGGED_MAX 100u /* lines about the alerts of one webhook */
 
 struct queue {
     struct clew__inbox_entry *first, **last;
@@ -59,80 +53,6 @@ struct clew__inbox {
     int failure;                /* of the store, with what the journal has; 0: none */
     char error[256];
 };
-
-/* ---- what was applied -------------------------------------------------------------- */
-
-/* Logged and counted only now that it is stored. */
-static void report(const struct clew__apply *apply)
-{
-    struct clew__notification *n = apply->notification;
-    uint64_t nfired = 0, nresolved = 0, nrepeats = 0, nlogged = 0;
-
-    for (size_t i = 0; i < n->nalerts; i++) {
-        const struct clew__alert *alert = &n->alerts[i];
-
-        if (alert->change == CLEW__CHANGE_NONE) {
-            nrepeats++;
-            continue;
-        }
-        nfired += alert->change == CLEW__CHANGE_FIRED || alert->change == CLEW__CHANGE_REFIRED;
-        nresolved += alert->change == CLEW__CHANGE_RESOLVED;
-        if (nlogged++ == LOGGED_MAX)
-            clew_info("further changes are in the store's audit only");
-        if (nlogged > LOGGED_MAX || clew__notification_open(n, i) < 0)
-            continue;
-        clew_info("alert changed", clew_kv("fingerprint", alert->fingerprint),
-                  clew_kv("alertname", clew__page_value(alert->labels, "alertname")),
-                  clew_kv("status", alert->firing ? "firing" : "resolved"),
-                  clew_kv("decision", clew__change_text(alert->change)),
-                  clew_kv("incidents", alert->npages));
-        clew__notification_close(n, i);
-    }
-    clew__metrics_alerts("firing", nfired);
-    clew__metrics_alerts("resolved", nresolved);
-    clew_info("webhook accepted", clew_kv("group", n->group), clew_kv("alerts", n->nalerts),
-              clew_kv("fired", nfired), clew_kv("resolved", nresolved),
-              clew_kv("repeats", nrepeats), clew_kv("truncated", n->ntruncated),
-              clew_kv("deliveries", apply->ndeliveries));
-}
-
-/* A transaction: some webhooks, and how far the journal is then. */
-struct batch {
-    struct clew__apply applies[BATCH_MAX];
-    size_t n;
-    uint64_t sequence; /* 0: not from the journal */
-};
-
-static int apply_batch(struct clew__db *db, void *arg)
-{
-    struct batch *batch = arg;
-    int r = 0;
-
-    for (size_t i = 0; i < batch->n && r == 0; i++)
-        r = clew__store_apply(db, &batch->applies[i]);
-    if (r == 0 && batch->sequence)
-        r = clew__store_set_position(db, (int64_t)batch->sequence);
-    return r < 0 ? r : 0;
-}
-
-static int commit_batch(struct clew__inbox *inbox, struct batch *batch)
-{
-    uint64_t ndeliveries = 0;
-    int r = clew__store_write(inbox->store, apply_batch, batch);
-
-    for (size_t i = 0; i < batch->n && r == 0; i++) {
-        struct clew_scope scope = clew__scope_of(batch->applies[i].thread), previous;
-
-        previous = clew_scope_enter(scope);
-        report(&batch->applies[i]);
-        clew_scope_leave(previous);
-        clew_scope_release(scope);
-        ndeliveries += batch->applies[i].ndeliveries;
-    }
-    if (ndeliveries)
-        clew__inbox_wake(inbox);
-    return r;
-}
 
 /* ---- queues ------------------------------------------------------------------------- */
 
@@ -257,73 +177,33 @@ static void *write_loop(void *arg)
 
 /* ---- the applier ------------------------------------------------------------------------ */
 
-/* A webhook on its way into the store. */
-struct waiting {
-    struct clew__notification notification;
-    struct clew__thread_of thread;
-};
-
-static int parse_waiting(struct waiting *waiting, const char *body, size_t len, const char *pinned)
+static int commit(struct clew__inbox *inbox, struct clew__intake_batch *batch, uint64_t sequence)
 {
-    json_t *labels;
-    int r = len > LEAN_BYTES ? clew__notification_parse_lean(&waiting->notification, body, len)
-                             : clew__notification_parse(&waiting->notification, body, len);
+    uint64_t ndeliveries = 0;
+    int r = clew__intake_batch_commit(batch, inbox->store, sequence, &ndeliveries);
 
-    if (r < 0 || !*pinned)
-        return r;
-    labels = json_loads(pinned, 0, NULL);
-    r = labels ? clew__notification_pin(&waiting->notification, labels)
-               : clew_set_error(-ENOMEM, "out of memory");
-    json_decref(labels);
-    if (r < 0)
-        clew__notification_done(&waiting->notification);
+    if (ndeliveries)
+        clew__inbox_wake(inbox);
     return r;
-}
-
-static void add_to_batch(struct batch *batch, const struct clew__config *config,
-                         struct waiting *waiting, int64_t received_at)
-{
-    batch->applies[batch->n++] = (struct clew__apply){.config = config,
-                                                      .notification = &waiting->notification,
-                                                      .thread = &waiting->thread,
-                                                      .now = received_at};
-}
-
-static void done_waiting(struct waiting *waiting, size_t n, size_t bytes)
-{
-    for (size_t i = 0; i < n; i++)
-        clew__notification_done(&waiting[i].notification);
-    free(waiting);
-    if (bytes > LARGE_BYTES)
-        (void)malloc_trim(0);
 }
 
 /* At once. */
 static int apply_entries(struct clew__inbox *inbox, const struct clew__config *config,
                          struct clew__inbox_entry *entries, size_t n)
 {
-    struct waiting *waiting = calloc(n, sizeof(*waiting));
+    struct clew__intake_batch *batch = clew__intake_batch_new(config);
     struct clew__inbox_entry *entry = entries;
-    struct batch batch = {.n = 0};
-    size_t bytes = 0;
-    int r = waiting ? 0 : clew_set_error(-ENOMEM, "out of memory");
+    int r = batch ? 0 : -ENOMEM;
 
-    for (; r == 0 && batch.n < n; entry = entry->next) {
-        struct waiting *one = &waiting[batch.n];
-
-        r = parse_waiting(one, entry->body, entry->len, entry->labels);
-        if (r < 0)
-            break;
-        one->thread = entry->thread;
-        bytes += entry->len;
-        add_to_batch(&batch, config, one, entry->received_at);
-    }
+    for (size_t i = 0; i < n && r == 0; i++, entry = entry->next)
+        r = clew__intake_batch_add(batch, entry->body, entry->len, entry->labels, &entry->thread,
+                                   entry->received_at);
     if (r == 0)
-        r = commit_batch(inbox, &batch);
+        r = commit(inbox, batch, 0);
     entry = entries;
     for (size_t i = 0; i < n && (r == 0 || n == 1); i++, entry = entry->next)
         note_error(entry, r, clew_last_error());
-    done_waiting(waiting, batch.n, bytes);
+    clew__intake_batch_free(batch);
     return r;
 }
 
@@ -352,46 +232,44 @@ static void note_lost(uint64_t before, uint64_t last)
     clew__metrics_journal_lost(last - before);
 }
 
-static void take_ids(struct clew__thread_of *thread, const struct clew__journal_record *record)
+static int add_record(struct clew__intake_batch *batch, const struct clew__journal_record *record)
 {
-    (void)snprintf(thread->request_id, sizeof(thread->request_id), "%s", record->request_id);
-    (void)snprintf(thread->correlation_id, sizeof(thread->correlation_id), "%s",
+    struct clew__thread_of thread;
+
+    (void)snprintf(thread.request_id, sizeof(thread.request_id), "%s", record->request_id);
+    (void)snprintf(thread.correlation_id, sizeof(thread.correlation_id), "%s",
                    record->correlation_id);
-    (void)snprintf(thread->traceparent, sizeof(thread->traceparent), "%s", record->traceparent);
+    (void)snprintf(thread.traceparent, sizeof(thread.traceparent), "%s", record->traceparent);
+    return clew__intake_batch_add(batch, record->body, record->len, record->labels, &thread,
+                                  record->received_at);
 }
 
-/* The next webhooks of the journal, as many as one transaction takes; `waiting` and, for
- * the last one, `room` hold what the batch borrows. returns 0, -errno */
-static int read_batch(struct clew__inbox *inbox, const struct clew__config *config, uint64_t upto,
-                      struct waiting *waiting, struct clew__buf *room, struct batch *batch,
-                      size_t *ret_bytes)
+/* The next webhooks of the journal, as many as one transaction takes; room holds what the
+ * batch borrows. returns 0 and *ret_sequence of the last one, -errno */
+static int read_batch(struct clew__inbox *inbox, uint64_t upto, struct clew__buf *room,
+                      struct clew__intake_batch *batch, uint64_t *ret_sequence)
 {
     struct clew__journal_record record;
+    uint64_t sequence = inbox->applied;
     int r = 0;
 
-    *ret_bytes = 0;
-    batch->sequence = inbox->applied;
-    while (r == 0 && batch->n < BATCH_MAX && batch->sequence < upto && *ret_bytes < BATCH_BYTES) {
-        struct waiting *one = &waiting[batch->n];
-        uint64_t before = batch->sequence;
+    while (r == 0 && sequence < upto && !clew__intake_batch_is_full(batch)) {
+        uint64_t before = sequence;
 
         r = clew__journal_read(inbox->journal, room, &record);
         if (r < 0)
             break;
-        batch->sequence = r ? record.sequence : upto;
+        sequence = r ? record.sequence : upto;
         note_lost(before, r ? record.sequence - 1 : upto);
         if (r == 0)
             break;
-        r = parse_waiting(one, record.body, record.len, record.labels);
+        r = add_record(batch, &record);
         if (r == -EINVAL) {
-            note_lost(batch->sequence - 1, batch->sequence);
+            note_lost(sequence - 1, sequence);
             r = 0;
-        } else if (r == 0) {
-            take_ids(&one->thread, &record);
-            *ret_bytes += record.len;
-            add_to_batch(batch, config, one, record.received_at);
         }
     }
+    *ret_sequence = sequence;
     return r;
 }
 
@@ -399,26 +277,22 @@ static int read_batch(struct clew__inbox *inbox, const struct clew__config *conf
 static int apply_waiting(struct clew__inbox *inbox, const struct clew__config *config,
                          uint64_t upto, uint64_t *ret_sequence)
 {
-    struct waiting *waiting = calloc(BATCH_MAX, sizeof(*waiting));
-    struct batch batch = {.n = 0};
+    struct clew__intake_batch *batch = clew__intake_batch_new(config);
     struct clew__buf room;
-    size_t bytes = 0;
     int r;
 
-    if (!waiting)
-        return clew_set_error(-ENOMEM, "out of memory");
+    if (!batch)
+        return -ENOMEM;
     clew__buf_init(&room, SIZE_MAX / 2);
-    r = read_batch(inbox, config, upto, waiting, &room, &batch, &bytes);
+    r = read_batch(inbox, upto, &room, batch, ret_sequence);
     if (r == 0)
-        r = commit_batch(inbox, &batch);
-    if (r == 0) {
+        r = commit(inbox, batch, *ret_sequence);
+    if (r == 0)
         clew__journal_mark(inbox->journal);
-        *ret_sequence = batch.sequence;
-    } else {
+    else
         clew__journal_again(inbox->journal);
-    }
+    clew__intake_batch_free(batch);
     clew__buf_done(&room);
-    done_waiting(waiting, batch.n, bytes);
     return r;
 }
 
@@ -454,7 +328,7 @@ static void locked_gather(struct clew__inbox *inbox)
     struct timespec time = {until / CLEW__SECOND_NS, until % CLEW__SECOND_NS};
     int r = 0;
 
-    while (r == 0 && !inbox->stop && inbox->appended - inbox->applied < BATCH_MAX)
+    while (r == 0 && !inbox->stop && inbox->appended - inbox->applied < CLEW__INTAKE_BATCH_MAX)
         r = pthread_cond_timedwait(&inbox->to_apply, &inbox->lock, &time);
 }
 
@@ -469,7 +343,7 @@ static void *apply_loop(void *arg)
         uint64_t upto = inbox->appended, sequence = 0;
         int r = 0;
 
-        entries = take(&inbox->at_once, BATCH_MAX);
+        entries = take(&inbox->at_once, CLEW__INTAKE_BATCH_MAX);
         if (!entries && inbox->stop)
             break;
         if (!entries && inbox->applied == upto) {

@@ -20,7 +20,7 @@ static unsigned take_event(struct clew__hook_call *call)
     const char *signature =
         MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "X-PagerDuty-Signature");
     struct clew__pagerduty_event event;
-    struct clew__pagerduty_act act = {.event = &event, .now = call->now};
+    struct clew__pagerduty_act act = {.event = &event, .config = call->config, .now = call->now};
     int r;
 
     if (!clew__pagerduty_verify(call->config->pagerduty_secrets, signature, call->body,

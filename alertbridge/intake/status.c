@@ -19,7 +19,15 @@ static const char head[] =
     "<title>alertbridge</title><meta http-equiv=\"refresh\" content=\"30\"><style>"
     "body{font:14px sans-serif;margin:1em}table{border-collapse:collapse}"
     "td,th{border:1px solid #ccc;padding:2px 6px;text-align:left;vertical-align:top}"
+    ".critical{border-left:6px solid #c00}.warning{border-left:6px solid #e90}"
     "</style></head><body><h1>alertbridge</h1>\n";
+
+/* How a column shows its member of a row. */
+struct column {
+    const char *title;
+    void (*add)(struct clew__buf *html, json_t *row, const char *key);
+    const char *key;
+};
 
 static void add_escaped(struct clew__buf *html, const char *text)
 {
@@ -46,28 +54,68 @@ static void add_escaped(struct clew__buf *html, const char *text)
     }
 }
 
-static void add_cell(struct clew__buf *html, json_t *row, const char *key)
+static const char *text_of(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : "";
+}
+
+static void add_value(struct clew__buf *html, json_t *row, const char *key)
 {
     json_t *value = json_object_get(row, key);
 
     clew__buf_adds(html, "<td>");
     if (json_is_integer(value))
         clew__buf_addf(html, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else if (json_is_string(value))
-        add_escaped(html, json_string_value(value));
+    else
+        add_escaped(html, text_of(row, key));
     clew__buf_adds(html, "</td>");
 }
 
-static void add_labels(struct clew__buf *html, json_t *labels)
+/* "2026-11-21 22:10:24", of RFC 3339 in UTC. */
+static void add_time(struct clew__buf *html, json_t *row, const char *key)
+{
+    const char *text = text_of(row, key);
+
+    clew__buf_adds(html, "<td>");
+    for (size_t i = 0; i < 19 && text[i]; i++)
+        clew__buf_addc(html, text[i] == 'T' ? ' ' : text[i]);
+    clew__buf_adds(html, "</td>");
+}
+
+/* What it is, how bad, and what it says. */
+static void add_alert(struct clew__buf *html, json_t *row, const char *key)
+{
+    json_t *labels = json_object_get(row, key);
+    json_t *annotations = json_object_get(row, "annotations");
+    const char *severity = text_of(labels, "severity"), *said = text_of(annotations, "summary");
+    const char *class = strcmp(severity, "critical") == 0  ? "critical"
+                        : strcmp(severity, "warning") == 0 ? "warning"
+                                                           : "";
+
+    clew__buf_addf(html, "<td class=\"%s\"><b>", class);
+    add_escaped(html, text_of(labels, "alertname"));
+    clew__buf_adds(html, "</b> ");
+    add_escaped(html, severity);
+    clew__buf_adds(html, "<br>");
+    add_escaped(html, *said ? said : text_of(annotations, "description"));
+    clew__buf_adds(html, "</td>");
+}
+
+/* Those that add_alert() has not. */
+static void add_labels(struct clew__buf *html, json_t *row, const char *key)
 {
     const char *name;
     json_t *value;
 
     clew__buf_adds(html, "<td>");
-    json_object_foreach(labels, name, value)
+    json_object_foreach(json_object_get(row, key), name, value)
     {
         const char *text = json_string_value(value);
 
+        if (strcmp(name, "alertname") == 0 || strcmp(name, "severity") == 0)
+            continue;
         add_escaped(html, name);
         clew__buf_addc(html, '=');
         add_escaped(html, text ? text : "");
@@ -76,33 +124,34 @@ static void add_labels(struct clew__buf *html, json_t *labels)
     clew__buf_adds(html, "</td>");
 }
 
+static void add_row(struct clew__buf *html, json_t *row, const struct column *columns)
+{
+    clew__buf_adds(html, "<tr>");
+    for (const struct column *column = columns; column->title; column++)
+        column->add(html, row, column->key);
+    clew__buf_adds(html, "</tr>\n");
+}
+
 /* A table of the rows whose member has this value, or, with other, another one. */
 static void add_table(struct clew__buf *html, json_t *rows, const char *key, const char *value,
-                      bool other, const char *const *columns)
+                      bool other, const struct column *columns)
 {
     json_t *row;
     size_t i, n = 0;
 
-    clew__buf_adds(html, "<table><tr>");
-    for (const char *const *column = columns; *column; column++)
-        clew__buf_addf(html, "<th>%s</th>", *column);
-    clew__buf_adds(html, "</tr>\n");
     json_array_foreach(rows, i, row)
     {
-        const char *text = json_string_value(json_object_get(row, key));
-
-        if (!text || (strcmp(text, value) == 0) == other || ++n > ROWS)
+        if ((strcmp(text_of(row, key), value) == 0) == other || ++n > ROWS)
             continue;
-        clew__buf_adds(html, "<tr>");
-        for (const char *const *column = columns; *column; column++) {
-            if (strcmp(*column, "labels") == 0)
-                add_labels(html, json_object_get(row, *column));
-            else
-                add_cell(html, row, *column);
+        if (n == 1) {
+            clew__buf_adds(html, "<table><tr>");
+            for (const struct column *column = columns; column->title; column++)
+                clew__buf_addf(html, "<th>%s</th>", column->title);
+            clew__buf_adds(html, "</tr>\n");
         }
-        clew__buf_adds(html, "</tr>\n");
+        add_row(html, row, columns);
     }
-    clew__buf_adds(html, "</table>\n");
+    clew__buf_adds(html, n ? "</table>\n" : "<p>none</p>\n");
     if (n > ROWS)
         clew__buf_addf(html, "<p>and %zu more</p>\n", n - ROWS);
 }
@@ -126,14 +175,32 @@ static json_t *read_view(struct clew__store *store, clew__store_work *work, cons
 
 int clew__status_page(struct clew__store *store, struct clew__buf *html)
 {
-    static const char *const alert_columns[] = {"fingerprint", "labels",   "startsAt",
-                                                "firstSeen",   "lastSeen", NULL};
-    static const char *const queue_columns[] = {"id",       "receiver",  "integration",
-                                                "action",   "createdAt", "nextAttemptAt",
-                                                "attempts", "reason",    NULL};
-    static const char *const done_columns[] = {"id",     "receiver",  "integration", "action",
-                                               "state",  "createdAt", "finishedAt",  "attempts",
-                                               "reason", NULL};
+    static const struct column alert_columns[] = {{"alert", add_alert, "labels"},
+                                                  {"labels", add_labels, "labels"},
+                                                  {"since (UTC)", add_time, "startsAt"},
+                                                  {"last heard of", add_time, "lastSeen"},
+                                                  {"in hand", add_value, "acknowledgedBy"},
+                                                  {"fingerprint", add_value, "fingerprint"},
+                                                  {NULL, NULL, NULL}};
+    static const struct column queue_columns[] = {{"id", add_value, "id"},
+                                                  {"receiver", add_value, "receiver"},
+                                                  {"integration", add_value, "integration"},
+                                                  {"action", add_value, "action"},
+                                                  {"queued (UTC)", add_time, "createdAt"},
+                                                  {"next attempt", add_time, "nextAttemptAt"},
+                                                  {"attempts", add_value, "attempts"},
+                                                  {"last result", add_value, "reason"},
+                                                  {NULL, NULL, NULL}};
+    static const struct column done_columns[] = {{"id", add_value, "id"},
+                                                 {"receiver", add_value, "receiver"},
+                                                 {"integration", add_value, "integration"},
+                                                 {"action", add_value, "action"},
+                                                 {"state", add_value, "state"},
+                                                 {"queued (UTC)", add_time, "createdAt"},
+                                                 {"ended", add_time, "finishedAt"},
+                                                 {"attempts", add_value, "attempts"},
+                                                 {"result", add_value, "reason"},
+                                                 {NULL, NULL, NULL}};
     json_t *alerts = read_view(store, clew__store_view_alerts, NULL);
     json_t *queued = alerts ? read_view(store, clew__store_view_deliveries, "queued") : NULL;
     json_t *all = queued ? read_view(store, clew__store_view_deliveries, NULL) : NULL;

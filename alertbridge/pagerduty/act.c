@@ -65,6 +65,7 @@ static int carry_out(struct clew__db *db, struct clew__pagerduty_act *act)
                                  .dedup_key = event->dedup_key,
                                  .actor = event->person,
                                  .via = "pagerduty",
+                                 .config = act->config,
                                  .now = act->now};
     clew__store_work *what = event->kind == CLEW__PAGERDUTY_ACKNOWLEDGED ? clew__store_acknowledge
                              : event->kind == CLEW__PAGERDUTY_RESOLVED ? clew__store_resolve_by_hand

@@ -9,6 +9,7 @@
 
 struct clew__pagerduty_act {
     const struct clew__pagerduty_event *event;
+    const struct clew__config *config;
     int64_t now;
     uint64_t ndeliveries; /* results */
     const char *outcome;  /* a word for the log */

@@ -56,11 +56,18 @@ int clew__db_wait(struct clew__db *db, int fd, int timeout_ms)
     return db->ops->wait(db, fd, timeout_ms);
 }
 
-void clew__db_close(struct clew__db *db)
+static void finalize_all(struct clew__db *db)
 {
     for (unsigned i = 0; i < CLEW__DB_SLOTS; i++)
         if (db->slots[i].statement)
             db->ops->finalize(db->slots[i].statement);
+    memset(db->slots, 0, sizeof(db->slots));
+    db->nstatements = 0;
+}
+
+void clew__db_close(struct clew__db *db)
+{
+    finalize_all(db);
     if (db->connection)
         db->ops->close(db);
     *db = (struct clew__db){0};
@@ -195,8 +202,10 @@ int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, 
 
 void clew__db_rest(struct clew__db *db)
 {
-    if (db->ops->rest)
-        db->ops->rest(db);
+    if (!db->ops->rest)
+        return;
+    finalize_all(db);
+    db->ops->rest(db);
 }
 
 int64_t clew__db_changed(const struct clew__db *db)

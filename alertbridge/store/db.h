@@ -76,7 +76,7 @@ int clew__db_run(struct clew__db *db, const char *sql, const char *types, ...);
 int clew__db_number(struct clew__db *db, int64_t fallback, int64_t *ret_number, const char *sql,
                     const char *types, ...);
 
-/* Gives back memory that only makes it faster. */
+/* Gives back memory that only makes it faster. No statement is in use. */
 void clew__db_rest(struct clew__db *db);
 
 /* How many rows the last statement that changes any has changed. */

@@ -7,283 +7,35 @@
  *
  * A connection that is lost is opened again at its next use, but never within a
  * transaction: what is left of that fails. Every wait for the server has an end; a
- * server that does not answer until then is given up like one that went away.
- * Results are read whole, so statements may be used while others stand on a row. */
+ * server that does not answer until then is given up like one that went away. */
 #include "db_priv.h"
 #include "postgres_conninfo.h"
+#include "postgres_session.h"
 #include "postgres_sql.h"
-
-#include <common/instant.h>
+#include "postgres_statement.h"
 
 #include <clew/log.h>
 
-#include <endian.h>
 #include <errno.h>
-#include <libpq-fe.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SERVER_OLDEST 140000 /* idle_session_timeout */
-#define ANSWER_NS (10 * CLEW__SECOND_NS)
-#define PAUSE_NS (CLEW__SECOND_NS / 2) /* after a connection that failed */
-
-/* Types of parameters and results, as in the server's pg_type. */
-#define TYPE_BOOL 16
-#define TYPE_INT8 20
-#define TYPE_TEXT 25
-
-/* Of a session. Whoever asked for asynchronous commits in the database's settings
- * did not mean these. */
-static const char settings[] = "SET client_min_messages = warning;"
-                               "SET default_transaction_isolation = 'read committed';"
-                               "SET lock_timeout = '5s'; SET statement_timeout = '8s';"
-                               "SET idle_in_transaction_session_timeout = '3s';"
-                               "SELECT set_config('synchronous_commit', 'on', false)"
-                               " WHERE current_setting('synchronous_commit') = 'off'";
 
 /* The number is "CLEW"; the second one keeps schemas apart. */
 #define BEGIN                             \
     "BEGIN; SELECT pg_advisory_xact_lock" \
     "(1129071959, current_schema()::regnamespace::oid::int)"
 
-struct postgres {
-    char *conninfo;
-    PGconn *handle; /* NULL: not connected */
-    bool read_only, transaction;
-    bool session_only; /* never connected again */
-    uint64_t session;  /* counts connections */
-    unsigned nnames;
-    int64_t changed;
-    int64_t not_before; /* by the steady clock: the next attempt to connect */
-};
-
-struct statement {
-    struct clew__row row;
-    struct postgres *postgres;
-    char *sql, name[16];
-    uint64_t session; /* in which it is prepared */
-    Oid types[CLEW__DB_VALUES_MAX];
-    int formats[CLEW__DB_VALUES_MAX], lengths[CLEW__DB_VALUES_MAX];
-    int64_t numbers[CLEW__DB_VALUES_MAX]; /* big endian */
-    const char *values[CLEW__DB_VALUES_MAX];
-    int n;
-    PGresult *result; /* NULL: not executed */
-    int at;
-};
-
-static struct postgres *postgres_of(const struct clew__db *db)
+static struct clew__postgres *postgres_of(const struct clew__db *db)
 {
     return db->connection;
-}
-
-static struct statement *statement_of(struct clew__row *row)
-{
-    return (struct statement *)row;
-}
-
-/* ---- failures -------------------------------------------------------- */
-
-static int code_of(const char *state)
-{
-    static const struct {
-        const char *state;
-        int code;
-    } codes[] = {
-        {"40001", -EAGAIN}, /* serialization */
-        {"40P01", -EAGAIN}, /* deadlock */
-        {"55P03", -EBUSY},  /* a lock was not to be had in time */
-        {"53100", -ENOSPC}, {"53200", -ENOMEM}, {"25006", -EROFS}, {"42501", -EACCES},
-    };
-
-    for (size_t i = 0; state && i < sizeof(codes) / sizeof(codes[0]); i++)
-        if (strcmp(codes[i].state, state) == 0)
-            return codes[i].code;
-    return -EIO;
-}
-
-/* libpq's texts end with a line's end and may have several. */
-static int fail(int code, const char *text)
-{
-    char line[256];
-    size_t len;
-
-    (void)snprintf(line, sizeof(line), "%s", text && *text ? text : "no answer");
-    for (len = 0; line[len]; len++)
-        if ((unsigned char)line[len] < ' ')
-            line[len] = ' ';
-    while (len && line[len - 1] == ' ')
-        line[--len] = '\0';
-    return clew_set_error(code, "the store: PostgreSQL: %s", line);
-}
-
-static void drop(struct postgres *postgres)
-{
-    PQfinish(postgres->handle);
-    postgres->handle = NULL;
-}
-
-/* After a call to libpq that failed. */
-static int lost(struct postgres *postgres)
-{
-    int r = fail(-EIO, PQerrorMessage(postgres->handle));
-
-    drop(postgres);
-    return r;
-}
-
-static int fail_result(struct postgres *postgres, const PGresult *result)
-{
-    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    int r = fail(code_of(PQresultErrorField(result, PG_DIAG_SQLSTATE)),
-                 text ? text : PQresultErrorMessage(result));
-
-    if (PQstatus(postgres->handle) != CONNECTION_OK)
-        drop(postgres);
-    return r;
-}
-
-/* ---- talking --------------------------------------------------------- */
-
-/* Waits for the socket; false: the time is over. */
-static bool wait_for(struct postgres *postgres, bool write, int64_t until)
-{
-    struct pollfd fd = {PQsocket(postgres->handle), (short)(POLLIN | (write ? POLLOUT : 0)), 0};
-    int64_t left = (until - clew__instant_steady()) / 1000000;
-
-    int r = left > 0 ? poll(&fd, 1, (int)left) : 0;
-
-    return r > 0 || (r < 0 && errno == EINTR);
-}
-
-/* The answer to what was sent, of several the last. NULL: the connection is lost. */
-static PGresult *answer(struct postgres *postgres)
-{
-    int64_t until = clew__instant_steady() + ANSWER_NS;
-    PGresult *result = NULL, *next;
-
-    for (;;) {
-        int unsent = PQflush(postgres->handle);
-
-        if (unsent < 0)
-            break;
-        if (unsent || PQisBusy(postgres->handle)) {
-            if (!wait_for(postgres, unsent > 0, until) || !PQconsumeInput(postgres->handle))
-                break;
-            continue;
-        }
-        next = PQgetResult(postgres->handle);
-        if (!next)
-            return result;
-        PQclear(result);
-        result = next;
-    }
-    PQclear(result);
-    return NULL;
-}
-
-/* Statements without parameters; the result of the last one. */
-static int run_text(struct postgres *postgres, const char *sql, PGresult **ret_result)
-{
-    PGresult *result = PQsendQuery(postgres->handle, sql) ? answer(postgres) : NULL;
-    ExecStatusType status = PQresultStatus(result);
-    int r = 0;
-
-    if (!result)
-        return lost(postgres);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        r = fail_result(postgres, result);
-    if (r == 0 && ret_result)
-        *ret_result = result;
-    else
-        PQclear(result);
-    return r;
-}
-
-static void ignore_notice(void *arg, const char *text)
-{
-    (void)arg, (void)text;
-}
-
-static int check_server(struct postgres *postgres)
-{
-    const char *encoding = PQparameterStatus(postgres->handle, "server_encoding");
-    int r;
-
-    if (PQserverVersion(postgres->handle) < SERVER_OLDEST)
-        r = fail(-ENOTSUP, "version 14 or newer is needed");
-    else if (!encoding || strcmp(encoding, "UTF8") != 0)
-        r = fail(-ENOTSUP, "the database's encoding has to be UTF8");
-    else
-        r = run_text(postgres, settings, NULL);
-    if (r == 0 && postgres->read_only)
-        r = run_text(postgres, "SET default_transaction_read_only = on", NULL);
-    if (r < 0)
-        drop(postgres);
-    return r;
-}
-
-/* The bounds come before the text, which may change them. */
-static int connect_server(struct postgres *postgres)
-{
-    const char *const keys[] = {"connect_timeout",
-                                "tcp_user_timeout",
-                                "keepalives_idle",
-                                "fallback_application_name",
-                                "dbname",
-                                "client_encoding",
-                                NULL};
-    const char *const values[] = {"5",    "10000", "10", "alertbridge", postgres->conninfo,
-                                  "UTF8", NULL};
-
-    postgres->handle = PQconnectdbParams(keys, values, 1);
-    if (!postgres->handle)
-        return clew_set_error(-ENOMEM, "out of memory");
-    if (PQstatus(postgres->handle) != CONNECTION_OK)
-        return lost(postgres);
-    postgres->session++;
-    (void)PQsetNoticeProcessor(postgres->handle, ignore_notice, NULL);
-    (void)PQsetnonblocking(postgres->handle, 1);
-    return check_server(postgres);
-}
-
-/* Whether the server has closed the connection since it was used. */
-static bool is_stale(struct postgres *postgres)
-{
-    struct pollfd fd = {PQsocket(postgres->handle), POLLIN, 0};
-
-    return poll(&fd, 1, 0) > 0 &&
-           (!PQconsumeInput(postgres->handle) || PQstatus(postgres->handle) != CONNECTION_OK);
-}
-
-/* Before everything that may begin something. */
-static int be_connected(struct postgres *postgres)
-{
-    int r;
-
-    if (postgres->transaction)
-        return postgres->handle ? 0 : fail(-EIO, "the connection was lost in a transaction");
-    if (postgres->handle && is_stale(postgres))
-        drop(postgres);
-    if (!postgres->handle && postgres->session_only)
-        return fail(-EIO, "the connection was lost");
-    if (postgres->handle)
-        return 0;
-    /* Who waits in line for a server that is away is told so at once. */
-    if (clew__instant_steady() < postgres->not_before)
-        return fail(-EIO, "it cannot be reached");
-    r = connect_server(postgres);
-    if (r < 0)
-        postgres->not_before = clew__instant_steady() + PAUSE_NS;
-    return r;
 }
 
 /* ---- connections ----------------------------------------------------- */
 
 static void close_connection(struct clew__db *db)
 {
-    struct postgres *postgres = postgres_of(db);
+    struct clew__postgres *postgres = postgres_of(db);
 
     PQfinish(postgres->handle);
     free(postgres->conninfo);
@@ -293,7 +45,7 @@ static void close_connection(struct clew__db *db)
 
 static int open_connection(struct clew__db *db, const char *where, bool read_only)
 {
-    struct postgres *postgres = calloc(1, sizeof(*postgres));
+    struct clew__postgres *postgres = calloc(1, sizeof(*postgres));
     int r;
 
     if (!postgres)
@@ -304,7 +56,7 @@ static int open_connection(struct clew__db *db, const char *where, bool read_onl
     r = postgres->conninfo ? clew__postgres_conninfo_check(where)
                            : clew_set_error(-ENOMEM, "out of memory");
     if (r == 0)
-        r = connect_server(postgres);
+        r = clew__postgres_connect(postgres);
     if (r < 0)
         close_connection(db);
     return r;
@@ -330,7 +82,7 @@ static int open_session(struct clew__db *db, const char *where)
 }
 
 /* Takes what has come; how many notifications. */
-static int take_notices(struct postgres *postgres)
+static int take_notices(struct clew__postgres *postgres)
 {
     PGnotify *notice;
     int n = 0;
@@ -344,29 +96,29 @@ static int take_notices(struct postgres *postgres)
 
 static int wait_in_session(struct clew__db *db, int fd, int timeout_ms)
 {
-    struct postgres *postgres = postgres_of(db);
+    struct clew__postgres *postgres = postgres_of(db);
     struct pollfd fds[] = {{0, POLLIN, 0}, {fd, POLLIN, 0}};
 
     if (!postgres->handle)
-        return fail(-EIO, "the connection was lost");
+        return clew__postgres_fail(-EIO, "the connection was lost");
     if (take_notices(postgres)) /* they came with an answer */
         return 1;
     fds[0].fd = PQsocket(postgres->handle);
     if (poll(fds, 2, timeout_ms) <= 0 || !fds[0].revents)
         return 0;
     if (!PQconsumeInput(postgres->handle) || PQstatus(postgres->handle) != CONNECTION_OK)
-        return lost(postgres);
+        return clew__postgres_lost(postgres);
     return take_notices(postgres) > 0;
 }
 
 static int exec(struct clew__db *db, const char *sql)
 {
-    struct postgres *postgres = postgres_of(db);
+    struct clew__postgres *postgres = postgres_of(db);
     char *text = clew__postgres_sql(sql, true);
-    int r = text ? be_connected(postgres) : clew_set_error(-ENOMEM, "out of memory");
+    int r = text ? clew__postgres_ready(postgres) : clew_set_error(-ENOMEM, "out of memory");
 
     if (r == 0)
-        r = run_text(postgres, text, NULL);
+        r = clew__postgres_run(postgres, text, NULL);
     free(text);
     return r;
 }
@@ -375,15 +127,15 @@ static int exec(struct clew__db *db, const char *sql)
 
 static int begin(struct clew__db *db)
 {
-    struct postgres *postgres = postgres_of(db);
-    int r = be_connected(postgres);
+    struct clew__postgres *postgres = postgres_of(db);
+    int r = clew__postgres_ready(postgres);
 
     if (r < 0)
         return r;
-    r = run_text(postgres, BEGIN, NULL);
+    r = clew__postgres_run(postgres, BEGIN, NULL);
     /* The connection was lost before anything happened. */
-    if (r < 0 && !postgres->handle && be_connected(postgres) == 0)
-        r = run_text(postgres, BEGIN, NULL);
+    if (r < 0 && !postgres->handle && clew__postgres_ready(postgres) == 0)
+        r = clew__postgres_run(postgres, BEGIN, NULL);
     postgres->transaction = true;
     if (r < 0)
         clew__db_rollback(db);
@@ -392,17 +144,17 @@ static int begin(struct clew__db *db)
 
 static int commit(struct clew__db *db)
 {
-    struct postgres *postgres = postgres_of(db);
+    struct clew__postgres *postgres = postgres_of(db);
     PGresult *result;
-    int r = be_connected(postgres);
+    int r = clew__postgres_ready(postgres);
 
     if (r == 0)
-        r = run_text(postgres, "COMMIT", &result);
+        r = clew__postgres_run(postgres, "COMMIT", &result);
     if (r < 0)
         return r;
     /* After a failure within it the server answers with another word, not an error. */
     if (strcmp(PQcmdStatus(result), "COMMIT") != 0)
-        r = fail(-EIO, "the transaction was given up");
+        r = clew__postgres_fail(-EIO, "the transaction was given up");
     PQclear(result);
     postgres->transaction = false;
     return r;
@@ -410,10 +162,10 @@ static int commit(struct clew__db *db)
 
 static void roll_back(struct clew__db *db)
 {
-    struct postgres *postgres = postgres_of(db);
+    struct clew__postgres *postgres = postgres_of(db);
 
     if (postgres->transaction && postgres->handle)
-        (void)run_text(postgres, "ROLLBACK", NULL);
+        (void)clew__postgres_run(postgres, "ROLLBACK", NULL);
     postgres->transaction = false;
 }
 
@@ -425,169 +177,6 @@ static bool in_transaction(const struct clew__db *db)
 static int64_t changed(const struct clew__db *db)
 {
     return postgres_of(db)->changed;
-}
-
-/* ---- statements ------------------------------------------------------ */
-
-static struct clew__row *prepare(struct clew__db *db, const char *sql)
-{
-    struct postgres *postgres = postgres_of(db);
-    struct statement *statement = calloc(1, sizeof(*statement));
-
-    if (statement)
-        statement->sql = clew__postgres_sql(sql, false);
-    if (!statement || !statement->sql) {
-        free(statement);
-        (void)clew_set_error(-ENOMEM, "out of memory");
-        return NULL;
-    }
-    statement->row.ops = db->ops;
-    statement->postgres = postgres;
-    (void)snprintf(statement->name, sizeof(statement->name), "s%u", ++postgres->nnames);
-    return &statement->row;
-}
-
-static int bind(struct clew__db *db, struct clew__row *row, const struct clew__db_value *values,
-                size_t n)
-{
-    struct statement *statement = statement_of(row);
-
-    (void)db;
-    row->ops->reset(row);
-    statement->n = (int)n;
-    for (size_t i = 0; i < n; i++) {
-        statement->types[i] = values[i].is_text ? TYPE_TEXT : TYPE_INT8;
-        statement->formats[i] = !values[i].is_text;
-        statement->lengths[i] = sizeof(int64_t); /* of a text it is not looked at */
-        statement->numbers[i] =
-            values[i].is_text ? 0 : (int64_t)htobe64((uint64_t)values[i].as.number);
-        statement->values[i] =
-            values[i].is_text ? values[i].as.text : (const char *)&statement->numbers[i];
-    }
-    return 0;
-}
-
-/* returns 0, -errno */
-static int take_answer(struct postgres *postgres, PGresult **ret_result)
-{
-    PGresult *result = answer(postgres);
-    ExecStatusType status = PQresultStatus(result);
-    int r;
-
-    if (!result)
-        return lost(postgres);
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-        *ret_result = result;
-        return 0;
-    }
-    r = fail_result(postgres, result);
-    PQclear(result);
-    return r;
-}
-
-static int prepare_in_session(struct statement *statement)
-{
-    struct postgres *postgres = statement->postgres;
-    PGresult *result;
-    int r;
-
-    if (statement->session == postgres->session)
-        return 0;
-    if (!PQsendPrepare(postgres->handle, statement->name, statement->sql, statement->n,
-                       statement->types))
-        return lost(postgres);
-    r = take_answer(postgres, &result);
-    if (r < 0)
-        return r;
-    PQclear(result);
-    statement->session = postgres->session;
-    return 0;
-}
-
-static int execute_once(struct statement *statement)
-{
-    struct postgres *postgres = statement->postgres;
-    int r = prepare_in_session(statement);
-
-    if (r < 0)
-        return r;
-    if (!PQsendQueryPrepared(postgres->handle, statement->name, statement->n, statement->values,
-                             statement->lengths, statement->formats, 0))
-        return lost(postgres);
-    return take_answer(postgres, &statement->result);
-}
-
-static int execute(struct statement *statement)
-{
-    struct postgres *postgres = statement->postgres;
-    int r = be_connected(postgres);
-    const char *rows;
-
-    if (r == 0)
-        r = execute_once(statement);
-    /* Outside a transaction there is only reading: it may be done again. */
-    if (r < 0 && !postgres->handle && !postgres->transaction && be_connected(postgres) == 0)
-        r = execute_once(statement);
-    if (r < 0)
-        return r;
-    rows = PQcmdTuples(statement->result);
-    if (strncmp(PQcmdStatus(statement->result), "SELECT", 6) != 0 && *rows)
-        postgres->changed = strtoll(rows, NULL, 10);
-    statement->at = -1;
-    return 0;
-}
-
-static int step(struct clew__db *db, struct clew__row *row)
-{
-    struct statement *statement = statement_of(row);
-
-    (void)db;
-    if (!statement->result) {
-        int r = execute(statement);
-
-        if (r < 0)
-            return r;
-    }
-    return ++statement->at < PQntuples(statement->result);
-}
-
-static void reset(struct clew__row *row)
-{
-    struct statement *statement = statement_of(row);
-
-    PQclear(statement->result);
-    statement->result = NULL;
-}
-
-static void finalize(struct clew__row *row)
-{
-    reset(row);
-    free(statement_of(row)->sql);
-    free(row);
-}
-
-static bool is_null(struct clew__row *row, int column)
-{
-    const struct statement *statement = statement_of(row);
-
-    return column >= PQnfields(statement->result) ||
-           PQgetisnull(statement->result, statement->at, column);
-}
-
-static int64_t number(struct clew__row *row, int column)
-{
-    const struct statement *statement = statement_of(row);
-    const char *value = PQgetvalue(statement->result, statement->at, column);
-
-    return PQftype(statement->result, column) == TYPE_BOOL ? *value == 't'
-                                                           : strtoll(value, NULL, 10);
-}
-
-static const char *text(struct clew__row *row, int column)
-{
-    const struct statement *statement = statement_of(row);
-
-    return PQgetvalue(statement->result, statement->at, column);
 }
 
 /* ---- the schema ------------------------------------------------------ */
@@ -608,8 +197,9 @@ static int get_version(struct clew__db *db, int64_t *ret_version)
 
 static int set_version(struct clew__db *db, int64_t version)
 {
-    int r = run_text(postgres_of(db),
-                     "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)", NULL);
+    int r = clew__postgres_run(
+        postgres_of(db), "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)",
+        NULL);
 
     return r == 0
                ? clew__db_run(db, "INSERT INTO schema_version (version) VALUES (?1)", "i", version)
@@ -633,7 +223,7 @@ static const char additions[] =
 
 static int finish(struct clew__db *db)
 {
-    return run_text(postgres_of(db), additions, NULL);
+    return clew__postgres_run(postgres_of(db), additions, NULL);
 }
 
 const struct clew__db_ops clew__db_postgres = {
@@ -650,14 +240,14 @@ const struct clew__db_ops clew__db_postgres = {
     .rollback = roll_back,
     .in_transaction = in_transaction,
     .changed = changed,
-    .prepare = prepare,
-    .bind = bind,
-    .step = step,
-    .reset = reset,
-    .finalize = finalize,
-    .is_null = is_null,
-    .number = number,
-    .text = text,
+    .prepare = clew__postgres_prepare,
+    .bind = clew__postgres_bind,
+    .step = clew__postgres_step,
+    .reset = clew__postgres_reset,
+    .finalize = clew__postgres_finalize,
+    .is_null = clew__postgres_is_null,
+    .number = clew__postgres_number,
+    .text = clew__postgres_text,
     .get_version = get_version,
     .set_version = set_version,
     .finish = finish,

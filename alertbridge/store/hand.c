@@ -7,6 +7,8 @@
  * Works on any connection that may write: the command does it beside the bridge. */
 #include "apply_priv.h"
 
+#include <escalation/escalation.h>
+
 #include <clew/log.h>
 
 #include <errno.h>
@@ -129,6 +131,21 @@ static int mark(struct clew__db *db, const struct hand *hand, int64_t alert_id, 
     return r;
 }
 
+static int escalate_again(struct clew__db *db, const struct hand *hand, int64_t alert_id)
+{
+    struct clew__row *row =
+        clew__db_prepare(db, "SELECT labels FROM alerts WHERE id = ?1", "i", alert_id);
+    int r = row ? clew__db_step(db, row) : -EIO;
+    json_t *labels = r == 1 ? json_loads(clew__db_text(row, 0), 0, NULL) : NULL;
+
+    clew__db_reset(row);
+    if (r == 1)
+        r = labels ? clew__escalation_again(db, &hand->applying, labels)
+                   : clew_set_error(-ENOMEM, "out of memory");
+    json_decref(labels);
+    return r;
+}
+
 static int take_in_hand(struct clew__db *db, struct hand *hand, const struct chosen *chosen)
 {
     static const char *const decisions[] = {"acknowledged", "resolved by hand",
@@ -144,6 +161,8 @@ static int take_in_hand(struct clew__db *db, struct hand *hand, const struct cho
     work->nalerts += changed;
     hand->applying.webhook_id = chosen->webhook_id;
     r = clew__audit(db, &hand->applying, &alert, "", decisions[hand->act], hand->who);
+    if (r == 0 && hand->act == RELEASE)
+        r = escalate_again(db, hand, chosen->id);
     return r == 0 ? touch_incidents(db, hand, chosen->id) : r;
 }
 
@@ -235,7 +254,8 @@ static int find_origin(struct clew__db *db, struct hand *hand)
 static int by_hand(struct clew__db *db, struct clew__by_hand *work, enum act act)
 {
     static const char *const words[] = {"acknowledged", "resolved", "given back"};
-    struct hand hand = {.work = work, .applying = {.now = work->now}, .act = act};
+    struct hand hand = {
+        .work = work, .applying = {.config = work->config, .now = work->now}, .act = act};
     struct chosen *chosen = NULL;
     size_t n = 0;
     int r;

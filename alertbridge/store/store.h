@@ -169,11 +169,12 @@ clew__store_work clew__store_replay;
 /* What a person did about the firing alerts of one incident, or with a fingerprint.
  * The alerts keep their status: only Alertmanager says that one has ended. */
 struct clew__by_hand {
-    int64_t incident_id;          /* an incident, or */
-    const char *kind, *dedup_key; /* the open ones with this key at this kind, or */
-    const char *fingerprint;      /* this alert; as for clew__store_explain */
-    const char *actor;            /* "alice (U123)" */
-    const char *via;              /* "slack", "pagerduty", "command" */
+    int64_t incident_id;               /* an incident, or */
+    const char *kind, *dedup_key;      /* the open ones with this key at this kind, or */
+    const char *fingerprint;           /* this alert; as for clew__store_explain */
+    const char *actor;                 /* "alice (U123)" */
+    const char *via;                   /* "slack", "pagerduty", "command" */
+    const struct clew__config *config; /* of clew__store_release alone */
     int64_t now;
     uint64_t nalerts; /* results: alerts that nobody had in hand before */
     uint64_t ndeliveries;
@@ -186,7 +187,8 @@ clew__store_work clew__store_acknowledge;
 /* The same for who says that it is over: other incidents are resolved. An incident
  * that is closed by this opens again if one of its alerts fires anew. */
 clew__store_work clew__store_resolve_by_hand;
-/* Nobody has them in hand any more; messages about them are shown anew. */
+/* Nobody has them in hand any more: messages about them are shown anew, and their
+ * escalation goes on. */
 clew__store_work clew__store_release;
 
 /* Whether another process has changed the store's file since the last call with this

@@ -16,15 +16,16 @@
 #endif
 #endif
 
-/* Known before main() begins: see cpu.c. */
+/* AVX2, and BMI1 and BMI2, which came with it. Known before main() begins: see cpu.c. */
 extern bool clew__avx2;
 
 static inline bool clew__cpu_has_avx2(void)
 {
 #if defined(CLEW__ASK_CPU)
-    return __builtin_cpu_supports("avx2");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2");
 #elif defined(__x86_64__)
-    return CPU_FEATURE_ACTIVE(AVX2);
+    return CPU_FEATURE_ACTIVE(AVX2) && CPU_FEATURE_ACTIVE(BMI1) && CPU_FEATURE_ACTIVE(BMI2);
 #else
     return false;
 #endif

@@ -210,14 +210,41 @@ static void remove_unborn(const char *path)
         unlink(path);
 }
 
+static bool is_unborn(const char *name)
+{
+    return strncmp(name, ".new-", 5) == 0;
+}
+
+/* Mostly there is nothing. That is found out without the heap: the thread's first use of it
+ * takes as long as the rest of its start. */
+static bool is_needed(const char *directory, const char *service)
+{
+    _Alignas(struct dirent64) char entries[2048];
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool needed = false;
+    ssize_t n;
+
+    while (fd >= 0 && !needed && (n = getdents64(fd, entries, sizeof(entries))) > 0)
+        for (ssize_t at = 0; at < n && !needed;) {
+            const struct dirent64 *entry = (const void *)(entries + at);
+
+            needed = is_candidate(entry->d_name, service) || is_unborn(entry->d_name);
+            at += entry->d_reclen;
+        }
+    if (fd >= 0)
+        close(fd);
+    return needed;
+}
+
 void clew__recover(const char *directory, const char *service)
 {
     struct clew__recovery to = {take_line, take_span, clew__batch_of_collector()};
     struct dirent **list;
     char safe[128];
-    int n = to.arg ? scandir(directory, &list, NULL, by_time) : -1;
+    int n;
 
     clew__file_safe_name(safe, sizeof(safe), service);
+    n = to.arg && is_needed(directory, safe) ? scandir(directory, &list, NULL, by_time) : -1;
     atomic_store(&recovering, true);
     for (int i = 0; i < n; i++) {
         char path[1024];
@@ -227,7 +254,7 @@ void clew__recover(const char *directory, const char *service)
 
         if (fits && is_candidate(list[i]->d_name, safe))
             recover_path(path, &to);
-        else if (fits && strncmp(list[i]->d_name, ".new-", 5) == 0)
+        else if (fits && is_unborn(list[i]->d_name))
             remove_unborn(path);
         free(list[i]);
     }

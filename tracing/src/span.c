@@ -93,11 +93,11 @@ record(struct clew__slot *slot, const struct clew_context *context, bool held, c
     atomic_store_explicit(&slot->state, CLEW__SLOT_RECORDING, memory_order_release);
 }
 
-/* Takes over the reference to context, which hold is the key of. */
-static inline __attribute__((always_inline)) struct clew__slot *
-start_in(struct clew_context *context, uint64_t hold, uint64_t parent_id, const char *name,
-         enum clew_span_kind kind, const char *hint)
+/* Takes over the reference to the parent's context, which hold is the key of. */
+static inline struct clew__slot *start_in(struct clew_scope parent, uint64_t hold, const char *name,
+                                          enum clew_span_kind kind, const char *hint)
 {
+    struct clew_context *context = parent.context;
     struct clew__slot *slot = clew__slot_take();
     enum clew__sampling_state state;
     struct clew__ring *ring;
@@ -111,7 +111,7 @@ start_in(struct clew_context *context, uint64_t hold, uint64_t parent_id, const 
     slot->entered = false;
     slot->more = NULL;
     slot->head.span_id = clew__id_span();
-    slot->head.parent_span_id = parent_id;
+    slot->head.parent_span_id = parent.span_id;
     slot->head.kind = (uint8_t)kind;
     state = atomic_load_explicit(&context->sampling, memory_order_relaxed);
     if (__builtin_expect(state == CLEW__SAMPLING_OPEN, 0))
@@ -149,20 +149,23 @@ static bool is_off(void)
     return state == CLEW__SPANS_OFF;
 }
 
-static inline __attribute__((always_inline)) struct clew__slot *
+static __attribute__((noinline)) struct clew__slot *
 start(struct clew_scope parent, const char *name, enum clew_span_kind kind, const char *hint)
 {
-    struct clew_context *context;
     uint64_t hold;
 
     if (is_off())
         return NULL;
-    if (parent.context)
-        return clew__hold_take(parent.context, &hold)
-                   ? start_in(parent.context, hold, parent.span_id, name, kind, hint)
-                   : NULL;
-    context = new_root();
-    return context ? start_in(context, clew__hold_take_new(context), 0, name, kind, hint) : NULL;
+    if (parent.context) {
+        if (!clew__hold_take(parent.context, &hold))
+            return NULL;
+    } else {
+        parent = (struct clew_scope){new_root(), 0};
+        if (!parent.context)
+            return NULL;
+        hold = clew__hold_take_new(parent.context);
+    }
+    return start_in(parent, hold, name, kind, hint);
 }
 
 static inline struct clew_span *started(struct clew__slot *slot)

@@ -12,9 +12,11 @@
 extern "C" {
 #endif
 
-/* ---- orders.c: what the endpoint does, the same for all ----------------------------- */
+/* ---- orders.c: what the endpoint does, the same for all ------------------------------ */
 
 #define BENCH_ORDERS 10000u
+#define BENCH_CUSTOMERS 1000u
+#define BENCH_ITEMS_MAX 5u
 #define BENCH_ROUTE "/orders/{id}"
 #define BENCH_BODY_MAX 2048u
 
@@ -25,12 +27,40 @@ struct bench_order {
     char etag[19];
 };
 
-void bench_orders_make(void);
-/* The text that orders.c knows as a session, for the customer with this number. */
-void bench_token(unsigned customer, char ret_text[33]);
+/* directory: where a database goes; NULL: all is in memory. Before the services start. */
+bool bench_orders_make(const char *directory);
 /* The answer to GET /orders/{id}: 200 with body and *ret, else 401 or 404 with a body. */
 unsigned bench_order_answer(const char *path, const char *authorization, char body[BENCH_BODY_MAX],
                             size_t *ret_len, struct bench_order *ret);
+
+uint64_t bench_hash(const char *text, size_t len);
+
+/* ---- token.c: who asks -------------------------------------------------------------- */
+
+#define BENCH_TOKEN_MAX 320u
+
+bool bench_tokens_make(bool is_signed);
+const char *bench_token(unsigned customer);
+bool bench_token_read(const char *token, unsigned *ret_customer);
+
+/* ---- store.c: the orders in a database ----------------------------------------------- */
+
+struct bench_item {
+    char title[24];
+    unsigned sku, quantity, cents;
+};
+
+struct bench_stored {
+    unsigned customer, nitems;
+    struct bench_item items[BENCH_ITEMS_MAX];
+};
+
+bool bench_store_make(const char *directory, const struct bench_stored *orders);
+/* In the service's process; nothing if there is no database. */
+bool bench_store_open(void);
+/* NULL: there is none. */
+struct sqlite3 *bench_store_database(void);
+bool bench_store_read(unsigned id, struct bench_stored *ret);
 
 /* ---- a variant: the service with one instrumentation -------------------------------- */
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The service with libclew-export, as <clew/mhd.h> says it is to be done: ids,
  * a server span, metrics, one line of the handler and one of the middleware,
- * JSON to a file, spans over OTLP. */
+ * JSON to a file, spans over OTLP; and a span for each query, if there is a database. */
 #include "bench.h"
 #include "serve.h"
 
 #include <clew/export.h>
 #include <clew/mhd.h>
+#include <clew/sqlite.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static bool start(const char *log_path, uint16_t otlp_port)
     setenv("CLEW_LOG_OUTPUT", log_path, 1);
     setenv("CLEW_LOG_FORMAT", "json", 1);
     if (clew_start("orders", "1") == 0)
-        return true;
+        return !bench_store_database() || clew_sqlite_trace(bench_store_database()) == SQLITE_OK;
     fprintf(stderr, "clewline: %s\n", clew_last_error());
     return false;
 }

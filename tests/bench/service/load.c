@@ -119,10 +119,9 @@ static bool send_request(struct bench_load *load, struct connection *c)
 {
     uint64_t high = next_random(load), low = next_random(load) | 1;
     unsigned order = (unsigned)(high % BENCH_ORDERS);
-    char text[640], token[33];
+    char text[1024];
     int n;
 
-    bench_token(order % 1000, token);
     n = snprintf(text, sizeof(text),
                  "GET /orders/%u HTTP/1.1\r\n"
                  "Host: orders.internal:8080\r\n"
@@ -131,9 +130,9 @@ static bool send_request(struct bench_load *load, struct connection *c)
                  "Authorization: Bearer %s\r\n"
                  "X-Request-ID: 0198c5a2-%04x-7%03x-9%03x-%012llx\r\n"
                  "traceparent: 00-%016llx%016llx-%016llx-01\r\n\r\n",
-                 order, token, (unsigned)(high >> 48), (unsigned)(high >> 36 & 0xFFF),
-                 (unsigned)(high >> 24 & 0xFFF), (unsigned long long)(low >> 16),
-                 (unsigned long long)high, (unsigned long long)low,
+                 order, bench_token(order % BENCH_CUSTOMERS), (unsigned)(high >> 48),
+                 (unsigned)(high >> 36 & 0xFFF), (unsigned)(high >> 24 & 0xFFF),
+                 (unsigned long long)(low >> 16), (unsigned long long)high, (unsigned long long)low,
                  (unsigned long long)(high ^ low << 1) | 1);
     c->have = 0;
     return send(c->fd, text, (size_t)n, MSG_NOSIGNAL) == n;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The service with opentelemetry-cpp and spdlog, by hand, for there is no adapter:
- * the same span, the same two lines. It derives no metrics and checks no ids.
+ * the same span, the same two lines. It derives no metrics, checks no ids and
+ * has no spans of queries.
  * spdlog writes in the caller's thread into its buffer, which takes less
  * processor time than its queue; the batches are as large as ours. */
 #include "bench.h"

@@ -53,8 +53,7 @@ static _Noreturn void serve(const struct bench_variant *variant, const char *log
     int listener = listen_somewhere(&port);
     char what;
 
-    bench_orders_make();
-    if (listener >= 0 && variant->start(log_path, otlp_port))
+    if (listener >= 0 && bench_store_open() && variant->start(log_path, otlp_port))
         daemon = variant->serve(listener);
     if (!daemon)
         port = 0;

@@ -3,6 +3,7 @@
 #include "bridge.h"
 
 #include <common/instant.h>
+#include <timers/timer.h>
 
 #include <clew/log.h>
 
@@ -243,6 +244,47 @@ void apply_body(struct clew__store *store, const struct clew__config *config, ch
     assert_int_equal(clew__store_write(store, clew__store_apply, &work), 0);
     clew__notification_done(&notification);
     free(body);
+}
+
+struct due {
+    struct clew__timer timer;
+    struct clew__firing firing;
+};
+
+static int fire_first(struct clew__db *db, void *arg)
+{
+    struct due *due = arg;
+    struct clew__timer *timer = &due->timer;
+    struct clew__row *row = clew__db_prepare(db,
+                                             "DELETE FROM timers WHERE id = (SELECT id FROM timers"
+                                             " WHERE due_at <= ?1 ORDER BY due_at, id LIMIT 1)"
+                                             " RETURNING kind, due_at, key, arg",
+                                             "i", due->firing.now);
+    int r = clew__db_step(db, row);
+
+    if (r <= 0)
+        return r;
+    (void)snprintf(timer->kind, sizeof(timer->kind), "%s", clew__db_text(row, 0));
+    timer->due_at = clew__db_int(row, 1);
+    (void)snprintf(timer->key, sizeof(timer->key), "%s", clew__db_text(row, 2));
+    (void)snprintf(timer->arg, sizeof(timer->arg), "%s", clew__db_text(row, 3));
+    clew__db_reset(row);
+    for (size_t i = 0; clew__timer_kinds[i]; i++)
+        if (strcmp(clew__timer_kinds[i]->kind, timer->kind) == 0)
+            assert_int_equal(clew__timer_kinds[i]->fire(db, &due->firing), 0);
+    return 1;
+}
+
+unsigned fire_due(struct clew__store *store, const struct clew__config *config, int64_t now)
+{
+    struct due due = {.firing = {.config = config, .now = now, .timer = &due.timer}};
+    unsigned n = 0;
+    int r;
+
+    while ((r = clew__store_write(store, fire_first, &due)) > 0)
+        n++;
+    assert_int_equal(r, 0);
+    return n;
 }
 
 /* ---- the far side ---------------------------------------------------- */

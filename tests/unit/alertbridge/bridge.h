@@ -74,6 +74,9 @@ char *make_body(const char *group_key, const char *external_url, unsigned trunca
 void apply_body(struct clew__store *store, const struct clew__config *config, char *body,
                 int64_t now);
 
+/* What the timers' thread does, at this time: all that is due, oldest first. returns how many */
+unsigned fire_due(struct clew__store *store, const struct clew__config *config, int64_t now);
+
 /* ---- the far side ---------------------------------------------------- */
 
 struct far_request {

@@ -209,6 +209,37 @@ static void test_config_values(void **state)
     (void)clew__config_free(config);
 }
 
+static void test_config_warns_of_hours_that_never_open(void **state)
+{
+    struct clew__config *config = NULL;
+
+    (void)state;
+    warnings[0] = '\0';
+    assert_int_equal(
+        clew__config_load(
+            bench_write(&bench, "hours.yml",
+                        "storage: x\n"
+                        "time_intervals:\n"
+                        "  - {name: leap, time_intervals: [{months: [february],"
+                        " days_of_month: ['29']}]}\n"
+                        "  - {name: never, time_intervals: [{months: [february],"
+                        " days_of_month: ['30']}]}\n"
+                        "route:\n"
+                        "  receiver: a\n"
+                        "  routes:\n"
+                        "    - {active_time_intervals: [leap]}\n"
+                        "    - {active_time_intervals: [never]}\n"
+                        "    - {active_time_intervals: [leap], mute_time_intervals: [leap]}\n"
+                        "    - {mute_time_intervals: [never]}\n"
+                        "receivers: [{name: a}]\n"),
+            take_warning, &config),
+        0);
+    assert_non_null(strstr(warnings, "hours.yml:9:7: its hours (never) do not open"));
+    assert_non_null(strstr(warnings, "hours.yml:10:7: its hours (leap, not leap) do not open"));
+    assert_null(strstr(strchr(strchr(warnings, '\n') + 1, '\n') + 1, "hours"));
+    (void)clew__config_free(config);
+}
+
 static void test_config_example_is_valid(void **state)
 {
     struct clew__config *config = NULL;
@@ -241,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_config_unreadable_file),
         cmocka_unit_test(test_config_errors_hold_no_secret),
         cmocka_unit_test(test_config_values),
+        cmocka_unit_test(test_config_warns_of_hours_that_never_open),
         cmocka_unit_test(test_config_example_is_valid),
     };
 

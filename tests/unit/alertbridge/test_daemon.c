@@ -568,6 +568,7 @@ static void test_daemon_commands(void **state)
             {program, "explain", "--dead", "12"},
             {program, "deliveries", "--dead", "--queued"},
             {program, "deliveries", "12"},
+            {program, "deliver"},
             {program, "replay"},
             {program, "replay", "12", "--dead"},
             {program, "replay", "--queued"},

@@ -4,6 +4,7 @@
 
 #include <commands.h>
 #include <common/instant.h>
+#include <intake/status.h>
 
 #include <clew/log.h>
 
@@ -209,11 +210,33 @@ static void test_hand_command(void **state)
     apply("firing", 1, 1);
     assert_int_equal(clew__command_ack(path, FP1, true, out), 0);
     assert_int_equal(clew__command_explain(path, FP1, true, out), 0);
+    assert_int_equal(clew__command_explain(path, FP1, false, out), 0);
     (void)fclose(out);
     assert_non_null(strstr(text, "{\"acknowledged\":1,\"deliveries\":1}"));
     assert_non_null(strstr(text, "\"acknowledgedBy\":\"user "));
+    assert_non_null(strstr(text, "  in hand since "));
     free(text);
     assert_int_equal(ACKS, 1);
+}
+
+/* Who opens the page wants to know what burns and who has it. */
+static void test_hand_is_on_the_page(void **state)
+{
+    struct clew__by_hand work = by(FP1);
+    struct clew__buf html;
+
+    (void)state;
+    work.actor = "<b>alice</b>";
+    apply("firing", 1, 2);
+    assert_int_equal(clew__store_write(store, clew__store_acknowledge, &work), 0);
+    clew__buf_init(&html, 1u << 20);
+    assert_int_equal(clew__status_page(store, &html), 0);
+    clew__buf_addc(&html, '\0');
+    assert_non_null(strstr(html.data, "<td class=\"critical\"><b>Disk</b> critical<br>"));
+    assert_non_null(strstr(html.data, "<td>2026-01-01 00:00:00</td>"));
+    assert_non_null(strstr(html.data, "<td>&lt;b&gt;alice&lt;/b&gt;</td>"));
+    assert_null(strstr(html.data, "<b>alice"));
+    clew__buf_done(&html);
 }
 
 int main(void)
@@ -227,6 +250,7 @@ int main(void)
         TEST(test_hand_resolves),
         TEST(test_hand_resolves_where_it_came_from),
         TEST(test_hand_command),
+        TEST(test_hand_is_on_the_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

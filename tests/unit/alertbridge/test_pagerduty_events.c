@@ -168,7 +168,7 @@ static const char *act(const char *id, enum clew__pagerduty_event_kind kind, boo
 {
     struct clew__pagerduty_event event = {
         .kind = kind, .person = "Bob (PagerDuty PX)", .occurred_at = now, .echo = echo};
-    struct clew__pagerduty_act work = {.event = &event, .now = now};
+    struct clew__pagerduty_act work = {.event = &event, .config = config, .now = now};
 
     (void)snprintf(event.id, sizeof(event.id), "%s", id);
     assert_int_equal(clew__store_read(store, read_key, event.dedup_key), 1);
@@ -202,6 +202,39 @@ static void test_events_acknowledge_once(void **state)
     assert_int_equal(ACKS, 0);
 }
 
+#define TIMERS number_in(store, "SELECT count(*) FROM timers WHERE kind = 'escalation'")
+
+/* Who gives it back leaves it to those who would have been told; the step is not set twice. */
+static void test_events_give_back(void **state)
+{
+    (void)state;
+    (void)clew__config_free(config);
+    config = load_config(&bench, "storage: unused\n"
+                                 "route: {receiver: a, escalation: [{after: 15m, receiver: b}]}\n"
+                                 "receivers:\n"
+                                 "  - name: a\n"
+                                 "    pagerduty_configs: [{routing_key: '" ROUTING_KEY "'}]\n"
+                                 "  - name: b\n"
+                                 "    slack_configs: [{api_url: 'http://127.0.0.1:9/b'}]\n");
+    apply("firing");
+    assert_int_equal(TIMERS, 1);
+    (void)act("e1", CLEW__PAGERDUTY_ACKNOWLEDGED, false);
+    (void)act("e2", CLEW__PAGERDUTY_UNACKNOWLEDGED, false);
+    assert_int_equal(TIMERS, 1);
+    (void)act("e3", CLEW__PAGERDUTY_ACKNOWLEDGED, false);
+    now += 900 * CLEW__SECOND_NS;
+    assert_int_equal(fire_due(store, config, now), 1);
+    assert_int_equal(TIMERS, 0);
+    (void)act("e4", CLEW__PAGERDUTY_UNACKNOWLEDGED, false);
+    assert_int_equal(TIMERS, 1);
+    now += 899 * CLEW__SECOND_NS;
+    assert_int_equal(fire_due(store, config, now), 0);
+    now += CLEW__SECOND_NS;
+    assert_int_equal(fire_due(store, config, now), 1);
+    assert_int_equal(number_in(store, "SELECT count(*) FROM deliveries WHERE kind = 'slack'"), 1);
+    assert_int_equal(TIMERS, 0);
+}
+
 static void test_events_resolve_and_reopen(void **state)
 {
     (void)state;
@@ -225,7 +258,7 @@ static void test_events_echo_and_late(void **state)
 {
     struct clew__pagerduty_event event = {
         .id = "e9", .kind = CLEW__PAGERDUTY_RESOLVED, .person = "Bob", .occurred_at = 1};
-    struct clew__pagerduty_act work = {.event = &event, .now = now};
+    struct clew__pagerduty_act work = {.event = &event, .config = config, .now = now};
 
     (void)state;
     apply("firing");
@@ -311,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_events_read),
         cmocka_unit_test(test_events_read_table),
         TEST(test_events_acknowledge_once),
+        TEST(test_events_give_back),
         TEST(test_events_resolve_and_reopen),
         TEST(test_events_echo_and_late),
         TEST(test_events_by_http),

@@ -16,7 +16,9 @@
 #include <otlp_read.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,6 +193,47 @@ static void test_delivery_deadline_when_it_drips(void **state)
 {
     (void)state;
     run(against_drip, NULL);
+}
+
+/* The C library's, for this program and libcurl in it: a name server that never answers. */
+#define UNANSWERED "collector.test"
+static _Atomic int asked;
+int getaddrinfo(const char *restrict node, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict ret)
+{
+    union {
+        void *object;
+        int (*function)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    } real = {dlsym(RTLD_NEXT, "getaddrinfo")};
+
+    /* What is to be a number is no question for it. */
+    if (node && strcmp(node, UNANSWERED) == 0 && !(hints && hints->ai_flags & AI_NUMERICHOST)) {
+        asked++;
+        for (;;)
+            pause();
+    }
+    return real.function(node, service, hints, ret);
+}
+
+static int against_no_name_server(void *arg)
+{
+    (void)arg;
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://" UNANSWERED ":4318", 1);
+    CHECK(keep_deadlines() == 0);
+    CHECK(asked > 0);
+    return 0;
+}
+
+/* Nor does the end of the program wait. */
+static void test_delivery_deadline_without_a_name_server(void **state)
+{
+    uint64_t before = now_ns();
+
+    (void)state;
+    run(against_no_name_server, NULL);
+    setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", 1);
+    run(against_no_name_server, NULL);
+    assert_true(now_ns() - before < 5000 * MS);
 }
 
 static void test_delivery_deadline_over_grpc(void **state)
@@ -491,6 +534,7 @@ int main(void)
         TEST(test_delivery_deadline_when_it_hangs),
         TEST(test_delivery_deadline_when_it_is_unavailable),
         TEST(test_delivery_deadline_when_it_drips),
+        TEST(test_delivery_deadline_without_a_name_server),
         TEST(test_delivery_deadline_over_grpc),
         TEST(test_delivery_shutdown_sends_what_is_left),
         TEST(test_delivery_splits_what_is_too_large),

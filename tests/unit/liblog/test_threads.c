@@ -10,6 +10,7 @@
 #include <child.h>
 #include <clew/context.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -236,6 +237,90 @@ static void test_threads_fork(void **state)
     }
 }
 
+/* ---- signals over a fork --------------------------------------------------------------- */
+
+#define QUEUED 1000
+static volatile sig_atomic_t queued_seen;
+
+static void count_queued(int number)
+{
+    (void)number;
+    queued_seen++;
+}
+
+/* A process, for threads beside a fork are not for sanitizers. */
+static pid_t queue_signals(void)
+{
+    const struct timespec pause = {0, 20000};
+    pid_t parent = getpid(), pid = fork();
+
+    for (int i = 0; pid == 0 && i < QUEUED; i++) {
+        while (sigqueue(parent, SIGRTMIN, (union sigval){.sival_int = i}) < 0)
+            if (errno != EAGAIN)
+                _exit(1);
+        nanosleep(&pause, NULL);
+    }
+    if (pid == 0)
+        _exit(0);
+    return pid;
+}
+
+static bool same_mask(const sigset_t *a)
+{
+    sigset_t b;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &b);
+    for (int number = 1; number <= SIGRTMAX; number++)
+        if (sigismember(a, number) != sigismember(&b, number))
+            return false;
+    return true;
+}
+
+static int signals_over_forks(void *arg)
+{
+    struct sigaction action = {.sa_handler = count_queued, .sa_flags = SA_RESTART};
+    sigset_t mask;
+    pid_t sender;
+    int status;
+
+    (void)arg;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR2);
+    sigaddset(&mask, SIGTERM);
+    CHECK(pthread_sigmask(SIG_SETMASK, &mask, NULL) == 0);
+    CHECK(sigaction(SIGRTMIN, &action, NULL) == 0);
+    sender = queue_signals();
+    clew_info("start");
+    for (unsigned round = 0; round < FORKS; round++) {
+        pid_t pid;
+
+        CHILD_BEFORE_FORK();
+        pid = fork();
+        if (pid == 0) {
+            bool good = same_mask(&mask);
+
+            queued_seen = 0; /* the parent's are not its own */
+            raise(SIGRTMIN);
+            clew_info("child", clew_kv("who", round), clew_kv("i", 0));
+            exit(good && queued_seen == 1 && same_mask(&mask) ? 0 : 1);
+        }
+        CHECK(same_mask(&mask));
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    }
+    CHECK(waitpid(sender, &status, 0) == sender && status == 0);
+    CHECK(queued_seen == QUEUED); /* all were delivered before waitpid() returned */
+    CHECK(same_mask(&mask));
+    return 0;
+}
+
+static void test_threads_signals_over_forks(void **state)
+{
+    (void)state;
+    child_run(signals_over_forks, NULL);
+    assert_int_equal(child.status, 0);
+    assert_int_equal(child_count("child"), FORKS);
+}
+
 /* A server that forks its workers after the first line; they end in every way. */
 static int prefork(void *arg)
 {
@@ -305,6 +390,7 @@ int main(void)
         TEST(test_threads_handlers_log_too),
         TEST(test_threads_come_and_go),
         TEST(test_threads_fork),
+        TEST(test_threads_signals_over_forks),
         TEST(test_threads_prefork),
     };
 

@@ -11,9 +11,9 @@
  */
 #include "filter.h"
 #include "line.h"
-#include "when.h"
 
 #include <level.h>
+#include <time_text.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -232,7 +232,7 @@ static bool in_range(const struct cli_filter *f, const struct clew__scan_member 
     if (role == CLI_LEVEL && seen->rank < 0)
         seen->rank = clew__level_value(&m->value);
     else if (role == CLI_TIME && !seen->timed)
-        seen->timed = cli_when_value(&m->value, &seen->time_ns);
+        seen->timed = clew__time_value(&m->value, &seen->time_ns);
     return (seen->rank < 0 || seen->rank >= f->rank) &&
            !(seen->timed && ((f->has_since && seen->time_ns < f->since_ns) ||
                              (f->has_until && seen->time_ns >= f->until_ns)));

@@ -10,6 +10,7 @@
 #include "when.h"
 
 #include <level.h>
+#include <time_text.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -59,7 +60,7 @@ static void note(struct line *line, const struct clew__scan_member *m, enum cli_
 {
     switch (role) {
     case CLI_TIME:
-        if (!line->time.at && cli_when_value(&m->value, &line->time_ns))
+        if (!line->time.at && clew__time_value(&m->value, &line->time_ns))
             line->time = m->value;
         break;
     case CLI_LEVEL:

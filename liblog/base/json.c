@@ -491,8 +491,18 @@ static int hex_value(char c)
 int clew__unhex(void *ret_bytes, const char *text, size_t n)
 {
     unsigned char *b = ret_bytes;
+    size_t i = 0;
 
-    for (size_t i = 0; i < n; i++) {
+#if defined(__SSE2__)
+    for (; i + 8 <= n; i += 8) {
+        __m128i bytes;
+
+        if (!clew__hex_to(_mm_loadu_si128((const __m128i *)(const void *)(text + 2 * i)), &bytes))
+            return -1;
+        _mm_storel_epi64((__m128i *)(void *)(b + i), bytes);
+    }
+#endif
+    for (; i < n; i++) {
         int high = hex_value(text[2 * i]);
         int low = high < 0 ? -1 : hex_value(text[2 * i + 1]);
 

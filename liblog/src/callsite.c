@@ -132,12 +132,13 @@ static void leave_out(struct observers *list, size_t observer)
     list->n = n;
 }
 
-static bool has(const struct observers *list, size_t observer)
+/* NULL: it does not observe. */
+static const void *state_of(const struct observers *list, size_t observer)
 {
     for (size_t i = 0; list && i < list->n; i++)
         if (list->at[i].observer == observer)
-            return true;
-    return false;
+            return list->at[i].state;
+    return NULL;
 }
 
 /* Asks observer i about site. Old lists are left to the readers they may have. */
@@ -148,7 +149,7 @@ static void match(struct clew_site *site, size_t i)
     const struct observers *old = site->observers;
     struct observers *list;
 
-    if (!state && !has(old, i))
+    if (state == state_of(old, i))
         return;
     list = calloc(1, sizeof(*list));
     if (!list)

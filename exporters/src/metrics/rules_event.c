@@ -276,12 +276,10 @@ observe_traced(struct clew__shard *shard, const struct clew__memo *memo,
         observe_any(shard, observed, site, logger, values, &now);
 }
 
-void clew__observe_event(void *state, const struct clew_site *site,
-                         const struct clew_logger *logger, const struct clew_value *values,
-                         const struct clew_scope *scope)
+static inline void observe(struct clew__shard *shard, const struct clew__observed *observed,
+                           const struct clew_site *site, const struct clew_logger *logger,
+                           const struct clew_value *values, const struct clew_scope *scope)
 {
-    const struct clew__observed *observed = state;
-    struct clew__shard *shard = clew__enter();
     const struct clew__memo *memo = observed->find(shard->memory, observed, values);
 
     if (scope->context && (clew_context_trace_flags(scope->context) & CLEW_TRACE_SAMPLED))
@@ -291,5 +289,18 @@ void clew__observe_event(void *state, const struct clew_site *site,
                                NULL, NULL);
     else
         observe_any(shard, observed, site, logger, values, NULL);
+}
+
+void clew__observe_event(void *state, const struct clew_site *site,
+                         const struct clew_logger *logger, const struct clew_value *values,
+                         const struct clew_scope *scope)
+{
+    struct clew__slot *slot = state;
+    struct clew__shard *shard = clew__enter();
+    const struct clew__observed *observed =
+        atomic_load_explicit(&slot->observed, memory_order_acquire);
+
+    if (__builtin_expect(observed != NULL, 1))
+        observe(shard, observed, site, logger, values, scope);
     clew__leave(shard);
 }

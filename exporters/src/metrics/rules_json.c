@@ -151,7 +151,9 @@ static bool know_all(struct clew__json_reader *reader, const struct clew__rules 
         uint8_t column, rank;
     } lines[] = {{"message", CLEW__COLUMN_MESSAGE, 0}, {"msg", CLEW__COLUMN_MESSAGE, 1},
                  {"logger", CLEW__COLUMN_LOGGER, 0},   {"level", CLEW__COLUMN_LEVEL, 0},
-                 {"lvl", CLEW__COLUMN_LEVEL, 1},       {"severity", CLEW__COLUMN_LEVEL, 2}};
+                 {"lvl", CLEW__COLUMN_LEVEL, 1},       {"severity", CLEW__COLUMN_LEVEL, 2},
+                 {"trace_id", CLEW__COLUMN_TRACE, 0},  {"span_id", CLEW__COLUMN_SPAN, 0},
+                 {"timestamp", CLEW__COLUMN_TIME, 0},  {"time", CLEW__COLUMN_TIME, 1}};
     struct clew__json_node *top = new_node(reader),
                            *context = top ? child_of(reader, top, "context", 7) : NULL;
 

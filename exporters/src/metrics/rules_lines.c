@@ -4,10 +4,13 @@
  * level and event name of a line decide which program it gets; the last of each
  * are remembered. From there on it is as at call sites.
  */
+#include "exemplars.h"
 #include "rules_hash.h"
 #include "rules_json.h"
 
+#include <json.h>
 #include <level.h>
+#include <time_text.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +19,8 @@
 #define KINDS 1024u /* a power of two */
 #define KIND_BYTES 100u
 #define PROGRAMS_MAX 512u
+#define DAY_BYTES 10u /* 2025-08-20 */
+#define SECOND_NS UINT64_C(1000000000)
 
 /* A program and what it was made for. */
 struct made {
@@ -40,6 +45,8 @@ struct clew_deriver {
     size_t nmade;
     bool rises[CLEW__RULES_ALL_MAX]; /* a line was there that this rule may count up by */
     struct kind kinds[KINDS];
+    char day[DAY_BYTES]; /* of a line before, in UTC, … */
+    uint64_t day_ns;     /* … and its beginning; 0: none */
     struct clew__json_reader reader;
     char copy[CLEW__JSON_QUICK_MAX + 1]; /* of a last line without a newline */
 };
@@ -69,13 +76,19 @@ static void find_deciding(struct clew_deriver *deriver)
             deriver->deciding[deriver->ndeciding++] = i;
 }
 
+/* Of a value that has a text. */
+static struct clew__scan_value as_member(const struct clew__rule_value *value)
+{
+    return (struct clew__scan_value){.type = value->kind == CLEW__RULE_NUMBER ? CLEW__SCAN_NUMBER
+                                                                              : CLEW__SCAN_STRING,
+                                     .escaped = value->kind == CLEW__RULE_ESCAPED,
+                                     .at = value->as.text,
+                                     .len = value->len};
+}
+
 static int level_of(const struct clew__rule_value *value)
 {
-    struct clew__scan_value member = {.type = value->kind == CLEW__RULE_NUMBER ? CLEW__SCAN_NUMBER
-                                                                               : CLEW__SCAN_STRING,
-                                      .escaped = value->kind == CLEW__RULE_ESCAPED,
-                                      .at = value->as.text,
-                                      .len = value->len};
+    struct clew__scan_value member = as_member(value);
     int rank = clew__rule_has_text(value) ? clew__level_value(&member) : -1;
 
     return rank < 0 ? 0 : CLEW_LEVEL_TRACE + 4 * rank;
@@ -223,12 +236,79 @@ static inline const struct made *find_made(struct clew_deriver *deriver)
     return made;
 }
 
+/* ---- exemplars ------------------------------------------------------------------------ */
+
+static int64_t time_of(const struct clew__rule_value *value)
+{
+    struct clew__scan_value member = as_member(value);
+    int64_t ns;
+
+    return clew__rule_has_text(value) && clew__time_value(&member, &ns) ? ns : 0;
+}
+
+static bool two_digits(const char *p, unsigned max, unsigned *ret)
+{
+    unsigned tens = (unsigned)(p[0] - '0'), ones = (unsigned)(p[1] - '0');
+
+    *ret = 10 * tens + ones;
+    return tens < 10 && ones < 10 && *ret <= max;
+}
+
+/* The time of day in "T10:00:00…Z"; false when it is none. */
+static bool read_day_time(const char *p, uint64_t *ret_ns)
+{
+    unsigned hour, minute, second;
+
+    if (p[0] != 'T' || p[3] != ':' || p[6] != ':' || !two_digits(p + 1, 23, &hour) ||
+        !two_digits(p + 4, 59, &minute) || !two_digits(p + 7, 60, &second))
+        return false;
+    *ret_ns = ((hour * 60 + minute) * 60 + second) * SECOND_NS;
+    return true;
+}
+
+/* The line's time, to the second: of a second the first trace in a bucket stays. A day
+ * is read once, not in every line. */
+static uint64_t second_of(struct clew_deriver *deriver)
+{
+    const struct clew__rule_value *value = &deriver->reader.event[CLEW__COLUMN_TIME];
+    const char *text = value->as.text;
+    uint64_t ns, of_day;
+
+    if (value->kind != CLEW__RULE_TEXT || value->len < DAY_BYTES + 10 ||
+        text[value->len - 1] != 'Z' || !read_day_time(text + DAY_BYTES, &of_day))
+        return (uint64_t)time_of(value) / SECOND_NS * SECOND_NS;
+    if (deriver->day_ns && clew__same_text(text, deriver->day, DAY_BYTES))
+        return deriver->day_ns + of_day;
+    ns = (uint64_t)time_of(value) / SECOND_NS * SECOND_NS;
+    deriver->day_ns = ns ? ns - of_day : 0;
+    memcpy(deriver->day, text, DAY_BYTES);
+    return ns;
+}
+
+/* False: the line has no trace, or no time. */
+static bool take_exemplar(struct clew_deriver *deriver, struct clew__exemplar *ret)
+{
+    const struct clew__rule_value *trace = &deriver->reader.event[CLEW__COLUMN_TRACE];
+    const struct clew__rule_value *span = &deriver->reader.event[CLEW__COLUMN_SPAN];
+
+    if (trace->kind != CLEW__RULE_TEXT || trace->len != 32 ||
+        clew__unhex(ret->trace, trace->as.text, 16) < 0)
+        return false;
+    ret->span_id = 0;
+    if (span->kind == CLEW__RULE_TEXT && span->len == 16 &&
+        clew__unhex(&ret->span_id, span->as.text, 8) < 0)
+        ret->span_id = 0;
+    ret->time_ns = second_of(deriver);
+    return ret->time_ns != 0;
+}
+
 /* ---- lines -------------------------------------------------------------------------- */
 
 static bool apply(struct clew_deriver *deriver)
 {
     const struct clew__rule_value *event = deriver->reader.event;
     struct clew__rule_value keys[CLEW__COLUMNS_MAX], values[CLEW__COLUMNS_MAX];
+    struct clew__exemplar exemplar;
     const struct made *made = find_made(deriver);
     const struct clew__program *program = made ? made->program : NULL;
 
@@ -238,7 +318,8 @@ static bool apply(struct clew_deriver *deriver)
         keys[i] = event[program->keys[i].column];
     for (size_t i = 0; i < program->nvalues; i++)
         values[i] = event[program->values[i]];
-    return clew__program_run(program, keys, values, NULL);
+    return clew__program_run(program, keys, values,
+                             take_exemplar(deriver, &exemplar) ? &exemplar : NULL);
 }
 
 static bool is_blank(const char *line, size_t len)

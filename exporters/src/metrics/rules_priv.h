@@ -90,7 +90,10 @@ struct clew__rule {
 enum {
     CLEW__COLUMN_MESSAGE,
     CLEW__COLUMN_LOGGER,
-    CLEW__COLUMN_LEVEL, /* of lines in JSON */
+    CLEW__COLUMN_LEVEL, /* of lines in JSON, as the next three */
+    CLEW__COLUMN_TRACE,
+    CLEW__COLUMN_SPAN,
+    CLEW__COLUMN_TIME,
     CLEW__COLUMN_EVENT,
     CLEW__COLUMN_FIRST_FIELD
 };
@@ -109,7 +112,7 @@ struct clew__rules {
     size_t ncolumns;
     const char *columns[CLEW__COLUMNS_MAX]; /* names of fields */
     struct clew__rules_block *memory;
-    struct clew__rules *previous; /* whoever is in a call site may still use it */
+    struct clew__rules *previous; /* replaced: an event may still be in it */
 };
 
 /* rules_set.c. NULL without memory. */

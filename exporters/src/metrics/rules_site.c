@@ -9,20 +9,27 @@
  * Fields are the call's own. One that becomes a token in the line (a secret)
  * exists for rules, but has neither a text nor a number.
  *
- * Threads: everything runs in the caller's. Programs of rules that were replaced
- * stay, for whoever is in them.
+ * Threads: everything runs in the caller's, under the lock of liblog's call sites
+ * but for clew__rules_observe(), whose caller has the rules' lock. Rules that were
+ * replaced, and what was made of them, are freed when no event is in them any more.
  */
 #include "rules_site.h"
+
+#include "shards_priv.h"
 
 #include <clew/logger.h>
 
 #include <errno.h>
+#include <search.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct clew__rules *_Atomic current;
-static struct clew__observed *all;
+static void *slots; /* tsearch() */
+/* Replaced, and not yet freed. */
+static struct clew__rules *old_sets;
+static struct clew__observed *old_observed;
 
 /* ---- deciding about a call site ------------------------------------------------------ */
 
@@ -52,7 +59,7 @@ static struct clew__source find_column(const struct clew__rules *set, const stru
         return (struct clew__source){.where = site->kind == CLEW_SITE_TO_LOGGER
                                                   ? CLEW__SOURCE_LOGGER
                                                   : CLEW__SOURCE_NOWHERE};
-    if (column == CLEW__COLUMN_LEVEL) /* known anyway */
+    if (column >= CLEW__COLUMN_LEVEL && column <= CLEW__COLUMN_TIME) /* known anyway */
         return (struct clew__source){.where = CLEW__SOURCE_NOWHERE};
     if (column == CLEW__COLUMN_MESSAGE) {
         for (unsigned i = 0; i < site->nfields; i++)
@@ -175,6 +182,13 @@ static struct clew__source make_source(const struct clew__rules *set, const stru
     return source;
 }
 
+static void free_observed(struct clew__observed *observed)
+{
+    if (observed)
+        free(observed->program);
+    free(observed);
+}
+
 static struct clew__observed *new_observed(const struct clew__rules *set,
                                            const struct clew_site *site,
                                            struct clew__program *program)
@@ -194,20 +208,17 @@ static struct clew__observed *new_observed(const struct clew__rules *set,
     for (size_t i = 0; i < program->nvalues; i++)
         observed->values[i] = make_source(set, site, program->values[i], false);
     clew__observed_prepare(observed);
-    observed->previous = all;
-    all = observed;
     return observed;
 }
 
-static void *match(void *self, const struct clew_site *site)
+static struct clew__observed *observed_of(const struct clew__rules *set,
+                                          const struct clew_site *site)
 {
-    const struct clew__rules *set = atomic_load(&current);
-    struct knowledge k;
     uint16_t open[CLEW__RULES_ALL_MAX];
+    struct clew__observed *observed = NULL;
     struct clew__program *program;
-    void *observed = NULL;
+    struct knowledge k;
 
-    (void)self;
     know(&k, set, site);
     for (size_t i = 0; i < set->nrules; i++)
         open[i] = decide(&set->rules[i], set, site, &k);
@@ -219,15 +230,87 @@ static void *match(void *self, const struct clew_site *site)
     return observed;
 }
 
+/* ---- slots -------------------------------------------------------------------------------- */
+
+static int compare_sites(const void *a, const void *b)
+{
+    const struct clew_site *x = ((const struct clew__slot *)a)->site;
+    const struct clew_site *y = ((const struct clew__slot *)b)->site;
+
+    return (x > y) - (x < y);
+}
+
+/* NULL without memory, or when there is none and none is wanted. */
+static struct clew__slot *slot_of(const struct clew_site *site, bool wanted)
+{
+    struct clew__slot key = {.site = site}, *slot;
+    struct clew__slot **found = tfind(&key, &slots, compare_sites);
+
+    if (found || !wanted)
+        return found ? *found : NULL;
+    slot = calloc(1, sizeof(*slot));
+    if (!slot)
+        return NULL;
+    slot->site = site;
+    if (!tsearch(slot, &slots, compare_sites)) {
+        free(slot);
+        return NULL;
+    }
+    return slot;
+}
+
+static void *match(void *self, const struct clew_site *site)
+{
+    struct clew__observed *observed = observed_of(atomic_load(&current), site), *old;
+    struct clew__slot *slot = slot_of(site, observed != NULL);
+
+    (void)self;
+    if (!slot) {
+        free_observed(observed);
+        return NULL;
+    }
+    old = atomic_exchange(&slot->observed, observed);
+    if (old) {
+        old->next = old_observed;
+        old_observed = old;
+    }
+    return observed ? slot : NULL;
+}
+
+/* ---- replacing ------------------------------------------------------------------------------ */
+
+/* Events that began before are waited for; where that fails it is for the next time.
+ * Only clew_observer_again() makes match() replace something. */
+static void free_old(void)
+{
+    if (!clew__shards_settled())
+        return;
+    for (struct clew__observed *observed = old_observed, *next; observed; observed = next) {
+        next = observed->next;
+        free_observed(observed);
+    }
+    old_observed = NULL;
+    for (struct clew__rules *set = old_sets, *next; set; set = next) {
+        next = set->previous;
+        clew__rules_free(set);
+    }
+    old_sets = NULL;
+}
+
 int clew__rules_observe(struct clew__rules *set)
 {
     static const struct clew_observer_ops ops = {"rules", match, clew__observe_event};
+    struct clew__rules *old = atomic_load(&current);
     static bool added;
     int err;
 
-    set->previous = atomic_load(&current);
     atomic_store(&current, set);
     err = added ? clew_observer_again(&ops, NULL) : clew_observer_add(&ops, NULL);
     added = added || err == 0;
+    if (old) {
+        old->previous = old_sets;
+        old_sets = old;
+        free_old();
+    }
     return err;
 }

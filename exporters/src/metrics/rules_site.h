@@ -41,14 +41,21 @@ struct clew__observed {
      * and which field is the value. */
     uint64_t kinds;
     size_t value;
-    struct clew__observed *previous; /* all there are, so that none looks lost */
+    struct clew__observed *next; /* of those that were replaced */
+};
+
+/* A call site's, for ever; what is in it changes when the rules do. Read in between
+ * clew__enter() and clew__leave(). NULL: no rule can match. */
+struct clew__slot {
+    const struct clew_site *site;
+    struct clew__observed *_Atomic observed;
 };
 /* rules_event.c: a field's value; kind is what all values of such a type are, but
  * for texts that are NULL. */
 struct clew__rule_value clew__value_of(unsigned type, const struct clew_value *value);
 /* Sets what is the same for all events of a site; keys and values are there. */
 void clew__observed_prepare(struct clew__observed *observed);
-/* Derives metrics from an event. state: a struct clew__observed. */
+/* Derives metrics from an event. state: a struct clew__slot. */
 void clew__observe_event(void *state, const struct clew_site *site,
                          const struct clew_logger *logger, const struct clew_value *values,
                          const struct clew_scope *scope);

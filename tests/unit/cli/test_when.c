@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <time_text.h>
 #include <when.h>
 
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static void test_when_reads_what_loggers_write(void **state)
             .type = cases[i].type, .at = cases[i].text, .len = strlen(cases[i].text)};
         int64_t ns = -1;
 
-        if (cli_when_value(&v, &ns) != (cases[i].ns >= 0) || ns != cases[i].ns)
+        if (clew__time_value(&v, &ns) != (cases[i].ns >= 0) || ns != cases[i].ns)
             fail_msg("%s: %lld", cases[i].text, (long long)ns);
     }
 }

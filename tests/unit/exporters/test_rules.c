@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "rules_file.h"
+
 #include <child.h>
 #include <clew/export.h>
 #include <clew/logger.h>
@@ -17,16 +19,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-static char file[] = "/tmp/clew-rules-XXXXXX";
-
-static void write_rules(const char *text)
-{
-    FILE *stream = fopen(file, "w");
-
-    if (!stream || fputs(text, stream) < 0 || fclose(stream) != 0)
-        abort();
-}
 
 #define CHECK_PAGE(expected)                                                          \
     do {                                                                              \
@@ -380,6 +372,50 @@ static void test_rules_gauges_of_half_a_log_do_not_fall(void **state)
 }
 
 /* More kinds of lines and values than are remembered, twice each. */
+static int exemplars(void *arg)
+{
+#define DONE(time, trace, took) \
+    "{" time "\"message\":\"order done\",\"trace_id\":\"" trace "\",\"took\":" took "}\n"
+    static const char log[] = DONE("\"timestamp\":\"2025-08-20T10:00:00.5Z\",",
+                                   "4bf92f3577b34da6a3ce929d0e0e4736", "0.05")
+        DONE("\"timestamp\":\"2025-08-20T10:00:00.9Z\",", "00000000000000000000000000000001",
+             "0.05") DONE("\"timestamp\":\"2025-08-20T10:00:01Z\",", "not of 32 digits", "0.05")
+            DONE("\"timestamp\":\"2025-08-20T10:00:02Z\",", "xyz92f3577b34da6a3ce929d0e0e4736",
+                 "0.05") DONE("", "00000000000000000000000000000002", "0.05")
+                DONE("\"time\":1755684003.25,", "00000000000000000000000000000003", "0.5")
+                    DONE("\"timestamp\":\"2025-08-21T01:02:03+01:00\",",
+                         "00000000000000000000000000000004", "2");
+    struct clew_deriver *deriver;
+    char *page;
+    size_t len;
+    bool good;
+
+    (void)arg;
+    write_rules(shop);
+    deriver = clew_deriver_new(file);
+    if (!deriver || clew_derive(deriver, log, strlen(log), true) != strlen(log))
+        return 2;
+    clew_deriver_free(deriver);
+    clew_metrics_render(true, &page, &len);
+    good = strstr(page, "order_seconds_bucket{le=\"0.1\"} 5.0 # "
+                        "{trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"} 0.05 1755684000.000\n") &&
+           strstr(page, "order_seconds_bucket{le=\"1.0\"} 6.0 # "
+                        "{trace_id=\"00000000000000000000000000000003\"} 0.5 1755684003.000\n") &&
+           strstr(page, "order_seconds_bucket{le=\"+Inf\"} 7.0 # "
+                        "{trace_id=\"00000000000000000000000000000004\"} 2.0 1755734523.000\n");
+    if (!good)
+        fputs(page, stderr);
+    free(page);
+    return good ? 0 : 3;
+}
+
+static void test_rules_take_exemplars_from_lines(void **state)
+{
+    (void)state;
+    child_run(exemplars, NULL);
+    assert_int_equal(child.status, 0);
+}
+
 static int many(void *arg)
 {
     struct clew_deriver *deriver;
@@ -411,20 +447,6 @@ static void test_rules_remember_no_more_than_they_may(void **state)
     assert_int_equal(child.status, 0);
 }
 
-static int make_file(void **state)
-{
-    int fd = mkstemp(file);
-
-    (void)state;
-    return fd < 0 ? -1 : close(fd);
-}
-
-static int remove_file(void **state)
-{
-    (void)state;
-    return unlink(file);
-}
-
 #define CHILD(name) cmocka_unit_test_setup_teardown(name, child_setup, child_teardown)
 
 int main(void)
@@ -435,6 +457,7 @@ int main(void)
         CHILD(test_rules_notice_a_changed_file),
         CHILD(test_rules_never_show_a_secret),
         CHILD(test_rules_apply_to_lines),
+        CHILD(test_rules_take_exemplars_from_lines),
         CHILD(test_rules_gauges_of_half_a_log_do_not_fall),
         CHILD(test_rules_remember_no_more_than_they_may),
         /* They make metrics, which children would have too. */
@@ -443,5 +466,5 @@ int main(void)
         cmocka_unit_test(test_rules_example_is_good),
     };
 
-    return cmocka_run_group_tests(tests, make_file, remove_file);
+    return cmocka_run_group_tests(tests, rules_file_make, rules_file_remove);
 }

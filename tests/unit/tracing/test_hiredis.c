@@ -30,7 +30,7 @@ static int commands(void *arg)
 {
     const char *argv[20] = {"RPUSH", "list-secret"};
     redisContext *context;
-    struct clew_span *span;
+    struct clew_sql_call call;
     void *reply;
 
     (void)arg;
@@ -50,13 +50,13 @@ static int commands(void *arg)
     CHECK(type_of(clew_redis_command(context, "GET list-secret")) == REDIS_REPLY_ERROR);
     CHECK(clew_redis_command(context, "SET %y") == NULL); /* no format */
     /* a pipeline */
-    span = clew_redis_begin(context, "INCR", 1, 3);
+    clew_redis_begin(&call, context, "INCR", 1, 3);
     for (int i = 0; i < 3; i++)
         CHECK(redisAppendCommand(context, "INCR n") == REDIS_OK);
     for (int i = 0; i < 3; i++) {
         CHECK(redisGetReply(context, &reply) == REDIS_OK);
         if (i == 2)
-            clew_redis_end(span, context, reply);
+            clew_redis_end(&call, context, reply);
         freeReplyObject(reply);
     }
     CHECK(type_of(clew_redis_command(context, "QUIT")) == REDIS_REPLY_STATUS);
@@ -101,12 +101,13 @@ static void test_hiredis_commands(void **state)
                         "RPUSH ? ? ? ? ? ? ? ? ? ? ? ? ? ? ? ? ...");
     assert_string_equal(span_attribute(span_named("INCR", 0), "db.operation.batch.size"), "3");
     assert_string_not_equal(span_attribute(span_named("PING", 0), "error.type"), "(none)");
-    assert_int_equal(child_count("database query completed"), 9);
+    assert_int_equal(child_count("database query completed"), 10);
     assert_int_equal(count("SET", "ok"), 1);
     assert_int_equal(count("GET", "ok"), 3);
     assert_int_equal(count("GET", "error"), 1);
     assert_int_equal(count("LPOP", "error"), 1);
     assert_int_equal(count("RPUSH", "ok"), 1);
+    assert_int_equal(count("INCR", "ok"), 1); /* a pipeline */
     assert_int_equal(count("QUIT", "ok"), 1);
     assert_int_equal(count("PING", "connection"), 1);
     assert_int_equal(child_count("cache lookup"), 3);

@@ -27,7 +27,8 @@ static ExecStatusType finish(PGresult *result)
 static int queries(void *arg)
 {
     const char *values[] = {"a-secret"};
-    struct clew_span *outer, *span;
+    struct clew_span *outer;
+    struct clew_sql_call call;
     char info[256];
     PGresult *result;
     PGconn *conn;
@@ -53,10 +54,10 @@ static int queries(void *arg)
           PGRES_COMMAND_OK);
     CHECK(finish(clew_pq_exec(conn, "SELECT 'it\\'s a-secret' AS old")) == PGRES_TUPLES_OK);
     /* sent now, answered later */
-    span = clew_pq_begin(conn, "DELETE FROM t");
+    clew_pq_begin(&call, conn, "DELETE FROM t");
     CHECK(PQsendQuery(conn, "DELETE FROM t"));
     result = PQgetResult(conn);
-    clew_pq_end(span, conn, result);
+    clew_pq_end(&call, conn, result);
     CHECK(finish(result) == PGRES_COMMAND_OK);
     CHECK(PQgetResult(conn) == NULL);
     CHECK(finish(clew_pq_exec(conn, "SELECT pg_terminate_backend(pg_backend_pid())")) ==
@@ -121,11 +122,12 @@ static void test_libpq_queries(void **state)
     assert_non_null(with_text("SELECT ? AS old"));
     assert_string_equal(span_attribute(span_named("DELETE t", 0), "error.type"), "(none)");
     assert_string_equal(span_attribute(with_text("SELECT ? AS gone"), "error.type"), "connection");
-    assert_int_equal(child_count("database query completed"), 10);
+    assert_int_equal(child_count("database query completed"), 11);
     assert_int_equal(count("CREATE", "ok"), 1);
     assert_int_equal(count("INSERT", "ok"), 1);
     assert_int_equal(count("SELECT", "ok"), 2);
     assert_int_equal(count("SELECT", "22P02"), 1);
+    assert_int_equal(count("DELETE", "ok"), 1);
     assert_int_equal(count("PREPARE", "ok"), 1);
     assert_int_equal(count("EXECUTE", "ok"), 1);
     assert_int_equal(count("SET", "ok"), 1);

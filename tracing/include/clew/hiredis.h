@@ -6,14 +6,15 @@
  * clew_redis_command_argv() stand where redisCommand() and redisCommandArgv()
  * stood. For pipelines and the asynchronous interface:
  *
- *     struct clew_span *span = clew_redis_begin(context, "GET", 1, 0);
- *     redisAsyncCommand(async, on_reply, span, "GET %s", key);   // context: &async->c
+ *     struct clew_sql_call *call = &my_request->call;            // until its end
+ *     clew_redis_begin(call, &async->c, "GET", 1, 0);
+ *     redisAsyncCommand(async, on_reply, my_request, "GET %s", key);
  *     ...
- *     clew_redis_end(span, &async->c, reply);
+ *     clew_redis_end(call, &async->c, reply);
  *
- * The end of what clew_redis_command() and the like did is the event "database
- * query completed" (<clew/sql.h>, system redis); GET and its kin are the event
- * "cache lookup" too, with cache_type redis and hit.
+ * The end is the event "database query completed" (<clew/sql.h>, system redis), of
+ * a pipeline one for all its commands; GET and its kin are the event "cache lookup"
+ * too, with cache_type redis and hit.
  *
  * A span has the command's name and "?" for each argument: keys and values are
  * not looked at.
@@ -51,8 +52,8 @@ static inline void clew_redis_set_text_(struct clew_span *span, const char *comm
  * args     command: its name, copied. narguments: how many follow it
  *          batch: commands in the pipeline, 0 when it is none
  * owner    clew_redis_end() */
-static inline struct clew_span *clew_redis_begin(const redisContext *context, const char *command,
-                                                 unsigned narguments, unsigned batch)
+static inline void clew_redis_begin(struct clew_sql_call *ret, const redisContext *context,
+                                    const char *command, unsigned narguments, unsigned batch)
 {
     struct clew_span_options options;
     struct clew_span *span;
@@ -60,9 +61,13 @@ static inline struct clew_span *clew_redis_begin(const redisContext *context, co
     memset(&options, 0, sizeof(options));
     options.kind = CLEW_SPAN_CLIENT;
     options.scope = "clew.hiredis";
-    span = clew_span_start_with(command, &options);
+    memset(ret, 0, sizeof(*ret));
+    ret->span = span = clew_span_start_with(command, &options);
+    ret->batch = batch;
+    clew_sql_verb(command, strlen(command), ret->operation);
+    ret->started_ns = clew_sql_now_ns();
     if (!clew_span_is_recording(span))
-        return span;
+        return;
     clew_span_set(span, clew_kv("db.system.name", "redis"), clew_kv("db.operation.name", command));
     clew_redis_set_text_(span, command, narguments);
     if (batch > 1)
@@ -72,18 +77,36 @@ static inline struct clew_span *clew_redis_begin(const redisContext *context, co
                       clew_kv("server.port", context->tcp.port));
     else if (context->connection_type == REDIS_CONN_UNIX && context->unix_sock.path)
         clew_span_set(span, clew_kv("server.address", (const char *)context->unix_sock.path));
-    return span;
 }
 
-/* Ends the span. reply: a redisReply or NULL, borrowed. Of an error the first
- * word is kept ("WRONGTYPE"): the rest may quote values. */
-static inline void clew_redis_end(struct clew_span *span, const redisContext *context,
+static inline void clew_redis_completed_(const struct clew_sql_call *call, const redisReply *answer)
+{
+    static const char *const lookups[] = {"GET", "GETEX", "GETDEL", "HGET"};
+
+    clew_sql_completed("redis", call->operation,
+                       !answer                             ? "connection"
+                       : answer->type == REDIS_REPLY_ERROR ? "error"
+                                                           : "ok",
+                       call->started_ns);
+    if (!answer || answer->type == REDIS_REPLY_ERROR || call->batch > 1)
+        return;
+    for (size_t i = 0; i < sizeof(lookups) / sizeof(lookups[0]); i++)
+        if (strcmp(call->operation, lookups[i]) == 0)
+            clew_trace("cache lookup", clew_kv("cache_type", "redis"),
+                       clew_kv("hit", (bool)(answer->type != REDIS_REPLY_NIL)));
+}
+
+/* Ends the span and logs its events. reply: a redisReply or NULL, borrowed. Of an
+ * error the first word is kept ("WRONGTYPE"): the rest may quote values. */
+static inline void clew_redis_end(struct clew_sql_call *call, const redisContext *context,
                                   const void *reply)
 {
     static const char *const trouble[] = {"_OTHER", "io", "_OTHER", "eof", "protocol", "memory"};
     const redisReply *answer = (const redisReply *)reply;
+    struct clew_span *span = call->span;
     char type[CLEW_REDIS_NAME_MAX_];
 
+    clew_redis_completed_(call, answer);
     if (!answer) {
         unsigned error = (unsigned)context->err;
 
@@ -111,43 +134,22 @@ static inline unsigned clew_redis_parse_(const char *wire, char ret_name[CLEW_RE
     return nwords > 0 ? nwords - 1 : 0;
 }
 
-static inline void clew_redis_completed_(const char *name, const void *reply, uint64_t started_ns)
-{
-    static const char *const lookups[] = {"GET", "GETEX", "GETDEL", "HGET"};
-    const redisReply *answer = (const redisReply *)reply;
-    char verb[CLEW_SQL_VERB_MAX];
-
-    clew_sql_verb(name, strlen(name), verb);
-    clew_sql_completed("redis", verb,
-                       !answer                             ? "connection"
-                       : answer->type == REDIS_REPLY_ERROR ? "error"
-                                                           : "ok",
-                       started_ns);
-    for (size_t i = 0; i < sizeof(lookups) / sizeof(lookups[0]); i++)
-        if (answer && answer->type != REDIS_REPLY_ERROR && strcmp(verb, lookups[i]) == 0)
-            clew_trace("cache lookup", clew_kv("cache_type", "redis"),
-                       clew_kv("hit", (bool)(answer->type != REDIS_REPLY_NIL)));
-}
-
 /* Sends it, waits for the answer; wire is freed. */
 static inline void *clew_redis_send_(redisContext *context, char *wire, long long len)
 {
     char name[CLEW_REDIS_NAME_MAX_];
-    struct clew_span *span;
-    uint64_t started_ns;
+    struct clew_sql_call call;
     void *reply = NULL;
 
     if (len <= 0)
         return NULL;
     unsigned narguments = clew_redis_parse_(wire, name);
-    span = clew_redis_begin(context, name[0] ? name : "redis", narguments, 0);
-    started_ns = clew_sql_now_ns();
+    clew_redis_begin(&call, context, name[0] ? name : "redis", narguments, 0);
     if (redisAppendFormattedCommand(context, wire, (size_t)len) == REDIS_OK &&
         redisGetReply(context, &reply) != REDIS_OK)
         reply = NULL;
     redisFreeCommand(wire);
-    clew_redis_completed_(name, reply, started_ns);
-    clew_redis_end(span, context, reply);
+    clew_redis_end(&call, context, reply);
     return reply;
 }
 

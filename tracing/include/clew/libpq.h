@@ -5,13 +5,13 @@
  * Header-only, so that libclew needs no libpq. clew_pq_exec() and the like
  * stand where PQexec() stood. For queries that are sent now and answered later:
  *
- *     struct clew_span *span = clew_pq_begin(conn, sql);
+ *     struct clew_sql_call call;
+ *     clew_pq_begin(&call, conn, sql);
  *     PQsendQuery(conn, sql);
  *     ...
- *     clew_pq_end(span, conn, result);      // the last result, or the one that failed
+ *     clew_pq_end(&call, conn, result);     // the last result, or the one that failed
  *
- * The end of what clew_pq_exec() and the like did is the event "database query
- * completed" (<clew/sql.h>); with clew_pq_begin(), clew_sql_completed() makes it.
+ * The end is the event "database query completed" (<clew/sql.h>).
  *
  * A span has the text with "?" for values (<clew/sql.h>); parameters are not
  * looked at, and of an error only the SQLSTATE: messages quote values.
@@ -54,34 +54,41 @@ static inline struct clew_span *clew_pq_start_(PGconn *conn)
 /* Opens the span of a query under the current scope.
  *
  * args     sql: borrowed      owner clew_pq_end() */
-static inline struct clew_span *clew_pq_begin(PGconn *conn, const char *sql)
+static inline void clew_pq_begin(struct clew_sql_call *ret, PGconn *conn, const char *sql)
 {
-    struct clew_span *span = clew_pq_start_(conn);
+    const size_t len = strlen(sql);
 
-    if (clew_span_is_recording(span)) {
+    memset(ret, 0, sizeof(*ret));
+    ret->span = clew_pq_start_(conn);
+    clew_sql_verb(sql, len, ret->operation);
+    if (clew_span_is_recording(ret->span)) {
         const char *standard = PQparameterStatus(conn, "standard_conforming_strings");
 
-        clew_sql_describe(span, sql, strlen(sql),
+        clew_sql_describe(ret->span, sql, len,
                           standard && strcmp(standard, "off") == 0 ? CLEW_SQL_POSTGRESQL_BACKSLASH
                                                                    : CLEW_SQL_POSTGRESQL);
     }
-    return span;
+    ret->started_ns = clew_sql_now_ns();
 }
 
-/* The same of a prepared statement, which is known by its name only. */
-static inline struct clew_span *clew_pq_begin_named(PGconn *conn, const char *operation,
-                                                    const char *statement)
+/* The same of a prepared statement, which is known by its name only.
+ *
+ * args     operation: "PREPARE", "EXECUTE" */
+static inline void clew_pq_begin_named(struct clew_sql_call *ret, PGconn *conn,
+                                       const char *operation, const char *statement)
 {
-    struct clew_span *span = clew_pq_start_(conn);
     char summary[CLEW_SQL_SUMMARY_MAX];
 
-    if (!clew_span_is_recording(span))
-        return span;
-    (void)snprintf(summary, sizeof(summary), *statement ? "%s %s" : "%s", operation, statement);
-    clew_span_set_name(span, summary);
-    clew_span_set(span, clew_kv("db.operation.name", operation),
-                  clew_kv("db.query.summary", (const char *)summary));
-    return span;
+    memset(ret, 0, sizeof(*ret));
+    ret->span = clew_pq_start_(conn);
+    clew_sql_verb(operation, strlen(operation), ret->operation);
+    if (clew_span_is_recording(ret->span)) {
+        (void)snprintf(summary, sizeof(summary), *statement ? "%s %s" : "%s", operation, statement);
+        clew_span_set_name(ret->span, summary);
+        clew_span_set(ret->span, clew_kv("db.operation.name", operation),
+                      clew_kv("db.query.summary", (const char *)summary));
+    }
+    ret->started_ns = clew_sql_now_ns();
 }
 
 /* The SQLSTATE, or what else went wrong; NULL: nothing. */
@@ -95,44 +102,31 @@ static inline const char *clew_pq_error_(PGconn *conn, const PGresult *result)
     return state ? state : PQstatus(conn) == CONNECTION_BAD ? "connection" : PQresStatus(status);
 }
 
-/* Ends the span with what came of the query.
+/* Ends the span with what came of the query, and logs its event.
  *
  * args     result: borrowed, NULL when there is none: the connection broke */
-static inline void clew_pq_end(struct clew_span *span, PGconn *conn, const PGresult *result)
+static inline void clew_pq_end(struct clew_sql_call *call, PGconn *conn, const PGresult *result)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *error = clew_pq_error_(conn, result);
 
+    clew_sql_completed("postgresql", call->operation, error ? error : "ok", call->started_ns);
     if (state)
-        clew_span_set(span, clew_kv("db.response.status_code", state));
+        clew_span_set(call->span, clew_kv("db.response.status_code", state));
     if (error) {
-        clew_span_set(span, clew_kv("error.type", error));
-        clew_span_set_status(span, CLEW_SPAN_ERROR, NULL);
+        clew_span_set(call->span, clew_kv("error.type", error));
+        clew_span_set_status(call->span, CLEW_SPAN_ERROR, NULL);
     }
-    clew_span_end(span);
-}
-
-/* operation: NULL for the statement's own. */
-static inline void clew_pq_completed_(struct clew_span *span, PGconn *conn, const PGresult *result,
-                                      const char *operation, const char *sql, uint64_t started_ns)
-{
-    const char *error = clew_pq_error_(conn, result);
-    char verb[CLEW_SQL_VERB_MAX] = "";
-
-    if (!operation)
-        clew_sql_verb(sql, strlen(sql), verb);
-    clew_sql_completed("postgresql", operation ? operation : verb, error ? error : "ok",
-                       started_ns);
-    clew_pq_end(span, conn, result);
+    clew_span_end(call->span);
 }
 
 static inline PGresult *clew_pq_exec(PGconn *conn, const char *sql)
 {
-    struct clew_span *span = clew_pq_begin(conn, sql);
-    uint64_t started_ns = clew_sql_now_ns();
-    PGresult *result = PQexec(conn, sql);
+    struct clew_sql_call call;
 
-    clew_pq_completed_(span, conn, result, NULL, sql, started_ns);
+    clew_pq_begin(&call, conn, sql);
+    PGresult *result = PQexec(conn, sql);
+    clew_pq_end(&call, conn, result);
     return result;
 }
 
@@ -140,22 +134,22 @@ static inline PGresult *clew_pq_exec_params(PGconn *conn, const char *sql, int n
                                             const char *const *values, const int *lengths,
                                             const int *formats, int result_format)
 {
-    struct clew_span *span = clew_pq_begin(conn, sql);
-    uint64_t started_ns = clew_sql_now_ns();
-    PGresult *result = PQexecParams(conn, sql, n, types, values, lengths, formats, result_format);
+    struct clew_sql_call call;
 
-    clew_pq_completed_(span, conn, result, NULL, sql, started_ns);
+    clew_pq_begin(&call, conn, sql);
+    PGresult *result = PQexecParams(conn, sql, n, types, values, lengths, formats, result_format);
+    clew_pq_end(&call, conn, result);
     return result;
 }
 
 static inline PGresult *clew_pq_prepare(PGconn *conn, const char *statement, const char *sql, int n,
                                         const Oid *types)
 {
-    struct clew_span *span = clew_pq_begin_named(conn, "PREPARE", statement);
-    uint64_t started_ns = clew_sql_now_ns();
-    PGresult *result = PQprepare(conn, statement, sql, n, types);
+    struct clew_sql_call call;
 
-    clew_pq_completed_(span, conn, result, "PREPARE", NULL, started_ns);
+    clew_pq_begin_named(&call, conn, "PREPARE", statement);
+    PGresult *result = PQprepare(conn, statement, sql, n, types);
+    clew_pq_end(&call, conn, result);
     return result;
 }
 
@@ -163,11 +157,11 @@ static inline PGresult *clew_pq_exec_prepared(PGconn *conn, const char *statemen
                                               const char *const *values, const int *lengths,
                                               const int *formats, int result_format)
 {
-    struct clew_span *span = clew_pq_begin_named(conn, "EXECUTE", statement);
-    uint64_t started_ns = clew_sql_now_ns();
-    PGresult *result = PQexecPrepared(conn, statement, n, values, lengths, formats, result_format);
+    struct clew_sql_call call;
 
-    clew_pq_completed_(span, conn, result, "EXECUTE", NULL, started_ns);
+    clew_pq_begin_named(&call, conn, "EXECUTE", statement);
+    PGresult *result = PQexecPrepared(conn, statement, n, values, lengths, formats, result_format);
+    clew_pq_end(&call, conn, result);
     return result;
 }
 

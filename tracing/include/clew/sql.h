@@ -2,7 +2,7 @@
  *
  * clew/sql.h: what of an SQL statement may be kept.
  *
- * <clew/sqlite.h> and <clew/libpq.h> use it for their spans; so can an adapter
+ * <clew/sqlite.h>, <clew/libpq.h> and <clew/hiredis.h> use it; so can an adapter
  * of another database. The text is meant for db.query.text, the summary for
  * db.query.summary and the span's name (OpenTelemetry semantic conventions for
  * databases, "Sanitization of db.query.text" and "Generating a summary of the
@@ -69,6 +69,15 @@ CLEW_PUBLIC void clew_sql_completed(const char *system, const char *operation, c
                                     uint64_t started_ns);
 /* CLOCK_MONOTONIC. */
 CLEW_PUBLIC uint64_t clew_sql_now_ns(void);
+
+/* A query or command that has begun and not ended: the caller's memory, which the
+ * begin fills and the end reads. Its members are the adapters' own. */
+struct clew_sql_call {
+    struct clew_span *span;
+    uint64_t started_ns;
+    unsigned batch;                    /* commands that it is; 0: one */
+    char operation[CLEW_SQL_VERB_MAX]; /* of the event */
+};
 
 #ifdef __cplusplus
 }

@@ -6,7 +6,7 @@ lost, PagerDuty has at most one incident a key, and Slack's bot posts nothing tw
 
 usage: kill.py BRIDGE FAULTS [POINTS]
 
-POINTS (40) are spread evenly over the about 2,900 that a run has. Each is a run of its
+POINTS (40) are spread evenly over those that a run has, 1,500 and more. Each is a run of its
 own: webhooks until the kill, a new start, the webhooks that were not acknowledged once
 more as Alertmanager would, and what the far sides have then.
 """

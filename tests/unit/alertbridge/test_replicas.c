@@ -3,11 +3,13 @@
  * killed or stopped, the database included. argv[1] is the program; the database is
  * one that comes back (see with_server). */
 #include "bridge.h"
+#include "relay.h"
 
 #include <common/instant.h>
 
 #include <clew/log.h>
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +28,7 @@
 struct replica {
     pid_t pid; /* 0: not running */
     uint16_t port, management;
+    bool by_relay; /* speaks with the database through it */
     char log[128];
 };
 
@@ -32,15 +36,17 @@ static const char *program;
 static struct bench bench;
 static struct far far;
 static struct replica replicas[NREPLICAS];
+static struct relay relay;
 static unsigned nlogs;
 
-static void write_config(void)
+/* host: the directory of the database's socket */
+static void write_config(const char *name, const char *host)
 {
     const char *text = usual_config(far.port, ""), *storage = "storage: unused";
-    const char *at = strstr(text, storage);
+    const char *at = strstr(text, storage), *rest = strchr(bench.storage, ' ');
 
-    (void)bench_write(&bench, "config.yml", "%.*sstorage: %s%s", (int)(at - text), text,
-                      bench.storage, at + strlen(storage));
+    (void)bench_write(&bench, name, "%.*sstorage: host=%s%s%s", (int)(at - text), text, host, rest,
+                      at + strlen(storage));
 }
 
 /* The number behind key in the first line with word; 0: not there yet. */
@@ -57,12 +63,28 @@ static unsigned logged(const struct replica *replica, const char *word, const ch
     return number;
 }
 
+/* One that is free now. */
+static uint16_t free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    (void)close(fd);
+    return ntohs(address.sin_port);
+}
+
 static void start(struct replica *replica)
 {
-    char config[128], output[128];
+    char config[128], output[128], management[32];
     int64_t give_up = clew__instant_now() + 30 * CLEW__SECOND_NS;
 
-    (void)snprintf(config, sizeof(config), "%s/config.yml", bench.directory);
+    replica->management = free_port();
+    (void)snprintf(management, sizeof(management), "127.0.0.1:%u", replica->management);
+    (void)snprintf(config, sizeof(config), "%s/%s", bench.directory,
+                   replica->by_relay ? "relay.yml" : "config.yml");
     (void)snprintf(output, sizeof(output), "%s/out", bench.directory);
     (void)snprintf(replica->log, sizeof(replica->log), "%s/log%u", bench.directory, nlogs++);
     (void)fflush(NULL);
@@ -74,7 +96,7 @@ static void start(struct replica *replica)
         (void)dup2(fd, STDOUT_FILENO);
         (void)dup2(fd, STDERR_FILENO);
         (void)setenv("CLEW_LOG_OUTPUT", replica->log, 1);
-        (void)setenv("CLEW_MANAGEMENT_ADDRESS", "127.0.0.1:0", 1);
+        (void)setenv("CLEW_MANAGEMENT_ADDRESS", management, 1);
         execl(program, program, "--config", config, (char *)NULL);
         _exit(127);
     }
@@ -94,10 +116,16 @@ static void stop(struct replica *replica, int signal)
 
 static int setup(void **state)
 {
+    char from[108], to[108];
+
     (void)state;
     bench_init(&bench);
     far_start(&far);
-    write_config();
+    write_config("config.yml", getenv("CLEW_TEST_POSTGRES"));
+    write_config("relay.yml", bench.directory);
+    (void)snprintf(from, sizeof(from), "%s/.s.PGSQL.5432", bench.directory);
+    (void)snprintf(to, sizeof(to), "%s/.s.PGSQL.5432", getenv("CLEW_TEST_POSTGRES"));
+    relay_start(&relay, from, to);
     memset(replicas, 0, sizeof(replicas));
     return 0;
 }
@@ -110,6 +138,7 @@ static int teardown(void **state)
             (void)kill(replicas[i].pid, SIGCONT);
             stop(&replicas[i], SIGKILL);
         }
+    relay_stop(&relay);
     far_stop(&far);
     bench_done(&bench);
     return 0;
@@ -146,6 +175,17 @@ static bool wait_done(const struct replica *replica, unsigned seconds)
         (void)usleep(10000);
     }
     return false;
+}
+
+static unsigned wait_for_answer(const struct replica *replica, unsigned number, unsigned wanted)
+{
+    int64_t give_up = clew__instant_now() + 30 * CLEW__SECOND_NS;
+    unsigned answer;
+
+    while ((answer = post_alert(replica, number, "firing")) != wanted &&
+           clew__instant_now() < give_up)
+        (void)usleep(20000);
+    return answer;
 }
 
 /* Who sends: waits until some replica has taken a lease. */
@@ -269,6 +309,42 @@ static void test_replicas_stopped_holder_sends_nothing_later(void **state)
     assert_int_equal(far_pager(&far).opened, 21);
 }
 
+/* Whoever holds the work is cut off from the database, not from the far side: another one
+ * takes over, and it sends nothing meanwhile, nor when the network is back. */
+static void test_replicas_cut_off_holder_sends_nothing(void **state)
+{
+    struct replica *cut = &replicas[0], *other = &replicas[1];
+    atomic_bool refuse = true;
+    int64_t cut_at;
+    size_t before;
+
+    (void)state;
+    far.arg = &refuse;
+    far.decide = refuse_while;
+    cut->by_relay = true;
+    start(cut);
+    assert_ptr_equal(wait_for_holder(), cut);
+    start(other);
+    for (unsigned n = 0; n < 20; n++)
+        assert_int_equal(post_alert(n % 2 ? cut : other, n, "firing"), 200);
+    assert_true(far_wait(&far, 2, 20));
+    (void)usleep(300000); /* the answers were read, the next attempt is not due */
+    atomic_store(&relay.cut, true);
+    cut_at = clew__instant_now();
+    before = far_count(&far);
+    assert_int_equal(post_alert(cut, 50, "firing"), 503);
+    atomic_store(&refuse, false);
+    assert_true(far_wait(&far, before + 40, 60));
+    print_message("taken over after %.2f s\n", (double)(far.requests[before].at - cut_at) / 1e9);
+    assert_true(wait_done(other, 20));
+    assert_int_equal(post_alert(other, 100, "firing"), 200);
+    atomic_store(&relay.cut, false);
+    assert_int_equal(wait_for_answer(cut, 101, 200), 200);
+    assert_true(wait_done(other, 20));
+    assert_int_equal(doubles(), 0);
+    assert_int_equal(far_pager(&far).opened, 22);
+}
+
 /* A stream of webhooks to whoever is alive, while holders are killed and started
  * again: at most what was in flight at a kill, one for each target, comes twice. */
 static void test_replicas_kills_in_a_stream(void **state)
@@ -328,15 +404,15 @@ static void hold_database(bool hold)
     }
 }
 
-static unsigned wait_for_answer(const struct replica *replica, unsigned number, unsigned wanted)
+/* Whether /health/ready comes to answer so, which a load balancer asks. */
+static bool becomes(const struct replica *replica, unsigned ready)
 {
-    int64_t give_up = clew__instant_now() + 30 * CLEW__SECOND_NS;
-    unsigned answer;
+    int64_t give_up = clew__instant_now() + 20 * CLEW__SECOND_NS;
 
-    while ((answer = post_alert(replica, number, "firing")) != wanted &&
-           clew__instant_now() < give_up)
-        (void)usleep(20000);
-    return answer;
+    while (get(replica->management, "/health/ready", NULL) != ready)
+        if (clew__instant_now() > give_up || usleep(20000) != 0)
+            return false;
+    return true;
 }
 
 static void test_replicas_wait_for_the_database(void **state)
@@ -350,9 +426,11 @@ static void test_replicas_wait_for_the_database(void **state)
     assert_int_equal(wait_for_answer(&replicas[0], 2, 503), 503);
     assert_int_equal(wait_for_answer(&replicas[1], 2, 503), 503);
     assert_int_equal(get(replicas[0].port, "/api/v1/alerts", NULL), 503);
+    assert_true(becomes(&replicas[0], 503));
     hold_database(false);
     assert_int_equal(wait_for_answer(&replicas[0], 2, 200), 200);
     assert_int_equal(wait_for_answer(&replicas[1], 3, 200), 200);
+    assert_true(becomes(&replicas[0], 200));
     assert_true(far_wait(&far, 6, 30));
     assert_true(wait_done(&replicas[0], 10));
     assert_int_equal(far_count(&far), 6);
@@ -388,6 +466,7 @@ int main(int argc, char **argv)
         TEST(test_replicas_send_each_page_once),
         TEST(test_replicas_killed_holder_is_replaced),
         TEST(test_replicas_stopped_holder_sends_nothing_later),
+        TEST(test_replicas_cut_off_holder_sends_nothing),
         TEST(test_replicas_kills_in_a_stream),
         TEST(test_replicas_wait_for_the_database),
         TEST(test_replicas_database_killed_under_load),

@@ -38,12 +38,12 @@ static bool log_is_written_to(int fd)
 
 static int check_arguments(int fd, const char *origin, enum clew_level level)
 {
-    size_t len = origin ? strnlen(origin, CLEW__ORIGIN_BYTES) : 0;
+    size_t len = origin ? strlen(origin) : 0;
     enum clew_level parsed;
 
     if (fd < 0)
         return clew_set_error(-EINVAL, "capture: %d is no descriptor", fd);
-    if (len == 0 || len == CLEW__ORIGIN_BYTES)
+    if (len == 0 || len >= CLEW__ORIGIN_BYTES)
         return clew_set_error(-EINVAL, "capture: the origin must have 1 to %d bytes",
                               CLEW__ORIGIN_BYTES - 1);
     if (level == CLEW_LEVEL_OFF || clew_level_parse(clew_level_name(level), &parsed) < 0 ||

@@ -105,18 +105,22 @@ static int open_inode(const char *path, uint64_t inode)
     return fd;
 }
 
-static void complete(int fd, const char *rest, size_t len)
+/* Whether the rest stands where the file ended then: a living process may have been
+ * faster. */
+static bool complete(int fd, uint64_t end, const char *rest, size_t len)
 {
     while (len > 0) {
         ssize_t n = write(fd, rest, len);
 
         if (n < 0 && errno != EINTR)
-            return;
+            return false;
         if (n > 0) {
             rest += n;
             len -= (size_t)n;
+            end += (uint64_t)n;
         }
     }
+    return lseek(fd, 0, SEEK_CUR) == (off_t)end;
 }
 
 /* Whether the ring's next line is this one of the file. When another process
@@ -133,6 +137,17 @@ static bool is_this(const struct matcher *m, uint64_t offset, const char *line, 
            (line[len - 1] != '\n' || m->line.len == len) && memcmp(m->line.data, line, len) == 0;
 }
 
+/* Whether the file ends there, and not only because a living process has written a
+ * part of its line by now: such a write(2) has the file's lock, for which a change of
+ * nothing waits. */
+static bool ends_at(int fd, off_t size)
+{
+    struct stat st;
+
+    (void)!fchown(fd, (uid_t)-1, (gid_t)-1);
+    return fstat(fd, &st) == 0 && st.st_size == size;
+}
+
 /* One line of the file, or its cut end. */
 static void compare(struct matcher *ms, size_t n, unsigned t,
                     const struct clew__file_target *target, int fd, uint64_t offset,
@@ -146,9 +161,9 @@ static void compare(struct matcher *ms, size_t n, unsigned t,
 
             if (!is_this(m, offset, line, len, glued))
                 continue;
-            if (!whole)
-                complete(fd, m->line.data + len, m->line.len - len);
-            mark(m, t, target);
+            /* Else a part of it stands alone, and it is written once more as a whole. */
+            if (whole || complete(fd, offset + len, m->line.data + len, m->line.len - len))
+                mark(m, t, target);
             return;
         }
 }
@@ -176,6 +191,8 @@ static void look_through(struct matcher *ms, size_t n, unsigned t,
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         size_t len = newline ? (size_t)(newline - at) + 1 : (size_t)(end - at);
 
+        if (!newline && !ends_at(fd, st.st_size))
+            break;
         compare(ms, n, t, target, fd, base + (uint64_t)(at - bytes), at, len);
         at += len;
     }

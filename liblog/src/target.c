@@ -185,22 +185,39 @@ void clew__targets_after_fork(void)
     }
 }
 
+/* Without symbolic links, unless the file was moved in this moment. */
+static void absolute_path(const char *path, char *ret, size_t size)
+{
+    char *real = realpath(path, NULL);
+    char *here = real || path[0] == '/' ? NULL : getcwd(NULL, 0);
+    int len = snprintf(ret, size, "%s%s%s", here ? here : "", here ? "/" : "", real ? real : path);
+
+    if (len < 0 || (size_t)len >= size)
+        ret[0] = '\0';
+    free(here);
+    free(real);
+}
+
+/* stdout, sent to a file by the shell. */
+static void path_of_fd(int fd, char *ret, size_t size)
+{
+    char link[64];
+    ssize_t len;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    len = readlink(link, ret, size - 1);
+    ret[len > 0 ? len : 0] = '\0';
+}
+
 void clew__targets_describe(void)
 {
     for (unsigned i = 0; i < ntargets; i++) {
         struct clew__file_target it = {.level = targets[i].level, .as_text = targets[i].as_text};
-        char *real = targets[i].own && targets[i].is_file ? realpath(targets[i].path, NULL) : NULL;
-        ssize_t len = -1;
-        char link[64];
 
-        if (real) {
-            (void)snprintf(it.path, sizeof(it.path), "%s", real);
-        } else if (targets[i].is_file) { /* stdout, sent to a file by the shell */
-            (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", targets[i].fd);
-            len = readlink(link, it.path, sizeof(it.path) - 1);
-            it.path[len > 0 ? len : 0] = '\0';
-        }
-        free(real);
+        if (targets[i].own && targets[i].is_file)
+            absolute_path(targets[i].path, it.path, sizeof(it.path));
+        else if (targets[i].is_file)
+            path_of_fd(targets[i].fd, it.path, sizeof(it.path));
         clew__file_set_target(i, &it);
     }
 }

@@ -289,6 +289,7 @@ scrape_configs:
         alertmanager.start()
         alertmanager.alert("Down", "host-1")
         self.wait_events(("trigger", "host-1"))
+        self.bridge.settle()  # else it is sent again, to the same incident
         self.bridge.stop(signal.SIGKILL)
         alertmanager.alert("Down", "host-1", resolved=True)
         alertmanager.alert("Other", "host-2")

@@ -6,7 +6,8 @@
  * their order, so each line of the file is looked for only where each ring has
  * got to. What other processes wrote there matches nothing. If the process died
  * inside of write(2), the file's last line may be the first part of one: the
- * other part is appended.
+ * other part is appended, unless somebody else has written behind it. Then the
+ * piece stays, and the line is written as a whole.
  */
 #include "recover_priv.h"
 

@@ -195,18 +195,23 @@ static void test_flap_is_held_until_calm(void **state)
     assert_int_equal(PD("resolve"), 4);
 }
 
+/* Alice does something about the first alert. */
+static void by_hand(int (*act)(struct clew__db *db, void *arg))
+{
+    struct clew__by_hand work = {
+        .fingerprint = "0000000000000001", .actor = "alice", .via = "slack", .now = now};
+
+    assert_int_equal(clew__store_write(store, act, &work), 0);
+}
+
 /* It stays with whoever has it in hand, and its end is told at once after a long time. */
 static void test_flap_keeps_its_hand_and_may_end_by_firing_on(void **state)
 {
-    struct clew__by_hand work = {
-        .fingerprint = "0000000000000001", .actor = "alice", .via = "slack"};
-
     (void)state;
     begin(ONE_RECEIVER(FLAPPING, NAME_PAGER));
     flap(3);
     apply("critical", "firing", 1, "2026-02-01T00:00:00Z");
-    work.now = now;
-    assert_int_equal(clew__store_write(store, clew__store_acknowledge, &work), 0);
+    by_hand(clew__store_acknowledge);
     apply("critical", "resolved", 1, "2026-02-01T00:00:00Z");
     apply("critical", "firing", 1, "2026-02-01T00:01:00Z");
     assert_int_equal(number_in(store,
@@ -223,15 +228,11 @@ static void test_flap_keeps_its_hand_and_may_end_by_firing_on(void **state)
 /* Somebody closed it in PagerDuty: what fires then is news. */
 static void test_flap_that_nobody_knows_is_told(void **state)
 {
-    struct clew__by_hand work = {
-        .fingerprint = "0000000000000001", .actor = "alice", .via = "slack"};
-
     (void)state;
     begin(ONE_RECEIVER(FLAPPING, NAME_PAGER));
     flap(3);
     apply("critical", "firing", 1, "2026-02-01T00:00:00Z");
-    work.now = now;
-    assert_int_equal(clew__store_write(store, clew__store_resolve_by_hand, &work), 0);
+    by_hand(clew__store_resolve_by_hand);
     assert_int_equal(OPEN, 0);
     apply("critical", "resolved", 1, "2026-02-01T00:00:00Z");
     apply("critical", "firing", 1, "2026-02-01T00:01:00Z");
